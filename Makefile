@@ -1,0 +1,93 @@
+# Each target does the set-up it needs, through stamps: nothing is built twice, and a Rust edit is never missed.
+PYTHON ?= python3
+VENV ?= .venv
+CARGO ?= cargo
+PYTEST_ARGS ?=
+BENCH_ARGS ?= --rows 1M --repeats 1
+
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+DEPS := $(VENV)/.stamp-deps
+RELEASE := $(VENV)/.stamp-release
+LIBRARY := python/hardneg_fast/_hardneg.abi3.so
+# Folders are prerequisites too: a file that is gone shows only in its folder.
+RUST := $(shell find rust) Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml
+
+# One interpreter for pyo3 whoever calls cargo, or each caller would rebuild it.
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+# maturin installs into the active environment, which may be another one.
+export VIRTUAL_ENV := $(abspath $(VENV))
+unexport CONDA_PREFIX
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint bench docs dev clean lock lint-planted FORCE \
+	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "  PYTHON=python3.12 make ... chooses the interpreter that .venv is made with (now: $(PYTHON))"
+
+demo: $(RELEASE) ## simulate a click log and mine hard negatives from it
+	$(BIN)/hardneg-fast demo
+
+test: $(RELEASE) ## every test: the Rust core, then Python (PYTEST_ARGS="-k name")
+	$(CARGO) test --locked -p hardneg-core
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+lint: lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub ## formatting, clippy, ruff, mypy, import contracts, stub against binary
+
+lint-rustfmt:
+	$(CARGO) fmt --all --check
+
+lint-clippy: $(DEPS)
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+lint-ruff: $(DEPS)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+lint-mypy: $(DEPS)
+	$(BIN)/mypy
+
+lint-imports: $(RELEASE)
+	$(BIN)/lint-imports
+
+lint-stub: $(RELEASE)
+	$(RUN) -m mypy.stubtest --mypy-config-file pyproject.toml hardneg_fast._hardneg
+
+lint-planted: $(RELEASE) ## plant one violation for each lint in a copy; each must be caught
+	$(RUN) tests/lint_planted.py
+
+bench: $(RELEASE) ## the workloads, ours and the peers side by side (BENCH_ARGS="--rows 10M --repeats 3")
+	$(RUN) benches/run.py $(BENCH_ARGS)
+
+docs: $(RELEASE) ## the guides and the API reference, as HTML in site/
+	$(RUN) docs/build_site.py
+
+dev: $(DEPS) ## quick unoptimised-link build for editing; the next other target builds for release again
+	$(BIN)/maturin develop --profile edit
+
+clean: ## everything that was built or made here, .venv too
+	rm -rf target dist site demo build $(VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: ## pin the newest versions that requirements/dev.in allows
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
+	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt
+	mv build/dev.txt requirements/dev.txt
+
+$(DEPS): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "hardneg_fast needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+# The library is a prerequisite so that one built in any other way (make dev, maturin by hand) is not taken for this one.
+$(RELEASE): $(DEPS) $(wildcard $(RUST) $(LIBRARY)) $(if $(wildcard $(LIBRARY)),,FORCE)
+	$(BIN)/maturin develop --release --locked
+	@touch $@

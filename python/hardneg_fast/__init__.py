@@ -1,0 +1,114 @@
+"""Raw click logs in, privacy-safe hard negatives out."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from . import _hardneg
+from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, SelectConfig
+from .exceptions import ColumnError, DataError, FileError, GateError, HardnegError, PrivacyError, UsageError
+
+if TYPE_CHECKING:
+    from .anonymize import normalize, pseudonymize
+    from .count import Counts, merge
+    from .evidence import Evidence, evidence
+    from .inspection import Inspection, inspect
+    from .keys import Key
+    from .pipeline import anonymize, count, mine, read
+    from .release import Released, release
+    from .result import Result
+    from .select import Selected, select
+    from .simulate import Simulated, simulate
+
+__version__: str = _hardneg.__version__
+
+__all__ = [
+    "ColumnError",
+    "Config",
+    "CountConfig",
+    "Counts",
+    "DataError",
+    "Evidence",
+    "EvidenceConfig",
+    "FileError",
+    "GateError",
+    "HardnegError",
+    "Inspection",
+    "Key",
+    "Privacy",
+    "PrivacyError",
+    "ReadConfig",
+    "Released",
+    "Result",
+    "SelectConfig",
+    "Selected",
+    "Simulated",
+    "UsageError",
+    "anonymize",
+    "count",
+    "evidence",
+    "inspect",
+    "merge",
+    "mine",
+    "normalize",
+    "pseudonymize",
+    "read",
+    "release",
+    "select",
+    "simulate",
+]
+
+# Where the rest lives: imported when first asked for, because Arrow takes half a second and `--help` should not.
+_LAZY = {
+    "Counts": "count",
+    "Evidence": "evidence",
+    "Inspection": "inspection",
+    "Key": "keys",
+    "Released": "release",
+    "Result": "result",
+    "Selected": "select",
+    "Simulated": "simulate",
+    "anonymize": "pipeline",
+    "count": "pipeline",
+    "evidence": "evidence",
+    "inspect": "inspection",
+    "merge": "count",
+    "mine": "pipeline",
+    "normalize": "anonymize",
+    "pseudonymize": "anonymize",
+    "read": "pipeline",
+    "release": "release",
+    "select": "select",
+    "simulate": "simulate",
+}
+
+if _hardneg.DEBUG_BUILD:
+    warnings.warn("this is a debug build of hardneg_fast, many times slower than a release build", stacklevel=2)
+
+
+class _Package(types.ModuleType):
+    """This package, whose functions are called like the modules they live in."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # The import system binds a submodule's name here when it is first imported; the function keeps the name.
+        if not (name in _LAZY and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,128 @@
+"""The core of hardneg_fast. Thin: meanings of tables and options are in docs/ARCHITECTURE.md.
+
+Every function releases the GIL round its work. Tables and streams speak the Arrow PyCapsule interface; inputs are any
+object with `__arrow_c_stream__`, `__arrow_c_array__`. Options are the fields of the configuration sections, as JSON.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypedDict, final, type_check_only
+
+__version__: str
+DEBUG_BUILD: bool
+
+@type_check_only
+class Stats(TypedDict):
+    rows: int
+    quarantine: dict[str, int]
+    timestamp_notations: dict[str, int]
+
+@type_check_only
+class Funnel(TypedDict):
+    queries_with_positive: int
+    queries_with_negative: int
+    positives: int
+    candidates: dict[str, int]
+    guards: dict[str, int]
+    caps: dict[str, int]
+    negatives: dict[str, int]
+    rules_off: dict[str, str]
+    rows: int
+    triplets: int
+    short_rows: int
+
+@final
+class Table:
+    """A table of the core; any Arrow consumer takes it, any number of times."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
+    @property
+    def num_rows(self) -> int: ...
+    @property
+    def column_names(self) -> list[str]: ...
+
+@final
+class Stream:
+    """A log on its way through; it can be read once. `stats` are complete when it was."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def stats(self) -> Stats: ...
+
+@final
+class Counts:
+    """Counts of a log: exact, private."""
+
+    def table(self, name: str) -> Table: ...
+    def stats(self) -> Stats: ...
+    @property
+    def dropped(self) -> dict[str, int]: ...
+    @property
+    def sizes(self) -> dict[str, int]: ...
+    @property
+    def has(self) -> dict[str, bool]: ...
+
+@final
+class Released:
+    """What passed the release."""
+
+    def table(self) -> Table: ...
+    @property
+    def k(self) -> int | None: ...
+    @property
+    def passed(self) -> dict[str, tuple[int, int]]: ...
+
+@final
+class Evidence:
+    """Evidence per (query, document)."""
+
+    def table(self) -> Table: ...
+    def positions(self) -> Table: ...
+
+@final
+class Selected:
+    """Selected negatives."""
+
+    def negatives(self) -> Table: ...
+    def positives(self) -> Table: ...
+    def triplets(self) -> Table: ...
+    @property
+    def funnel(self) -> Funnel: ...
+
+def pseudonymize(ids: Any, /, *, key: bytes, field: str, epoch: str, dataset: str) -> Any:
+    """16-byte HMAC-SHA256 pseudonyms of an array, as an Arrow array."""
+
+def normalize(queries: Any, /) -> Any:
+    """Normalised query texts of an array, as an Arrow array."""
+
+def canonicalize(log: Any, /, *, position_base: int) -> Stream:
+    """A log as canonical impressions, raw identifiers included."""
+
+def rewrite(log: Any, /, *, position_base: int, key: bytes, epoch: str, dataset: str, day: bool) -> Stream:
+    """A log as canonical impressions without raw identifiers."""
+
+def count(
+    log: Any,
+    /,
+    *,
+    options: str,
+    key: bytes,
+    seed: int,
+    position_base: int,
+    has_pages: bool,
+    threads: int,
+    progress: Callable[[str, int], object] | None = None,
+) -> Counts:
+    """Counts a log. `progress` is called with stage and rows about ten times a second; what it raises stops the job."""
+
+def merge(first: Counts, second: Counts, /) -> Counts:
+    """Sums counts of disjoint users."""
+
+def release(counts: Counts, /, *, k_users: int | None) -> Released:
+    """Lets pass everything (None), or what `k_users` users stand behind."""
+
+def evidence(released: Released, /, *, options: str) -> Evidence:
+    """Evidence of what was released."""
+
+def select(evidence: Evidence, /, *, options: str, carry: list[str], seed: int) -> Selected:
+    """Negatives from evidence; `carry` names evidence columns to take along."""

@@ -1,0 +1,315 @@
+"""The command line: hardneg-fast demo, simulate, inspect, keygen, anonymize, mine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import options
+from .config import Config, Privacy
+from .exceptions import HardnegError, PrivacyError, UsageError
+
+PRIVACY = """say how the output is to be protected, with exactly one of:
+  --k-users K      name only what at least K users stand behind; K = 10 is a common choice
+  --epsilon E      user-level differential privacy; not built yet, refused
+  --no-privacy     everything may leave; for logs that are nobody's secret"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with the exit code of a usage error, and says which command to ask for help."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints what is wrong, and where to read more."""
+        self.exit(UsageError.exit_code, f"hardneg-fast: {message}\nsee: {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        0 ok, 1 internal error, 2 usage, 3 bad data, 4 privacy refused, 5 gate failed, 130 interrupted.
+    """
+    args = parser().parse_args(argv)
+    try:
+        args.run(args)
+    except HardnegError as e:
+        print(f"hardneg-fast: {e}", file=sys.stderr)
+        return e.exit_code
+    except KeyboardInterrupt:
+        print("hardneg-fast: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as e:  # noqa: BLE001  # a message could hold data of the log, so only the kind and the place are said
+        trace = e.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        print(f"hardneg-fast: internal error: {type(e).__name__}{place}; this is a bug, please report it", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = Parser(
+        prog="hardneg-fast",
+        description="Raw click logs in, privacy-safe hard negatives out.",
+        epilog="start with: hardneg-fast inspect LOG, or hardneg-fast demo",
+    )
+    from . import __version__
+
+    top.add_argument("--version", action="version", version=f"hardneg-fast {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    _demo(commands)
+    _simulate(commands)
+    _inspect(commands)
+    _keygen(commands)
+    _anonymize(commands)
+    _mine(commands)
+    return top
+
+
+def _command(commands: Any, name: str, run: Any, about: str, example: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=about,
+        description=about,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.set_defaults(run=run)
+    return made
+
+
+def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
+    command.add_argument("log", nargs="+", metavar="LOG", help="files, folders or globs; Parquet, Arrow, CSV, TSV, NDJSON")
+    command.add_argument("--preset", help="a known schema: ubi, obd, trec-session")
+    command.add_argument("--columns", metavar="NAME=THEIRS,…", help="which column is which: user_id=uid,position=rank")
+    command.add_argument("--config", type=Path, metavar="FILE", help="TOML file with [read], [count], [evidence], [select]")
+    if "count" in sections:
+        command.add_argument("--threads", metavar="N", help="worker threads; HARDNEG_THREADS; all cores otherwise")
+        command.add_argument("--seed", metavar="N", help="of all sampling (default 0)")
+    group = command.add_argument_group("configuration, also in --config (defaults in brackets)")
+    for dotted, words, default, about in options.fields():
+        if dotted.partition(".")[0] in sections and dotted not in ("read.preset", "read.columns"):
+            shown = ",".join(default) if isinstance(default, tuple) else default
+            text = f"{about} [{'none' if shown in ('', None) or shown == {} else shown}]".replace("%", "%%")
+            group.add_argument(f"--{dotted.replace('_', '-')}", dest=f"option:{dotted}", metavar=words, help=text)
+
+
+def _config(args: argparse.Namespace) -> Config:
+    import os
+
+    overrides = {k.partition(":")[2]: v for k, v in vars(args).items() if k.startswith("option:") and v is not None}
+    named = {
+        "read.preset": args.preset,
+        "read.columns": args.columns,
+        "seed": getattr(args, "seed", None),
+        "threads": getattr(args, "threads", None) or os.environ.get("HARDNEG_THREADS"),
+    }
+    return options.load(args.config, {**overrides, **{k: v for k, v in named.items() if v is not None}})
+
+
+def _log(args: argparse.Namespace) -> Any:
+    return args.log[0] if len(args.log) == 1 else list(args.log)
+
+
+def _demo(commands: Any) -> None:
+    command = _command(commands, "demo", run_demo, "simulate a log, mine it, and explain three negatives", "hardneg-fast demo")
+    command.add_argument("-o", "--out", type=Path, default=Path("demo"), help="directory for log and output [demo]")
+    command.add_argument("--impressions", type=int, default=2_000_000, help="size of the simulated log [2000000]")
+
+
+def run_demo(args: argparse.Namespace) -> None:
+    """The main job on a simulated log."""
+    from .pipeline import mine
+    from .progress import Progress
+    from .simulate import simulate
+
+    log = args.out / "log"
+    made = simulate(log, impressions=args.impressions, seed=1)
+    print(f"simulated {made.impressions:,} impressions by {made.users:,} users -> {log}")
+    out = args.out / "negatives"
+    with Progress() as progress:
+        result = mine(
+            log / "log.parquet",
+            out,
+            privacy=Privacy.k_users(10),
+            documents=log / "documents.parquet",
+            overwrite=True,
+            progress=progress,
+        )
+    _print_result(result.report, out)
+    texts = _texts(log / "documents.parquet", [e[side] for e in result.report["examples"] for side in ("positive", "negative")])
+    print("\nthree negatives, explained:")
+    for example in result.report["examples"]:
+        print(f"\n  query     {example['query']}")
+        print(f"  positive  {texts.get(example['positive'], example['positive'])}")
+        print(f"  negative  {texts.get(example['negative'], example['negative'])}")
+        print(f"  why       {example['rule']}: {example['why']}")
+
+
+def _texts(documents: Path, wanted: list[str]) -> dict[str, str]:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(documents, columns=["doc_id", "text"], filters=pc.field("doc_id").isin(wanted))
+    return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+
+
+def _simulate(commands: Any) -> None:
+    example = "hardneg-fast simulate -o sim --impressions 1000000 --seed 7"
+    command = _command(commands, "simulate", run_simulate, "write a click log with known relevance", example)
+    command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    command.add_argument("--impressions", type=int, required=True, metavar="N")
+    command.add_argument("--seed", type=int, required=True, metavar="S")
+    command.add_argument("--model", choices=["pbm", "dbn", "mixed"], default="mixed", help="how users examine [mixed]")
+
+
+def run_simulate(args: argparse.Namespace) -> None:
+    """Writes a simulated log."""
+    from .simulate import simulate
+
+    made = simulate(args.out, impressions=args.impressions, seed=args.seed, model=args.model)
+    print(f"{made.impressions:,} impressions, {made.clicks:,} clicks, {made.users:,} users, {made.queries:,} queries -> {args.out}")
+
+
+def _inspect(commands: Any) -> None:
+    about = "say what a log is, what is wrong with it, and which command to run next"
+    command = _command(commands, "inspect", run_inspect, about, "hardneg-fast inspect clicks.parquet")
+    _log_options(command, ("read",))
+    command.add_argument("--format", choices=["text", "json"], default="text", dest="print_as", help="how to print [text]")
+
+
+def run_inspect(args: argparse.Namespace) -> None:
+    """Prints what a log is."""
+    from .inspection import inspect
+
+    found = inspect(_log(args), _config(args).read)
+    if args.print_as == "json":
+        import json
+
+        print(json.dumps(found.to_dict(), indent=2, sort_keys=True, default=str))
+    else:
+        print("\n".join(found.lines()))
+
+
+def _keygen(commands: Any) -> None:
+    about = "make a key for pseudonyms, in a file only you can read"
+    command = _command(commands, "keygen", run_keygen, about, "hardneg-fast keygen ~/.hardneg.key")
+    command.add_argument("file", type=Path, metavar="FILE")
+
+
+def run_keygen(args: argparse.Namespace) -> None:
+    """Writes a fresh key."""
+    from .keys import Key
+
+    key = Key.ephemeral()
+    key.save(args.file)
+    print(f"key {key.id} -> {args.file}")
+    print("whoever has this file can link pseudonyms to people; whoever loses it can no longer join them")
+
+
+def _anonymize(commands: Any) -> None:
+    about = "copy a log with pseudonyms for identifiers, normalised queries, and days instead of times"
+    example = "hardneg-fast anonymize clicks.parquet -o safe.parquet --key ~/.hardneg.key"
+    command = _command(commands, "anonymize", run_anonymize, about, example)
+    _log_options(command, ("read",))
+    command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="Parquet file to write")
+    command.add_argument("--key", type=Path, metavar="FILE", help="key file; without one the key is forgotten with the run")
+    command.add_argument("--epoch", default="", help="period the pseudonyms hold for; other epochs cannot be joined")
+    command.add_argument("--dataset", default="", help="dataset they hold for")
+    command.add_argument("--time", choices=["day", "keep"], default="day", help="timestamps to the day, or as they are [day]")
+    command.add_argument("--overwrite", action="store_true", help="replace the output file")
+
+
+def run_anonymize(args: argparse.Namespace) -> None:
+    """Writes a pseudonymised copy of a log."""
+    from .keys import Key
+    from .pipeline import anonymize
+
+    key = Key.load(args.key) if args.key else None
+    done = anonymize(
+        _log(args),
+        args.out,
+        key=key,
+        config=_config(args),
+        epoch=args.epoch,
+        dataset=args.dataset,
+        time=args.time,
+        overwrite=args.overwrite,
+    )
+    print(f"{done['rows']:,} rows -> {args.out}: {', '.join(done['columns'])}")
+    for reason, n in sorted(done["quarantine"].items()):
+        print(f"  set aside: {reason} {n:,}")
+    print(f"key {done['key_id']}" if done["key_id"] else "no --key was given: these pseudonyms can be joined with nothing else")
+    print("pseudonymised, not anonymous: query text can identify")
+
+
+def _mine(commands: Any) -> None:
+    about = "turn a click log into a dataset of hard negatives"
+    example = "hardneg-fast mine clicks.parquet -o negatives --k-users 10"
+    command = _command(commands, "mine", run_mine, about, example)
+    _log_options(command, options.SECTIONS)
+    command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
+    command.add_argument("--k-users", type=int, metavar="K", help="name only what at least K users stand behind")
+    command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy (not built yet)")
+    command.add_argument("--lineage", metavar="NAME", help="which data this is a release of (with --epsilon)")
+    command.add_argument("--no-privacy", action="store_true", help="everything may leave")
+    command.add_argument("--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text")
+    command.add_argument("--key", type=Path, metavar="FILE", help="key file for identifiers; a fresh key otherwise")
+    command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
+
+
+def run_mine(args: argparse.Namespace) -> None:
+    """Mines a log."""
+    privacy = _privacy(args)
+    config = _config(args)
+    from .keys import Key
+    from .pipeline import mine
+    from .progress import Progress
+
+    with Progress() as progress:
+        result = mine(
+            _log(args),
+            args.out,
+            privacy=privacy,
+            config=config,
+            documents=args.documents,
+            key=Key.load(args.key) if args.key else None,
+            overwrite=args.overwrite,
+            progress=progress,
+        )
+    _print_result(result.report, args.out)
+
+
+def _privacy(args: argparse.Namespace) -> Privacy:
+    chosen = [args.k_users is not None, args.epsilon is not None, args.no_privacy]
+    if sum(chosen) != 1:
+        raise PrivacyError(PRIVACY if not any(chosen) else f"these exclude each other; {PRIVACY}")
+    if args.no_privacy:
+        return Privacy.none()
+    if args.k_users is not None:
+        return Privacy.k_users(args.k_users)
+    return Privacy.dp(epsilon=args.epsilon, lineage=args.lineage or "")
+
+
+def _print_result(report: dict[str, Any], out: Path) -> None:
+    k = report["release"]["k"]
+    print("what became of the log" + (f" (rounded down to multiples of {k})" if k else ""))
+    widest = max(len(step["stage"]) for step in report["funnel"])
+    for step in report["funnel"]:
+        print(f"  {step['stage']:<{widest}}  {step['count']:>14,}")
+    for title, section in (("set aside", report["quarantine"]), ("left out", report["cleaning"]), ("guards", report["select"]["guards"])):
+        for reason, n in sorted(section.items()):
+            print(f"  {title}: {reason} {n:,}")
+    for rule, reason in sorted(report["rules_off"].items()):
+        print(f"  rule off: {rule}: {reason}")
+    for note in report["input"]["notes"]:
+        print(f"  note: {note}")
+    print(f"-> {out} (report.html, README.md; datasets.load_dataset opens it)")

@@ -1,0 +1,186 @@
+"""The configuration tree: one for Python, TOML files (`[section]`) and the command line (`--section.option`).
+
+Defaults are those of docs/ARCHITECTURE.md. Every option is a public constant: none is read off the data.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .exceptions import UsageError
+
+Shape = Literal["auto", "rows", "pages", "events"]
+Format = Literal["auto", "parquet", "ipc", "csv", "tsv", "ndjson"]
+Rule = Literal[
+    "skip_above",
+    "last_click_skip_above",
+    "click_no_click_next",
+    "shown_not_clicked",
+    "top_shown_never_clicked",
+    "skipped",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadConfig:
+    """How a log is opened and brought to canonical columns."""
+
+    preset: Literal["ubi", "obd", "trec-session"] | None = None
+    """Mapping for a known schema; None maps canonical names to themselves and to `columns`."""
+    shape: Shape = "auto"
+    """`rows`: a row per result shown. `pages`: a row per page, with lists. `events`: impression and click events."""
+    format: Format = "auto"
+    """File format; auto goes by the name's ending, then by content."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Canonical name → the log's column, dots for nested fields: `{"query": "user_query"}`."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Canonical name → one value for every row, for logs without that column: `{"query": "homepage"}`."""
+    impression_actions: tuple[str, ...] = ("impression",)
+    """Event shape: values of `action` that say a result was shown."""
+    click_actions: tuple[str, ...] = ("click", "item_click")
+    """Event shape: values of `action` that say a result was clicked."""
+    position_base: Literal["auto", "0", "1"] = "auto"
+    """What the log calls the top position."""
+    join_minutes: float = 30.0
+    """Event shape without search ids: a click belongs to the latest page at most this much older."""
+    batch_rows: int = 131_072
+    """Rows per Arrow batch handed to the core. No result depends on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountConfig:
+    """Cleaning, contribution bounding and counting (docs/ARCHITECTURE.md, count)."""
+
+    max_votes: int = 3
+    """Impressions of one (user, query, document) that count; 0 for all."""
+    satisfied_dwell_ms: int = 10_000
+    """A click is satisfied from this dwell time on."""
+    session_gap_minutes: float = 30.0
+    """Without session ids, an idle gap above this starts a new session."""
+    min_page_length: int = 3
+    """Pages with fewer impressions are left out (only in logs that have pages)."""
+    max_position: int = 50
+    """Impressions further down are left out."""
+    robots: Literal["drop", "keep"] = "drop"
+    """Whether users that behave like programs are left out."""
+    max_searches_per_day: int = 50
+    """Robot: more pages than this on one UTC day."""
+    max_click_rate: float = 0.4
+    """Robot: clicks per impression above this, from 100 impressions on."""
+    min_click_rate: float = 0.004
+    """Robot: clicks per impression below this, from 30 pages on."""
+    min_median_dwell_ms: int = 1_500
+    """Robot: median dwell time below this, from 10 clicks on."""
+    surfaces: tuple[str, ...] = ()
+    """Keep only rows of these surfaces (slots, sort orders); empty keeps all."""
+    since: datetime.datetime | None = None
+    """Leave out what was shown before."""
+    until: datetime.datetime | None = None
+    """Leave out what was shown from then on."""
+    half_life_days: float | None = None
+    """Thin pages by age before `until`: half of those this old are kept."""
+    page_counts: Literal["off", "on"] = "off"
+    """Also count whole pages, for click models that need them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceConfig:
+    """Expected clicks and what follows from them."""
+
+    shrinkage: float = 1.0
+    """Prior clicks and prior expected clicks added to both sides of COEC."""
+    page_depth: int = 10
+    """A skip at position r weighs page_depth + 1 - r in `skip_weight`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectConfig:
+    """Positives, rules, guards, caps and tuples."""
+
+    rules: tuple[Rule, ...] = (
+        "skip_above",
+        "last_click_skip_above",
+        "top_shown_never_clicked",
+        "shown_not_clicked",
+    )
+    """Rules by name; the first that yields a pair names it."""
+    positive_users: int = 1
+    """A positive needs this many users with a satisfied click (k-users: at least K)."""
+    positive_coec: float = 1.0
+    """A positive is clicked more than this times what its positions explain."""
+    max_positives_per_query: int = 4
+    """Positives kept per query, best first."""
+    own_positive: Literal["strict", "users"] = "strict"
+    """strict: one click by anybody rules a negative out. users: `own_positive_users` users do."""
+    own_positive_users: int = 2
+    """See `own_positive`."""
+    alpha: float = 0.10
+    """Zero-click significance: P(Poisson(expected clicks) <= clicks) must not exceed it; 1 switches it off."""
+    negative_coec: float = 0.25
+    """An absolute negative is clicked less than this times what its positions explain."""
+    min_impressions: int = 1
+    """An absolute negative was shown at least this often."""
+    max_ctr_upper: float = 1.0
+    """Wilson upper bound (z 1.96) of the click rate of an absolute negative; 1 switches it off."""
+    top_positions: float = 10.0
+    """top_shown_never_clicked: mean position at most this."""
+    abandoned: Literal["drop", "keep"] = "drop"
+    """drop: pages without a click make no absolute negatives."""
+    order: Literal["random", "skip_weight"] = "random"
+    """Which negatives a cap keeps: by seeded hash, or the most often skipped near the top."""
+    max_negatives_per_query: int = 10
+    """Negative documents kept per query."""
+    max_queries_per_document: int = 1_000
+    """Queries that one document may be a negative of."""
+    num_negatives: int = 1
+    """Negatives per training row: negative_1 … negative_n."""
+    refill: Literal["drop", "repeat", "random"] = "drop"
+    """What to do with a row that has too few negatives."""
+    carry: tuple[str, ...] = ()
+    """Evidence columns to carry into `negatives`, such as `skips`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The whole tree. `seed` steers all sampling, `threads` 0 takes every core."""
+
+    seed: int = 0
+    threads: int = 0
+    read: ReadConfig = field(default_factory=ReadConfig)
+    count: CountConfig = field(default_factory=CountConfig)
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """How what leaves is protected: made by `Privacy.k_users(10)`, `Privacy.none()` or `Privacy.dp(…)`."""
+
+    mode: Literal["none", "k_users", "dp"]
+    k: int | None = None
+    epsilon: float | None = None
+    lineage: str | None = None
+
+    @classmethod
+    def none(cls) -> Privacy:
+        """Everything passes. For logs that are nobody's secret."""
+        return cls(mode="none")
+
+    @classmethod
+    def k_users(cls, k: int) -> Privacy:
+        """Only what at least `k` users stand behind is named. Not differential privacy.
+
+        Raises:
+            UsageError: k below 2.
+        """
+        if k < 2:
+            raise UsageError(f"k_users is {k}; with fewer than 2, single persons' rows would pass")
+        return cls(mode="k_users", k=k)
+
+    @classmethod
+    def dp(cls, *, epsilon: float, lineage: str) -> Privacy:
+        """User-level differential privacy. This version refuses to release with it: the mechanism is not built yet."""
+        return cls(mode="dp", epsilon=epsilon, lineage=lineage)

@@ -1,0 +1,151 @@
+"""count: a log to sums that belong to nobody; cleaned, bounded per user, on all cores."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from . import _hardneg
+from .config import CountConfig
+from .keys import Key
+
+__all__ = ["TABLES", "Counts", "count_stream", "merge"]
+
+TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "pages")
+
+Progress = Callable[[str, int], object]
+
+
+class Counts:
+    """The counts of a log; tables and columns as in docs/ARCHITECTURE.md, count.
+
+    They are exact and private: release them before anything leaves.
+    """
+
+    def __init__(self, core: _hardneg.Counts) -> None:
+        self._core = core
+
+    def table(self, name: str) -> _hardneg.Table:
+        """One of `TABLES`, as an object that any Arrow consumer takes.
+
+        Raises:
+            UsageError: it does not exist, or was not asked for.
+        """
+        return self._core.table(name)
+
+    @property
+    def queries(self) -> _hardneg.Table:
+        """Query → users, searches, searches_clicked."""
+        return self.table("queries")
+
+    @property
+    def cells(self) -> _hardneg.Table:
+        """query, doc_id, position, previous_click, fold → impressions, clicks, satisfied_clicks."""
+        return self.table("cells")
+
+    @property
+    def pairs(self) -> _hardneg.Table:
+        """query, doc_id → users, impressions, clicks and the sums that one-pass models need."""
+        return self.table("pairs")
+
+    @property
+    def preferences(self) -> _hardneg.Table:
+        """query, preferred, skipped, rule → users and sums of positions."""
+        return self.table("preferences")
+
+    @property
+    def successions(self) -> _hardneg.Table:
+        """query, next_query → users, users_clicked_after."""
+        return self.table("successions")
+
+    @property
+    def rows(self) -> int:
+        """Rows read."""
+        return self._core.stats()["rows"]
+
+    @property
+    def quarantine(self) -> dict[str, int]:
+        """Reason → rows that could not be read."""
+        return self._core.stats()["quarantine"]
+
+    @property
+    def timestamp_notations(self) -> dict[str, int]:
+        """Notation → rows."""
+        return self._core.stats()["timestamp_notations"]
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason → rows left out by cleaning and bounding."""
+        return self._core.dropped
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Rows of the tables, and users (or pages, in a log without users)."""
+        return self._core.sizes
+
+    @property
+    def has(self) -> dict[str, bool]:
+        """What the log had: users, pages, positions, times, unclicked."""
+        return self._core.has
+
+    def __repr__(self) -> str:
+        return f"<Counts of {self.rows} rows: {self.sizes['queries']} queries, {self.sizes['pairs']} pairs>"
+
+
+def count_stream(
+    reader: pa.RecordBatchReader,
+    *,
+    config: CountConfig,
+    key: Key,
+    seed: int,
+    threads: int,
+    position_base: int,
+    has_pages: bool,
+    tables: tuple[str, ...],
+    progress: Progress | None = None,
+) -> Counts:
+    """Counts a stream of rows with canonical names.
+
+    Raises:
+        ColumnError, DataError: rows that cannot be read.
+        UsageError: options that do not fit the log.
+    """
+    options = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    options |= {
+        "since": _micros(config.since),
+        "until": _micros(config.until),
+        "page_counts": config.page_counts == "on" or "pages" in tables,
+        "preferences": bool({"preferences", "successions", "succession_clicks"} & {*tables}),
+        "cell_detail": "cells" in tables,
+    }
+    core = _hardneg.count(
+        reader,
+        options=json.dumps(options),
+        key=key.material(),
+        seed=seed,
+        position_base=position_base,
+        has_pages=has_pages,
+        threads=threads,
+        progress=progress,
+    )
+    return Counts(core)
+
+
+def merge(first: Counts, second: Counts, /) -> Counts:
+    """The sum of two counts; exact when no user is in both (daily counts of the same users are not).
+
+    Raises:
+        UsageError: they were counted from different columns or with different tables.
+    """
+    return Counts(_hardneg.merge(first._core, second._core))
+
+
+def _micros(time: datetime.datetime | None) -> int | None:
+    if time is None:
+        return None
+    since = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)) - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return since // datetime.timedelta(microseconds=1)

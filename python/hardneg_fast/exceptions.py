@@ -1,0 +1,50 @@
+"""Everything that hardneg_fast raises on purpose.
+
+    HardnegError                 exit code 1
+    ├── UsageError (ValueError)      2   an option or argument that cannot be
+    ├── DataError (ValueError)       3   input that cannot be read or is not what it should be
+    │   ├── ColumnError                  a column is missing, doubled, or of a type that cannot be read
+    │   └── FileError (OSError)          a path cannot be read or written
+    ├── PrivacyError                 4   refused, because it would not be private or not said how
+    └── GateError                    5   a quality or audit gate failed
+
+Messages say what, where, what was expected, and what to do. They never hold values of identifiers, queries or keys.
+"""
+
+
+class HardnegError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class UsageError(HardnegError, ValueError):
+    """An option or argument that cannot be, alone or together with another."""
+
+    exit_code = 2
+
+
+class DataError(HardnegError, ValueError):
+    """Input that cannot be read or is not what it should be."""
+
+    exit_code = 3
+
+
+class ColumnError(DataError):
+    """A column is missing, doubled, or of a type that cannot be read."""
+
+
+class FileError(DataError, OSError):
+    """A path cannot be read or written."""
+
+
+class PrivacyError(HardnegError):
+    """Refused: it would not be private, or it was not said how it should be."""
+
+    exit_code = 4
+
+
+class GateError(HardnegError):
+    """A quality or audit gate failed."""
+
+    exit_code = 5

@@ -1,0 +1,266 @@
+"""`hardneg-fast inspect LOG`: what a log is, what is wrong with it, and the command to run next.
+
+Counts and names of columns only: no identifiers, no queries. (The values of `surface`, which are slots and
+applications, name the position bases.)
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .config import ReadConfig
+from .exceptions import ColumnError, DataError
+from .read import RawLog, bring
+from .sources import guess, open_source
+from .sources.base import Source
+from .sources.files import DataFile
+
+SAMPLE = 1_000_000
+"""Rows read at most."""
+POSITIONS = 10
+"""Click rates are shown for so many positions from the top."""
+
+MEANINGS = {
+    "broken_line": "lines or rows that are not of the format, or not UTF-8; look at how the log was cut or exported",
+    "null_user_id": "rows without a user; map another column, or leave user_id out for all",
+    "null_search_id": "rows without a search id; map another column",
+    "null_query": "rows without query text; browsing pages have none, nothing to do if these are such",
+    "null_doc_id": "rows without a document; check the mapping of doc_id",
+    "invalid_utf8": "queries or documents that are not UTF-8; convert the log to UTF-8",
+    "query_too_long": "queries of more than 1,024 characters; pasted texts or attacks, nothing to do",
+    "null_clicked": "rows that do not say whether there was a click; check the mapping of clicked",
+    "clicked_impossible": "clicked is neither true/false nor 0/1; check the mapping of clicked",
+    "position_impossible": "positions that cannot be; check the mapping, or set --read.position-base",
+    "null_timestamp": "rows without a time; check the mapping of timestamp",
+    "timestamp_unreadable": "times in a notation that is not known; write ISO 8601 or epoch numbers",
+    "timestamp_impossible": "times outside 1990 to 2100; check the unit",
+    "dwell_impossible": "negative or unreadable dwell times, taken as unknown; the rows stay",
+    "click_ms_impossible": "negative or unreadable click delays, taken as unknown; the rows stay",
+    "click_without_impression": "clicks on what no impression shows; if many, impressions are logged incompletely",
+    "event_without_object": "impressions or clicks that name no document; check the mapping of doc_id",
+    "event_without_search": "impressions or clicks that name no search; check the mapping of search_id",
+    "other_action": "events that are neither impressions nor clicks; name more with --read.click-actions if some are",
+    "page_without_documents": "pages that show nothing; searches without results, nothing to do",
+    "click_outside_page": "clicks on documents that their page does not list; check what documents holds",
+    "list_length_mismatch": "pages with more or fewer clicks than documents; map clicked_documents if clicks holds ids",
+    "unknown_code": "numbers that the dictionary beside the log lacks; check that it belongs to the log",
+}
+"""Quarantine reason → what it means and what to do."""
+
+LACKING = {
+    "user_id": "no user_id: each page counts as a user of its own; robots, votes per user and --k-users are off",
+    "search_id": "no search_id: pages are told apart by session, query and time",
+    "position": "no position: skip rules and top_shown_never_clicked are off; expected clicks ignore the position",
+    "timestamp": "no timestamp: sessions are taken as given; successions, --since, --until and half-life are off",
+    "dwell_ms": "no dwell_ms: every click counts as satisfied",
+}
+"""Canonical column → what its absence switches off."""
+
+
+@dataclass
+class Inspection:
+    """What `inspect` found. `sampled` says that figures are for the first rows only."""
+
+    files: int = 0
+    format: str = ""
+    shape: str = ""
+    preset: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    problem: str | None = None
+    rows_in: int = 0
+    rows: int = 0
+    sampled: bool = False
+    distinct: dict[str, int] = field(default_factory=dict)
+    position_bases: dict[str, int] = field(default_factory=dict)
+    timestamp_notations: dict[str, int] = field(default_factory=dict)
+    clicks_by_position: dict[int, tuple[int, int]] = field(default_factory=dict)
+    quarantine: dict[str, int] = field(default_factory=dict)
+    lacking: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    command: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """Text for people."""
+        return list(_lines(self))
+
+
+def inspect(log: object, config: ReadConfig, sample: int = SAMPLE) -> Inspection:
+    """Looks at a log; a one-shot stream is used up by it.
+
+    Args:
+        log: as `read.open_log` takes it.
+        config: what is known already; the rest is guessed.
+        sample: rows read at most.
+
+    Raises:
+        FileError, DataError: there is nothing that can be looked at. Missing columns are no error here.
+    """
+    source, files, config, found = _guess(log, config)
+    found.files, found.format = len(files), source.format
+    found.preset, found.columns = config.preset, dict(config.columns)
+    try:
+        raw = bring(source, files, config)
+    except ColumnError as error:
+        found.problem = str(error)
+    else:
+        _measure(raw, found, sample)
+    found.command = _command(log, config, found)
+    return found
+
+
+def _guess(log: object, config: ReadConfig) -> tuple[Source, list[DataFile], ReadConfig, Inspection]:
+    """Opens the log and fills in what the configuration leaves open."""
+    found = Inspection()
+    source, files = open_source(log, config)
+    if config.preset is None and config.shape == "auto":
+        columns = source.columns()
+        preset, why = guess.preset(columns)
+        if preset is None and files:
+            preset, why = guess.preset_of_content(files[0])
+        if preset:
+            found.reasons.append(f"preset {preset}: {why}")
+            config = replace(config, preset=preset)
+            source, files = open_source(log, config)
+        else:
+            guessed = guess.mapping(columns, {*config.columns, *config.constants})
+            found.reasons += [f"{canonical} is {column!r}, by its name" for canonical, column in guessed.items()]
+            config = replace(config, columns={**guessed, **config.columns})
+    return source, files, config, found
+
+
+def _canonical(reader: pa.RecordBatchReader, base: int) -> tuple[pa.RecordBatchReader, Callable[[], dict[str, Any]]]:
+    """Canonical rows, and their statistics once they are exhausted."""
+    core = importlib.import_module("hardneg_fast._hardneg")
+    stream = core.canonicalize(reader, position_base=base)
+    return pa.RecordBatchReader.from_stream(stream), stream.stats
+
+
+def _measure(raw: RawLog, found: Inspection, sample: int) -> None:
+    limited = _Limited(raw.reader(), sample)
+    reader, stats = _canonical(limited.reader(), raw.position_base)
+    try:
+        rows = reader.read_all()
+    except (pa.ArrowException, OSError):  # their text may quote cells
+        raise raw.error or DataError("the log breaks off while it is read; check that its files are whole") from None
+    counted, report = stats(), raw.report
+    found.shape, found.position_bases, found.notes = report.shape, report.position_bases, report.notes
+    found.rows_in, found.rows, found.sampled = report.rows_in, rows.num_rows, limited.cut
+    found.timestamp_notations = report.timestamp_notations or counted["timestamp_notations"]
+    found.quarantine = dict(report.quarantine)
+    for reason, n in counted["quarantine"].items():
+        found.quarantine[reason] = found.quarantine.get(reason, 0) + n
+    found.distinct = _distinct(rows)
+    found.clicks_by_position = _by_position(rows)
+    found.lacking = [what for name, what in LACKING.items() if name not in raw.schema.names]
+    if not {"user_id", "search_id"} & set(raw.schema.names):
+        found.lacking[1] = "no search_id either: each row is a page of its own, and page rules are off"
+    if rows.num_rows and pc.all(rows["clicked"]).as_py():
+        found.lacking.append("no impressions without a click: there is nothing to call a negative, and no rule can run")
+
+
+class _Limited:
+    """The first rows of a stream, ended in good order."""
+
+    def __init__(self, source: pa.RecordBatchReader, rows: int) -> None:
+        self.source, self.left, self.cut = source, rows, False
+
+    def reader(self) -> pa.RecordBatchReader:
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in self.source:
+                self.cut = batch.num_rows > self.left
+                yield batch.slice(0, self.left)
+                self.left -= min(self.left, batch.num_rows)
+                if self.cut:
+                    return
+
+        return pa.RecordBatchReader.from_batches(self.source.schema, batches())
+
+
+def _distinct(rows: pa.Table) -> dict[str, int]:
+    names = {"users": "user_id", "sessions": "session_id", "queries": "query", "documents": "doc_id"}
+    out = {what: pc.count_distinct(rows[name]).as_py() for what, name in names.items() if name in rows.schema.names}
+    keys = ["search_id"] if "search_id" in rows.schema.names else ["user_id", "session_id", "query", "timestamp"]
+    if keys[0] in rows.schema.names:
+        keys = [key for key in keys if key in rows.schema.names]
+        out["pages"] = rows.select(keys).group_by(keys).aggregate([]).num_rows
+    return out
+
+
+def _by_position(rows: pa.Table) -> dict[int, tuple[int, int]]:
+    if "position" not in rows.schema.names:
+        return {}
+    top = rows.select(["position", "clicked"]).filter(pc.less_equal(rows["position"], POSITIONS))
+    counts = top.group_by("position").aggregate([("clicked", "count"), ("clicked", "sum")]).sort_by("position")
+    columns = (counts[name].to_pylist() for name in ("position", "clicked_count", "clicked_sum"))
+    return {position: (n, clicks) for position, n, clicks in zip(*columns, strict=True)}
+
+
+def _command(log: object, config: ReadConfig, found: Inspection) -> str:
+    many = log if isinstance(log, (list, tuple)) else [log]
+    paths = [shlex.quote(os.fspath(p)) if isinstance(p, (str, os.PathLike)) else "LOG" for p in many]
+    options = [f"--preset {config.preset}"] if config.preset else []
+    if config.shape != "auto":
+        options.append(f"--read.shape {config.shape}")
+    columns = {**config.columns, **({} if not found.problem else _placeholders(config))}
+    if columns:
+        options.append("--columns " + shlex.quote(",".join(f"{name}={column}" for name, column in columns.items())))
+    if config.constants:
+        options.append("--constants " + shlex.quote(",".join(f"{k}={v}" for k, v in config.constants.items())))
+    private = "--no-privacy" if LACKING["user_id"] in found.lacking else "--k-users 10"
+    return " ".join(["hardneg-fast mine", *paths, "-o OUT", private, *options])
+
+
+def _placeholders(config: ReadConfig) -> dict[str, str]:
+    """What a row log still needs, to be filled in."""
+    if config.preset or config.shape not in ("auto", "rows"):
+        return {}
+    return {name: "…" for name in ("query", "doc_id", "clicked") if name not in {*config.columns, *config.constants}}
+
+
+def _lines(found: Inspection) -> Iterator[str]:
+    files = f"{found.files:,} file{'s' * (found.files != 1)}, " if found.files else ""
+    yield f"log         {files}{found.format}" + (f", shape {found.shape}" if found.shape else "")
+    yield from (f"            {reason}" for reason in found.reasons)
+    if found.problem:
+        yield f"problem     {found.problem}"
+        yield f"next        {found.command}"
+        return
+    first = f" (the first {found.rows:,} only were read; all figures are for these)" if found.sampled else ""
+    yield f"records     {found.rows_in:,}"
+    yield f"impressions {found.rows:,}{first}"
+    yield "distinct    " + ", ".join(f"{what} {n:,}" for what, n in found.distinct.items())
+    for surface, base in found.position_bases.items():
+        yield f"positions   start at {base}" + (f" in {surface}" if surface else "")
+    for notation, n in found.timestamp_notations.items():
+        yield f"timestamps  {n:,} as {NOTATIONS.get(notation, notation)}"
+    for position, (n, clicks) in found.clicks_by_position.items():
+        yield f"click rate  {clicks / n:7.2%} at position {position:2} ({clicks:,} of {n:,})"
+    for reason, n in sorted(found.quarantine.items()):
+        yield f"set aside   {n:,} {reason}: {MEANINGS.get(reason, 'see the documentation')}"
+    yield from (f"off         {what}" for what in found.lacking)
+    yield from (f"note        {note}" for note in found.notes)
+    yield f"next        {found.command}"
+
+
+NOTATIONS = {
+    "iso8601": "ISO 8601 text",
+    "epoch_s": "epoch seconds",
+    "epoch_ms": "epoch milliseconds",
+    "epoch_us": "epoch microseconds",
+    "epoch_ns": "epoch nanoseconds",
+    "unreadable": "something that cannot be read",
+}
+"""Notation → words."""

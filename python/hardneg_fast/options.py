@@ -1,0 +1,198 @@
+"""Options from text: TOML files and `--section.option value`, brought to the configuration tree with named errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .config import Config
+from .exceptions import FileError, UsageError
+
+SECTIONS = ("read", "count", "evidence", "select")
+
+
+def load(path: Path | None, overrides: Mapping[str, Any]) -> Config:
+    """The configuration of a TOML file, with `section.option` overrides on top.
+
+    Args:
+        path: a TOML file, or None for the defaults.
+        overrides: dotted option → text, or a value of the option's own type.
+
+    Raises:
+        FileError: the file cannot be read.
+        UsageError: it is no TOML, or an option does not exist or cannot have the value.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as e:
+            raise FileError(f"configuration {path.name!r} cannot be read: {type(e).__name__}") from None
+        except tomllib.TOMLDecodeError as e:
+            raise UsageError(f"configuration {path.name!r} is not TOML: {e}") from None
+    for dotted, value in overrides.items():
+        section, _, option = dotted.rpartition(".")
+        if section and not isinstance(tree.get(section, {}), dict):
+            raise UsageError(f"[{section}] must be a table of options")
+        (tree.setdefault(section, {}) if section else tree)[option] = value
+    return from_mapping(tree)
+
+
+def from_mapping(tree: Mapping[str, Any]) -> Config:
+    """The configuration of nested mappings.
+
+    Raises:
+        UsageError: an option does not exist or cannot have the value.
+    """
+    built: dict[str, Any] = {}
+    hints = typing.get_type_hints(Config)
+    for name, value in tree.items():
+        if name in SECTIONS:
+            if not isinstance(value, Mapping):
+                raise UsageError(f"[{name}] must be a table of options")
+            built[name] = _section(hints[name], name, value)
+        elif name in hints:
+            built[name] = _value(hints[name], name, value)
+        else:
+            raise UsageError(_unknown(name, [*hints]))
+    return Config(**built)
+
+
+def fields() -> list[tuple[str, str, Any, str]]:
+    """(dotted name, type in words, default, help) of every option, for the command line."""
+    hints = typing.get_type_hints(Config)
+    out = []
+    for section in SECTIONS:
+        section_hints = typing.get_type_hints(hints[section])
+        docs = _docs(hints[section])
+        for f in dataclasses.fields(hints[section]):
+            default = f.default if f.default is not dataclasses.MISSING else {}
+            out.append((f"{section}.{f.name}", _words(section_hints[f.name]), default, docs.get(f.name, "")))
+    return out
+
+
+def as_plain(config: Config) -> dict[str, Any]:
+    """The tree as JSON can hold it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: plain(v) for k, v in value.items()}
+        if isinstance(value, tuple | list):
+            return [plain(v) for v in value]
+        return value.isoformat() if isinstance(value, datetime.datetime) else value
+
+    tree: dict[str, Any] = plain(dataclasses.asdict(config))
+    return tree
+
+
+def _section(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(kind)
+    built = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise UsageError(_unknown(f"{section}.{name}", [f"{section}.{h}" for h in hints]))
+        built[name] = _value(hints[name], f"{section}.{name}", value)
+    return kind(**built)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"no option is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {known}")
+
+
+def _value(kind: Any, name: str, value: Any) -> Any:
+    """`value` as the type `kind`; text is read, other types must fit."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or value in ("", "none"):
+            return None
+        return _value(next(a for a in args if a is not type(None)), name, value)
+    if origin is typing.Literal:
+        # TOML may say 0 where the choice is "0".
+        if isinstance(value, bool) or str(value) not in args:
+            raise UsageError(f"{name} is {value!r}; choose one of {', '.join(args)}")
+        return str(value)
+    if origin is tuple:
+        items = [v for v in value.split(",") if v] if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise UsageError(f"{name} must be a list")
+        return tuple(_value(args[0], name, v.strip() if isinstance(v, str) else v) for v in items)
+    if kind == Mapping[str, str]:
+        return _pairs(name, value)
+    if kind is datetime.datetime:
+        return _time(name, value)
+    if kind in (int, float):
+        return _number(kind, name, value)
+    if not isinstance(value, str):
+        raise UsageError(f"{name} must be text")
+    return value
+
+
+def _pairs(name: str, value: Any) -> dict[str, str]:
+    if isinstance(value, str):
+        parts = [p.partition("=") for p in value.split(",") if p]
+        if any(not sep for _, sep, _ in parts):
+            raise UsageError(f"{name} must look like canonical=theirs,canonical=theirs")
+        return {k.strip(): v.strip() for k, _, v in parts}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name} must be a table of names")
+    return {str(k): str(v) for k, v in value.items()}
+
+
+def _time(name: str, value: Any) -> datetime.datetime:
+    if isinstance(value, str):
+        try:
+            value = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            raise UsageError(f"{name} must be a date or time like 2026-01-31 or 2026-01-31T12:00:00Z") from None
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = datetime.datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime.datetime):
+        raise UsageError(f"{name} must be a date or time")
+    return value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+
+
+def _number(kind: type[int] | type[float], name: str, value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UsageError(f"{name} must be a number")
+    try:
+        number = kind(value)
+    except ValueError:
+        raise UsageError(f"{name} is {value!r}, which is no {'whole ' if kind is int else ''}number") from None
+    if kind is int and number != float(value):
+        raise UsageError(f"{name} is {value!r}, which is no whole number")
+    if number < 0:
+        raise UsageError(f"{name} is {value!r}; it cannot be negative")
+    return number
+
+
+def _words(kind: Any) -> str:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _words(next(a for a in args if a is not type(None)))
+    if origin is typing.Literal:
+        return "|".join(args)
+    if origin is tuple:
+        return f"{_words(args[0])},…"
+    return {int: "N", float: "X", str: "TEXT", datetime.datetime: "TIME"}.get(kind, "NAME=NAME,…")
+
+
+def _docs(kind: Any) -> dict[str, str]:
+    """The strings under the fields of a section, which Python itself does not keep."""
+    import ast
+    import inspect
+    import textwrap
+
+    body = typing.cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
+    docs = {}
+    for node, after in zip(body, body[1:], strict=False):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
+            docs[node.target.id] = ast.literal_eval(after.value)
+    return docs

@@ -1,0 +1,144 @@
+"""The read stage: whatever a log is, its columns under canonical names, as a stream.
+
+Types stay what they were: the core makes them canonical and sets bad rows aside, batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from .config import ReadConfig
+from .exceptions import DataError, HardnegError, UsageError
+from .sources import ReadReport, Source, events, mapping, open_source, pages, positions, rows, ubi
+from .sources.columnar import ColumnarSource
+from .sources.files import DataFile, naming
+
+__all__ = ["RawLog", "ReadReport", "bring", "open_log"]
+
+
+@dataclass
+class RawLog:
+    """A log with canonical names and, as yet, types of its own."""
+
+    schema: pa.Schema
+    """Canonical column names only, any accepted Arrow type."""
+    position_base: int
+    """What the log calls the top position; the core applies it. 1 where there is nothing to shift."""
+    has_pages: bool
+    """Whether the log has pages: a search_id column, page rows, or events."""
+    report: ReadReport
+    """What was found; complete when the stream is exhausted."""
+    open_stream: Callable[[], pa.RecordBatchReader] = field(repr=False)
+    """Opens the stream. Callers want `reader`."""
+    error: HardnegError | None = field(default=None, repr=False)
+    """The named error that ended the last stream: Arrow's C interface hands on no more than its text."""
+
+    def reader(self) -> pa.RecordBatchReader:
+        """A fresh stream of the log.
+
+        Raises:
+            UsageError: the log is a stream that has been read.
+        """
+        self.error = None
+        return self.open_stream()
+
+
+def open_log(log: object, config: ReadConfig) -> RawLog:
+    """Opens a log and settles what its columns mean and what it calls the top position.
+
+    Args:
+        log: a path, directory, glob, URI or list of those; an Arrow object; a polars LazyFrame.
+        config: format, shape, preset, columns.
+
+    Raises:
+        ColumnError: columns are missing, doubled, or of types that cannot be read.
+        FileError, DataError: nothing there, or not what it was taken for.
+        UsageError: options that cannot be.
+    """
+    source, files = open_source(log, config)
+    return bring(source, files, config)
+
+
+def bring(source: Source, files: list[DataFile], config: ReadConfig) -> RawLog:
+    """`open_log` for a source that is already open."""
+    found = mapping.resolve(source, config)
+    preset = mapping.preset_of(config)
+    report = ReadReport(
+        files=len(files),
+        format=source.format,
+        shape=found.shape,
+        preset=preset.name if preset else None,
+        notes=list(preset.notes) if preset else [],
+    )
+    if found.shape == "events":
+        return _events(source, found, config, report)
+    if found.shape == "pages":
+        decoders = pages.dictionaries(files, config, report)
+        if "position" not in found.constants:
+            report.position_bases[""] = 1
+        return _streamed(source, report, 1, True, lambda: pages.stream(source, found, config, report, decoders))
+    return _rows(source, found, config, report)
+
+
+def _events(source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport) -> RawLog:
+    join = ubi.read if config.preset == "ubi" else events.read
+    with naming(source.names[0] if source.names else "the log"):
+        table = join(source, found, config, report)
+    return RawLog(table.schema, 1, True, report, lambda: table.to_reader(config.batch_rows))
+
+
+def _rows(source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport) -> RawLog:
+    def stream() -> pa.RecordBatchReader:
+        return rows.stream(source, found, config, report)
+
+    base = 1
+    if "position" in found:
+        if config.position_base != "auto":
+            base = int(config.position_base)
+        elif "position" in found.columns:
+            if source.one_shot:
+                base, ahead = positions.detect_ahead(stream(), "position")
+                stream = iter([ahead]).__next__
+            else:
+                base = positions.detect(source, found.columns["position"][0], config.batch_rows)
+        report.position_bases[""] = base
+    return _streamed(source, report, base, "search_id" in found, stream)
+
+
+def _streamed(
+    source: Source, report: ReadReport, base: int, has_pages: bool, stream: Callable[[], pa.RecordBatchReader]
+) -> RawLog:
+    """A log whose schema comes from its first stream, which is then the first to be handed out."""
+    first = [stream()]
+
+    def reopen() -> pa.RecordBatchReader:
+        if source.one_shot and not first:
+            raise UsageError("this stream of Arrow batches can be read only once; pass a table, or a file")
+        if not first:
+            report.rows_in = 0
+            report.quarantine.clear()
+        reader = first.pop() if first else stream()
+        # Arrow's own scanner stays bare: its batches come without the interpreter.
+        bare = isinstance(source, ColumnarSource) and report.shape == "rows"
+        return reader if bare else _guarded(reader, log)
+
+    log = RawLog(first[0].schema, base, has_pages, report, reopen)
+    return log
+
+
+def _guarded(reader: pa.RecordBatchReader, log: RawLog) -> pa.RecordBatchReader:
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except HardnegError as error:
+            log.error = error
+            raise
+        except (pa.ArrowException, OSError, ValueError, RuntimeError):
+            # Engines quote cells in what they say.
+            log.error = DataError("the log's own stream failed while it was read; check that it can be read alone")
+            raise log.error from None
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())

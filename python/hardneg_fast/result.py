@@ -1,0 +1,202 @@
+"""What `mine` returns, and the figures of its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from . import _hardneg, options
+from .config import Config, Privacy
+from .exceptions import UsageError
+
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = ["Result", "built"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Everything here may leave: it comes from released figures only."""
+
+    negatives: pa.Table
+    """docs/ARCHITECTURE.md, select."""
+    triplets: pa.Table
+    """query, positive, negative_1 … negative_n, in document ids."""
+    queries: pa.Table
+    """query_id, query of the queries in `negatives`."""
+    by_position: pa.Table = field(repr=False)
+    """position, impressions, clicks, ctr."""
+    report: dict[str, Any] = field(repr=False)
+    """What became of the rows, and why."""
+    privacy: dict[str, Any] = field(repr=False)
+    """What was protected and how."""
+
+    def explain(self, query: str, doc_id: str | None = None) -> list[str]:
+        """Why each document is a negative of the (normalised) query, in words.
+
+        Raises:
+            UsageError: the query, or the document for it, has no negative here.
+        """
+        rows = self.negatives.filter(pc.equal(self.negatives["query"], query))
+        if doc_id is not None:
+            rows = rows.filter(pc.equal(rows["neg_id"], doc_id))
+        if rows.num_rows == 0:
+            raise UsageError("no negative here has this query and document; queries are in normalised form")
+        return [why(row, self.privacy.get("k")) for row in rows.to_pylist()]
+
+    def to_hf(self) -> datasets.DatasetDict:
+        """Triplets and negatives as Hugging Face datasets (needs the package `datasets`)."""
+        from datasets import Dataset, DatasetDict
+
+        return DatasetDict({"triplets": Dataset(self.triplets), "negatives": Dataset(self.negatives)})
+
+
+def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, config: Config) -> Result:
+    """The result of one run. Under k-users every figure of the report is rounded down to a multiple of K."""
+    privacy: Privacy = released.privacy
+    negatives = pa.table(selected.negatives)
+    by_position = pa.table(weighed.positions())
+    queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
+    report = _report(raw, counts, released, selected, config)
+    report["ctr_by_position"] = by_position.to_pylist()
+    report["examples"] = _examples(negatives, pa.table(selected.positives), privacy.k)
+    return Result(
+        negatives=negatives,
+        triplets=pa.table(selected.triplets),
+        queries=queries,
+        by_position=by_position,
+        report=report,
+        privacy=_statement(privacy, raw, released),
+    )
+
+
+def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config) -> dict[str, Any]:
+    def shown(value: Any) -> Any:
+        """Counts, however nested, as they may be shown."""
+        if isinstance(value, Mapping):
+            return {k: shown(v) for k, v in value.items()}
+        if isinstance(value, bool) or not isinstance(value, int):
+            return value
+        k = released.privacy.k or 1
+        return value // k * k
+
+    funnel = selected.funnel
+    passed = released.passed
+    quarantine = dict(raw.report.quarantine)
+    for reason, n in counts.quarantine.items():
+        quarantine[reason] = quarantine.get(reason, 0) + n
+    kept = counts.rows - sum(n for r, n in counts.quarantine.items() if r not in VALUES)
+    counted = kept - sum(counts.dropped.values())
+    steps = [
+        ("rows read", raw.report.rows_in or counts.rows),
+        ("impressions", counts.rows),
+        ("impressions that could be read", kept),
+        ("impressions counted", counted),
+        ("(query, document) pairs", passed["pairs"][0]),
+        ("pairs released", passed["pairs"][1]),
+        ("candidates", sum(funnel["candidates"].values())),
+        ("negatives", funnel["rows"]),
+        ("training rows", funnel["triplets"]),
+    ]
+    return {
+        "version": _hardneg.__version__,
+        "input": {
+            "rows": shown(raw.report.rows_in or counts.rows),
+            "files": raw.report.files,
+            "format": raw.report.format,
+            "shape": raw.report.shape,
+            "preset": raw.report.preset,
+            "position_bases": raw.report.position_bases,
+            "timestamp_notations": shown({**raw.report.timestamp_notations, **counts.timestamp_notations}),
+            "notes": raw.report.notes,
+        },
+        "quarantine": shown(quarantine),
+        "cleaning": shown(counts.dropped),
+        "funnel": [{"stage": stage, "count": shown(n)} for stage, n in steps],
+        "counts": {
+            "queries": shown(counts.sizes["queries"]),
+            "pairs": shown(counts.sizes["pairs"]),
+            "users": shown(counts.sizes["users"]) if counts.has["users"] else None,
+        },
+        "release": {
+            "mode": released.privacy.mode,
+            "k": released.privacy.k,
+            **{f"{t}_{side}": shown(passed[t][i]) for t in passed for i, side in enumerate(("in", "out"))},
+        },
+        "select": {k: shown(v) for k, v in funnel.items() if k != "rules_off"},
+        "rules_off": funnel["rules_off"],
+        "config": {k: v for k, v in options.as_plain(config).items() if k != "threads"}
+        | {"read": {k: v for k, v in options.as_plain(config)["read"].items() if k != "batch_rows"}},
+    }
+
+
+VALUES = ("dwell_impossible", "click_ms_impossible", "n_clicks_impossible")
+"""Quarantine reasons of single values: their rows stay."""
+
+
+def _statement(privacy: Privacy, raw: Any, released: Any) -> dict[str, Any]:
+    statement: dict[str, Any] = {
+        "mode": privacy.mode,
+        "identifiers": "none in the output; hashed under a key while counting",
+        "query_text": "normalised; not scrubbed of personal data",
+        "sessions_stand_for_users": any("sessions stand for users" in note for note in raw.report.notes),
+    }
+    if privacy.k is not None:
+        statement |= {
+            "k": privacy.k,
+            "claim": f"every query, document and preference named has at least {privacy.k} users behind it; counts are "
+            f"rounded down to multiples of {privacy.k}",
+            "not": "differential privacy: someone who adds users of their own, or compares two releases, gets below it",
+        }
+    else:
+        statement["claim"] = "none: everything counted may be in the output"
+    return statement
+
+
+def _examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[dict[str, Any]]:
+    """Three negatives of different queries, those with the most users first."""
+    best: dict[str, str] = {}
+    for row in positives.to_pylist() if positives.num_rows < 10_000 else positives.slice(0, 10_000).to_pylist():
+        best.setdefault(row["query"], row["doc_id"])
+    order = pc.sort_indices(negatives, sort_keys=[("users", "descending"), ("query_id", "ascending"), ("neg_id", "ascending")])
+    examples: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for row in negatives.take(order[:1_000]).to_pylist():
+        if row["query"] in seen or (row["pos_id"] or best.get(row["query"])) is None:
+            continue
+        seen.add(row["query"])
+        examples.append(
+            {
+                "query": row["query"],
+                "positive": row["pos_id"] or best[row["query"]],
+                "negative": row["neg_id"],
+                "rule": row["rule"],
+                "why": why(row, k),
+            }
+        )
+        if len(examples) == 3:
+            break
+    return examples
+
+
+def why(row: Mapping[str, Any], k: int | None) -> str:
+    """One row of `negatives` in words."""
+    users, least = row["users"], "" if k is None else "at least "
+    people = "" if users is None else f"{least}{users} users "
+    at = f", on average at position {row['position_neg']}" if row["position_neg"] else ""
+    if row["pos_id"] is not None:
+        how = {
+            "skip_above": "clicked the positive and passed over this one above it",
+            "last_click_skip_above": "ended with a click on the positive and passed over this one above it",
+            "click_no_click_next": "clicked the positive and not this one right below it",
+        }[row["rule"]]
+        return f"{people or 'people '}{how}{at}; nobody counted clicked it"
+    shown = f"{people}were shown it{at}" if people else f"it was shown{at}"
+    if k is None:
+        return f"{shown}: {row['expected_clicks']:.1f} clicks were to be expected there, and none counts"
+    return f"{shown}: clicks were to be expected there, and none counts"

@@ -1,0 +1,118 @@
+"""Which of the log's columns stand for which canonical columns: preset, then identity, then what the user says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..config import ReadConfig
+from ..exceptions import ColumnError, UsageError
+from . import types
+from .base import Source
+from .presets import PRESETS, Preset
+
+CANONICAL = (
+    "user_id", "session_id", "search_id", "query", "doc_id", "position", "clicked", "dwell_ms", "click_ms", "timestamp",
+    "n_clicks", "visible", "propensity", "action", "surface",
+)  # fmt: skip
+PAGE = (
+    "user_id", "session_id", "search_id", "query", "timestamp", "surface", "documents", "clicks", "clicked_documents",
+)  # fmt: skip
+"""Columns of a page row."""
+EVENT = tuple(name for name in CANONICAL if name not in ("clicked", "click_ms", "n_clicks"))
+"""Columns of an event; whether and when an impression was clicked follows from the click events."""
+NAMES = {"rows": CANONICAL, "pages": PAGE, "events": EVENT}
+NEEDED: dict[str, tuple[str, ...]] = {
+    "rows": ("query", "doc_id", "clicked"),
+    "pages": ("query", "documents"),
+    "events": ("query", "doc_id", "action"),
+}
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """The log's existing columns for each canonical one, and constant columns."""
+
+    shape: str
+    columns: dict[str, tuple[str, ...]]
+    constants: dict[str, str]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns or name in self.constants
+
+
+def preset_of(config: ReadConfig) -> Preset | None:
+    """The preset that the configuration names."""
+    if config.preset is None:
+        return None
+    if config.preset not in PRESETS:
+        raise UsageError(f"no preset {config.preset!r}; there are {sorted(PRESETS)}")
+    return PRESETS[config.preset]
+
+
+def resolve(source: Source, config: ReadConfig) -> Mapping:
+    """Settles shape and columns, and checks that they exist and have readable types.
+
+    Raises:
+        UsageError: a canonical name that does not exist, or that is mapped and constant at once.
+        ColumnError: columns are missing, doubled or of a wrong type.
+    """
+    preset = preset_of(config)
+    _check_names(config)
+    shape = config.shape if config.shape != "auto" else preset.shape if preset else _shape(source, config)
+    wanted: dict[str, tuple[str, ...]] = {} if preset else {name: (name,) for name in NAMES[shape]}
+    wanted |= preset.columns if preset else {}
+    wanted |= {name: (path,) for name, path in config.columns.items()}
+    wanted = {name: paths for name, paths in wanted.items() if name not in config.constants}
+    found = source.find({path for paths in wanted.values() for path in paths})
+    absent = sorted({path for path in config.columns.values() if path not in found})
+    if absent:
+        raise missing(source, absent)
+    columns = {name: tuple(path for path in paths if path in found) for name, paths in wanted.items()}
+    mapping = Mapping(shape, {name: paths for name, paths in columns.items() if paths}, dict(config.constants))
+    lacking = [name for name in NEEDED[shape] if name not in mapping]
+    if shape == "pages" and "clicks" not in mapping and "clicked_documents" not in mapping:
+        lacking.append("clicks")
+    if lacking:
+        raise missing(source, [path for name in lacking for path in wanted.get(name, (name,))])
+    _check_types(source, mapping.columns)
+    return mapping
+
+
+def _check_names(config: ReadConfig) -> None:
+    allowed = {*CANONICAL, *PAGE}
+    unknown = sorted({*config.columns, *config.constants} - allowed)
+    if unknown:
+        raise UsageError(f"no such canonical columns: {unknown}; there are {[*CANONICAL, *types.LISTS]}")
+    both = sorted(config.columns.keys() & config.constants.keys())
+    if both:
+        raise UsageError(f"columns mapped and constant at once: {both}; choose one")
+    lists = sorted(config.constants.keys() & types.LISTS)
+    if lists:
+        raise UsageError(f"columns of lists cannot be constants: {lists}")
+
+
+def _shape(source: Source, config: ReadConfig) -> str:
+    """Lists of documents make pages; actions without clicks make events; else rows."""
+    has = source.find({"documents", "action", "clicked"}) | config.columns.keys() | config.constants.keys()
+    if "documents" in has:
+        return "pages"
+    return "events" if "action" in has and "clicked" not in has else "rows"
+
+
+def _check_types(source: Source, columns: dict[str, tuple[str, ...]]) -> None:
+    found = source.types({path for paths in columns.values() for path in paths})
+    for name, paths in columns.items():
+        for path in paths:
+            types.check("documents" if name == "hits" else name, path, found[path])
+
+
+def missing(source: Source, names: Iterable[str]) -> ColumnError:
+    """The error for columns that the log lacks: names only, never values."""
+    available = source.columns()
+    shown = available[:60] + ["…"] * (len(available) > 60)
+    return ColumnError(
+        f"columns not found: {list(names)}; available: {shown}; say which is which with "
+        "--columns user_id=…,query=…,doc_id=…,clicked=…, or name a --preset; "
+        "`hardneg-fast inspect LOG` suggests both"
+    )

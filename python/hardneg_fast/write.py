@@ -1,0 +1,69 @@
+"""write: what was mined, as a dataset directory with a card and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from .writers.atomic import whole_directory
+from .writers.card import card
+from .writers.dataset import Written, documents_that_appear, write_dataset
+from .writers.mined import Mined
+from .writers.report_html import report_html
+from .writers.stable_json import to_json
+from .writers.texts import Texts
+
+__all__ = ["Mined", "write"]
+
+
+def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwrite: bool = False) -> None:
+    """Write a directory that `datasets.load_dataset` opens; it appears whole or not at all.
+
+    Same input, same bytes: nothing in the files tells when, where or how fast they were made.
+
+    Args:
+        mined: tables and figures of the run.
+        out: the directory; it must not exist, or be empty, or be overwritten.
+        documents: doc_id, text. With it `triplets` holds texts, and rows with a document that has none are left out
+            and counted as `without_text`; without it `triplets` holds ids.
+        overwrite: replace what stands at `out`, whatever it is.
+
+    Raises:
+        UsageError: `out` holds something and `overwrite` is not set.
+        ColumnError: `documents` lacks doc_id or text, or they are no strings.
+        FileError: `out` cannot be written.
+    """
+    texts = None if documents is None else Texts(documents, documents_that_appear(mined))
+    with whole_directory(out, overwrite=overwrite) as partial:
+        written = write_dataset(mined, texts, partial)
+        report = _complete(mined, written, texts)
+        (partial / "report.json").write_bytes(to_json(report))
+        (partial / "privacy.json").write_bytes(to_json(mined.privacy))
+        (partial / "report.html").write_text(report_html(report, mined.privacy), encoding="utf-8")
+        (partial / "README.md").write_text(card(report, mined.privacy, written), encoding="utf-8")
+
+
+def _complete(mined: Mined, written: Written, texts: Texts | None) -> dict[str, Any]:
+    """The report with what only this stage knows: rows written, rows without text, texts of the examples."""
+    report = dict(mined.report)
+    report["written"] = dict(written.rows)
+    if texts is not None:
+        report["without_text"] = written.without_text
+        report["documents_without_text"] = written.documents_without_text
+        report["examples"] = _with_texts(report.get("examples") or (), texts)
+    if not report.get("ctr_by_position"):
+        report["ctr_by_position"] = mined.evidence_by_position.to_pylist()
+    return report
+
+
+def _with_texts(examples: Sequence[Mapping[str, Any]], texts: Texts) -> list[dict[str, Any]]:
+    """Examples with `positive_text` and `negative_text` beside the ids that have one."""
+    completed = [dict(example) for example in examples]
+    for which in ("positive", "negative"):
+        for example, text in zip(completed, texts.get([e.get(which) for e in completed]), strict=True):
+            if text is not None:
+                example[f"{which}_text"] = text
+    return completed

@@ -1,0 +1,166 @@
+"""Directories and files that appear whole or not at all.
+
+A directory is filled under a hidden, random name beside its target, synced, and renamed. A run that fails removes what
+it began; a run that is killed leaves the target as it was and at most the hidden directory, which only its owner reads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..exceptions import FileError, HardnegError, UsageError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@contextmanager
+def whole_directory(
+    target: Path, *, overwrite: bool = False, replaceable: Collection[str] | None = None
+) -> Iterator[Path]:
+    """Give a directory to fill; on leaving the block without an error it becomes `target`.
+
+    Args:
+        target: where the directory shall stand. Missing parents are made.
+        overwrite: whether a directory that holds something is replaced.
+        replaceable: names that `target` may hold and still be replaced without `overwrite`.
+
+    Raises:
+        UsageError: `target` holds something and is not to be replaced.
+        FileError: `target` or what is in it cannot be written.
+    """
+    final = Path(os.path.realpath(target))
+    with _named(target):
+        _refuse(final, target, overwrite=overwrite, replaceable=replaceable or ())
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial = _hidden(final.parent)
+        partial.mkdir(mode=0o700)
+    try:
+        with _named(target):
+            yield partial
+            partial.chmod(0o777 & ~_umask())
+            _sync_tree(partial)
+            # Looked at again: a long job must not replace what somebody else has put there meanwhile.
+            _refuse(final, target, overwrite=overwrite, replaceable=replaceable or ())
+            _put(partial, final)
+            _sync(final.parent)
+    finally:
+        # After an exchange this is the old directory, after a plain rename it is gone.
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a path to write a file at; on leaving the block without an error it becomes `target`.
+
+    Args:
+        target: where the file shall stand. Missing parents are made.
+        overwrite: whether a file that is there is replaced.
+
+    Raises:
+        UsageError: `target` is there and is not to be replaced.
+        FileError: `target` is a directory, or cannot be written.
+    """
+    final = Path(os.path.realpath(target))
+    if final.is_dir():
+        raise FileError(f"cannot write {target}: it is a directory; give a file")
+    if final.exists() and not overwrite:
+        raise UsageError(f"{target} exists; give another path, or ask for it to be overwritten")
+    partial = _hidden(final.parent)
+    try:
+        with _named(target):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            yield partial
+            partial.chmod(0o666 & ~_umask())
+            _sync(partial)
+            partial.rename(final)
+            _sync(final.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """Turn an operating system's error into a FileError that names the target."""
+    try:
+        yield
+    except HardnegError:
+        raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FileError(f"cannot write {target}: {reason}; give a directory that can be created or written") from error
+
+
+def _refuse(final: Path, target: Path, *, overwrite: bool, replaceable: Collection[str]) -> None:
+    if not final.exists():
+        return
+    if not final.is_dir():
+        raise FileError(f"cannot write {target}: it exists and is not a directory; give another path")
+    if overwrite:
+        return
+    if any(entry.name not in replaceable for entry in final.iterdir()):
+        raise UsageError(f"{target} exists and is not empty; give another directory, or ask for it to be overwritten")
+
+
+def _hidden(parent: Path) -> Path:
+    return parent / f".{secrets.token_hex(8)}.partial"
+
+
+def _umask() -> int:
+    # The only portable way to read it is to set it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _put(partial: Path, final: Path) -> None:
+    """Make `partial` stand at `final`; what stood there, if anything, ends up at `partial` or removed."""
+    if not final.exists() or not any(final.iterdir()):
+        partial.rename(final)
+        return
+    if _exchange(partial, final):
+        return
+    aside = _hidden(final.parent)
+    final.rename(aside)
+    try:
+        partial.rename(final)
+    except OSError:
+        aside.rename(final)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two directories in one step; False where the system or the file system cannot."""
+    if sys.platform != "linux":
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    code = renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), ctypes.c_uint(_RENAME_EXCHANGE))
+    return bool(code == 0)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_tree(root: Path) -> None:
+    """Bring every file, then every directory from the leaves up, to the disk."""
+    for folder, _, names in os.walk(root, topdown=False):
+        for name in names:
+            _sync(Path(folder) / name)
+        _sync(Path(folder))

@@ -1,0 +1,173 @@
+"""`README.md` of a dataset directory: what it is, for people and for `datasets.load_dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from .dataset import Written
+from .escape import as_markdown
+from .privacy_words import statement
+from .reasons import sentence
+from .report_parts import Figures, number, part
+
+CONFIGS = ("triplets", "negatives", "queries", "documents")
+MAX_EXAMPLES = 5
+
+_CONFIG_WORDS = {
+    "triplets": "For training: a query, a document that satisfied it, documents that did not. Text columns only.",
+    "negatives": "Every negative with the evidence it rests on.",
+    "queries": "The queries, by id.",
+    "documents": "The documents that appear, by id.",
+}
+
+_COLUMN_WORDS = {
+    "query": "the query, normalised (NFKC, lower case, single spaces)",
+    "positive": "a document that satisfied it",
+    "query_id": "first 16 hex digits of the SHA-256 of the normalised query",
+    "pos_id": "the document preferred to the negative; null where the negative was judged by itself",
+    "neg_id": "the negative",
+    "rule": "the rule that found it",
+    "kind": "how hard it is",
+    "position_pos": "mean position of the positive, from 1",
+    "position_neg": "mean position of the negative, from 1",
+    "expected_clicks": "clicks that its positions would let expect",
+    "examinations": "expected number of times it was looked at",
+    "users": "users it was shown to, or who preferred the positive to it",
+    "p_false_negative": "estimated chance that it is relevant after all",
+    "weight": "training weight",
+    "split": "train, or held out",
+    "doc_id": "the document's id in the log",
+    "text": "its text",
+}
+
+
+def card(report: Figures, privacy: Figures, written: Written) -> str:
+    """The card in Markdown, with the YAML head that names the configs."""
+    release = part(report, "release")
+    headline, paragraphs = statement(privacy, release)
+    maker = " ".join(["hardneg_fast", ".".join(map(_name, str(report.get("version", "")).split(".")))]).strip()
+    parts = [
+        _yaml(),
+        "# Hard negatives from click logs",
+        "For each query a document that satisfied it and *hard negatives*: documents that looked right, were shown, "
+        f"and were not wanted. Mined from a search log by {maker}.",
+        _SNIPPET,
+        "## Privacy",
+        f"**{headline}.**",
+        *paragraphs,
+        "`privacy.json` has the settings.",
+        "## Tables",
+        *(_config(config, written.schemas[config], written.rows[config]) for config in CONFIGS),
+        "## How it was made",
+        _HOW,
+        _rules(report),
+        "## Numbers",
+        _table(("Step", "Count"), _numbers(report)),
+        _examples(report),
+        "## Limits",
+        _LIMITS,
+        "`report.html` explains this run in pictures, `report.json` has its figures.",
+    ]
+    return "\n\n".join(entry for entry in parts if entry) + "\n"
+
+
+_SNIPPET = """```python
+from datasets import load_dataset
+
+triplets = load_dataset("path/to/this/directory", split="train")
+negatives = load_dataset("path/to/this/directory", "negatives", split="train")
+```"""
+
+_HOW = (
+    "Rows that cannot be understood are set aside and counted. Behaviour that looks like a program's is left out, and "
+    "one user counts only so often for one query and document. Clicks of each document are compared with what its "
+    "positions let expect, since users look less at what is further down. A document counts as positive where users "
+    "clicked and stayed, more than its positions explain. A negative is found by a rule and must pass every guard."
+)
+
+_LIMITS = """- A negative is a document that users passed over. Some are relevant all the same: nobody judged them.
+- Clicks follow the ranker that made the log. Documents that it never showed are not in here.
+- Negatives of the rules that compare two documents say that one was preferred, not that the other is useless.
+- Use random or in-batch negatives beside these: all of these are close to their query."""
+
+
+def _yaml() -> str:
+    """Constants only: nothing of the input gets near the YAML."""
+    lines = [
+        "---",
+        "pretty_name: Hard negatives from click logs",
+        "tags:",
+        "- hard-negatives",
+        "- click-logs",
+        "configs:",
+    ]
+    for config in CONFIGS:
+        lines.append(f"- config_name: {config}")
+        if config == CONFIGS[0]:
+            lines.append("  default: true")
+        lines += ["  data_files:", "  - split: train", f"    path: {config}/train-*.parquet"]
+    return "\n".join([*lines, "---"])
+
+
+def _config(config: str, schema: pa.Schema, rows: int) -> str:
+    columns = ((f"`{field.name}`", str(field.type), _column(field.name)) for field in schema)
+    title = f"### {config}: {rows:,} rows"
+    # The datasets library (5.2) refuses a split without rows unless it streams.
+    words = _CONFIG_WORDS[config] + ("" if rows else " It has no rows: `load_dataset` opens it with `streaming=True`.")
+    return f"{title}\n\n{words}\n\n{_table(('Column', 'Type', 'Meaning'), columns)}"
+
+
+def _column(name: str) -> str:
+    if name.startswith("negative"):
+        return "a document that was not wanted"
+    return _COLUMN_WORDS.get(name, "evidence carried along, see the documentation")
+
+
+def _rules(report: Figures) -> str:
+    select = part(report, "select")
+    negatives = part(select, "negatives")
+    lines = [
+        f"- `{_name(rule)}` ({number(count)}): {as_markdown(sentence('rule', rule), 300)}"
+        for rule, count in negatives.items()
+    ]
+    lines += [f"- `{_name(rule)}` was off: {as_markdown(why, 300)}" for rule, why in part(report, "rules_off").items()]
+    return "\n".join(lines)
+
+
+def _name(rule: str) -> str:
+    return "".join(character for character in str(rule) if character.isalnum() or character in "_-")
+
+
+def _numbers(report: Figures) -> Iterable[tuple[str, str]]:
+    for step in report.get("funnel") or ():
+        if isinstance(step, Mapping):
+            yield as_markdown(step.get("stage", "")), number(step.get("count"))
+    if report.get("without_text"):
+        yield "training rows left out for want of a text", number(report["without_text"])
+
+
+def _examples(report: Figures) -> str:
+    shown = [example for example in report.get("examples") or () if isinstance(example, Mapping)][:MAX_EXAMPLES]
+    rows = [
+        (
+            as_markdown(example.get("query", ""), 120),
+            _document(example, "positive"),
+            _document(example, "negative"),
+            f"`{_name(example.get('rule', ''))}`",
+        )
+        for example in shown
+    ]
+    return "## Examples\n\n" + _table(("Query", "Wanted", "Not wanted", "Rule"), rows) if rows else ""
+
+
+def _document(example: Mapping[str, Any], which: str) -> str:
+    text = example.get(f"{which}_text", example.get(which))
+    return "" if text is None else as_markdown(text, 120)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *lines]) if lines else ""

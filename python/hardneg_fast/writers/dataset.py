@@ -1,0 +1,129 @@
+"""The tables of a dataset directory: `triplets/`, `negatives/`, `queries/`, `documents/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+
+from .mined import Mined
+from .parquet import ROW_GROUP_ROWS, plain_schema, write_parts
+from .texts import Texts
+
+pc: Any = pyarrow.compute
+
+SHARD_ROWS = 5_000_000
+"""Rows per file."""
+
+
+@dataclass
+class Written:
+    """What was written."""
+
+    schemas: dict[str, pa.Schema] = field(default_factory=dict)
+    """Config → columns."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Config → rows."""
+    without_text: int = 0
+    """Triplets left out because a document of theirs has no text."""
+    documents_without_text: int = 0
+    """Documents left out of `documents` because they have no text."""
+
+
+def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written:
+    """Write all four configs below `directory`; texts replace ids in triplets where they are given."""
+    written = Written()
+    _write_triplets(mined.triplets, texts, directory, written)
+    _write_table("negatives", mined.negatives, directory, written)
+    _write_table("queries", mined.queries, directory, written)
+    _write_documents(mined, texts, directory, written)
+    return written
+
+
+def _write_triplets(triplets: pa.Table, texts: Texts | None, directory: Path, written: Written) -> None:
+    if texts is None:
+        _write_table("triplets", triplets, directory, written)
+        return
+    names = [name for name in triplets.column_names if name != "query"]
+    table: Any = triplets
+    places = {name: texts.find(table[name]) for name in names}
+    known = np.ones(triplets.num_rows, bool)
+    for found in places.values():
+        known &= found >= 0
+    rows = np.flatnonzero(known)
+    written.without_text = triplets.num_rows - len(rows)
+
+    def part(start: int, stop: int) -> pa.Table:
+        chosen = rows[start:stop]
+        columns = [
+            table[name].take(pa.array(chosen)) if name == "query" else texts.take(places[name][chosen])
+            for name in triplets.column_names
+        ]
+        return pa.Table.from_arrays(columns, names=triplets.column_names)
+
+    schema = pa.schema([(name, pa.string()) for name in triplets.column_names])
+    _write("triplets", schema, len(rows), part, directory, written)
+
+
+def _write_documents(mined: Mined, texts: Texts | None, directory: Path, written: Written) -> None:
+    ids = documents_that_appear(mined)
+    schema = pa.schema([("doc_id", pa.string())])
+    if texts is None:
+        _write_table("documents", pa.table([ids], schema=schema), directory, written)
+        return
+    places = texts.find(ids)
+    known: npt.NDArray[np.bool_] = places >= 0
+    written.documents_without_text = int((~known).sum())
+    ids, places = ids.filter(pa.array(known)), places[known]
+
+    def part(start: int, stop: int) -> pa.Table:
+        columns = [ids[start:stop], texts.take(places[start:stop])]
+        return pa.Table.from_arrays(columns, names=["doc_id", "text"])
+
+    _write("documents", schema.append(pa.field("text", pa.string())), len(places), part, directory, written)
+
+
+def documents_that_appear(mined: Mined) -> Any:
+    """Ids in `negatives` or `triplets`, each once, by their bytes."""
+    columns: list[Any] = [mined.negatives.column(name) for name in ("pos_id", "neg_id")]
+    columns += [mined.triplets.column(name) for name in mined.triplets.column_names if name != "query"]
+    seen: Any = pa.chunked_array([pc.unique(column.cast(pa.string())) for column in columns], pa.string())
+    ids = pc.drop_null(pc.unique(seen))
+    return ids.take(pc.sort_indices(ids))
+
+
+def _write_table(config: str, table: pa.Table, directory: Path, written: Written) -> None:
+    _write(
+        config, table.schema, table.num_rows, lambda start, stop: table.slice(start, stop - start), directory, written
+    )
+
+
+def _write(
+    config: str,
+    schema: pa.Schema,
+    rows: int,
+    part: Callable[[int, int], pa.Table],
+    directory: Path,
+    written: Written,
+) -> None:
+    """Write a config's files; `part(start, stop)` gives some of its rows, so a table is never whole in memory twice."""
+
+    def parts(start: int, stop: int) -> Iterator[pa.Table]:
+        for at in range(start, stop, ROW_GROUP_ROWS):
+            yield part(at, min(at + ROW_GROUP_ROWS, stop))
+
+    folder = directory / config
+    folder.mkdir()
+    shards = max(1, -(-rows // SHARD_ROWS))
+    for shard in range(shards):
+        start, stop = shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, rows)
+        path = folder / f"train-{shard:05d}-of-{shards:05d}.parquet"
+        write_parts(path, schema, parts(start, stop))
+    written.schemas[config] = plain_schema(schema)
+    written.rows[config] = rows

@@ -1,0 +1,56 @@
+"""The privacy statement in words for people who do not read code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_NO_IDS = (
+    "No user, session or search id of the log is in these files, raw or encoded. Document ids, and document texts "
+    "where they were given, are written as they are."
+)
+
+
+def statement(privacy: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A headline and paragraphs for what was done.
+
+    Args:
+        privacy: content of `privacy.json`; `mode` and `k` are used.
+        release: the report's `release`, for what `privacy` does not say.
+    """
+    mode = str(privacy.get("mode", release.get("mode", "unknown")))
+    if mode in ("k_users", "k-users"):
+        k = privacy.get("k", release.get("k"))
+        return _k_users(k if isinstance(k, int) else None)
+    if mode in ("none", "no_privacy", "no-privacy"):
+        return (
+            "No privacy protection",
+            [
+                "This run was asked to protect nothing. A query that a single person typed can be in these files, word "
+                "for word, and queries can name people, places and illnesses. Treat the files like the log itself and "
+                "do not pass them on.",
+                _NO_IDS,
+            ],
+        )
+    return (
+        "Privacy: see privacy.json",
+        ["This page has no plain words for the way this run was protected. privacy.json says what was done.", _NO_IDS],
+    )
+
+
+def _k_users(k: int | None) -> tuple[str, list[str]]:
+    number = "K" if k is None else f"{k:,}"
+    return (
+        f"Only queries and results of at least {number} people",
+        [
+            f"A query is named only if at least {number} different users searched for it. A document appears with a "
+            f"query only if at least {number} users were shown it there, and counts as wanted only if at least "
+            f"{number} users clicked it there. Counts are rounded down to multiples of {number}.",
+            _NO_IDS,
+            "What this does not do: it is a threshold, not differential privacy. Somebody who holds two runs over "
+            "nearly the same log can compare them and learn about the few users in between. Somebody who makes "
+            f"{number} accounts and searches the same words from each can bring those words in. Whether a "
+            "document is missing among the negatives can hang on one click. And a query that many people typed may "
+            "still be about a person.",
+        ],
+    )

@@ -1,0 +1,91 @@
+"""A plain sentence for everything that can be left out, switched off or chosen: one place for reports and cards."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["quarantine", "cleaning", "rule", "guard", "cap"]
+
+QUARANTINE = {
+    "null_user_id": "The row does not say which user it belongs to, although the log has such a column.",
+    "null_search_id": "The row does not say which result page it belongs to, although the log has such a column.",
+    "null_query": "There is no query, or nothing of it is left once white space is removed.",
+    "null_doc_id": "There is no document.",
+    "invalid_utf8": "The query or the document is not readable text (UTF-8).",
+    "query_too_long": "The query has more than 1,024 characters: pasted text rather than a search.",
+    "null_clicked": "The row does not say whether the result was clicked.",
+    "clicked_impossible": "The click column holds something that is neither yes nor no.",
+    "position_impossible": "The position is not a whole number from the top of a page to 65,535.",
+    "null_timestamp": "There is no time, although the log has such a column.",
+    "timestamp_unreadable": "The time cannot be read.",
+    "timestamp_impossible": "The time lies before 1990 or after 2100.",
+    "dwell_impossible": "The time on the document is negative or unreadable; it was blanked and the row kept.",
+    "click_ms_impossible": "The time of the click is negative or unreadable; it was blanked and the row kept.",
+    "n_clicks_impossible": "The number of clicks is negative or unreadable; it was blanked and the row kept.",
+    "broken_line": "The line is not valid JSON.",
+    "click_without_impression": "A click on a result that the log never shows.",
+    "event_without_object": "An event that does not say which result it is about.",
+    "event_without_search": "An event that does not say which search it belongs to.",
+    "other_action": "An event that is neither a result shown nor a click.",
+    "page_without_documents": "A result page without results.",
+    "click_outside_page": "A click on something that is not on the page.",
+    "list_length_mismatch": "A page whose lists are of different lengths.",
+    "unknown_code": "A code that the log's dictionary does not explain.",
+}
+"""Rows set aside because they cannot be understood."""
+
+CLEANING = {
+    "outside_window": "Shown before or after the time that was asked for.",
+    "other_surface": "Shown on a part of the site that was not asked for.",
+    "duplicate_impression": "The same result of the same page logged again; both were counted as one.",
+    "decayed": "Old pages, thinned at random so that recent behaviour weighs more.",
+    "robot_searches": "Users with more searches on a day than people make.",
+    "robot_clicks": "Users who click nearly everything, as programs do.",
+    "robot_no_clicks": "Users who search a lot and hardly ever click, as programs do.",
+    "robot_dwell": "Users whose visits are all too short, or all equally long, for somebody who reads.",
+    "beyond_max_position": "Results further down than is looked at here.",
+    "short_page": "Pages with too few results to compare.",
+    "beyond_max_votes": "The same user and result again: one user counts only so often.",
+}
+"""Rows understood and left out."""
+
+RULES = {
+    "skip_above": "A clicked result is preferred to each unclicked one above it: the user went past that one.",
+    "last_click_skip_above": "The last result clicked is preferred to each unclicked one above it.",
+    "click_no_click_next": "A clicked result is preferred to the unclicked one right below it.",
+    "shown_not_clicked": "A result left unclicked on a page where something else was clicked.",
+    "top_shown_never_clicked": "A result that stood near the top and that nobody clicked.",
+    "skipped": "A result left unclicked above the last click of its page.",
+}
+"""Where negatives come from."""
+
+GUARDS = {
+    "own_positive": "Somebody clicked the document for this very query: it may be what is wanted.",
+    "abandoned": "It was only seen on pages where nothing was clicked: that speaks about the page.",
+    "zero_click_significance": "It was seen too little: having no clicks could well be chance.",
+    "coec": "It gets nearly the clicks that its positions let expect.",
+    "min_impressions": "It was shown too rarely.",
+    "ctr_upper": "Its true click rate may still be high.",
+}
+"""Why a candidate is not trusted to be a negative."""
+
+CAPS = {
+    "max_positives_per_query": "Positives beyond the number kept for a query.",
+    "max_negatives_per_query": "Negatives beyond the number kept for a query.",
+    "max_queries_per_document": "Queries beyond the number that one document may be a negative of.",
+    "short_row": "Training rows with too few negatives.",
+}
+"""What goes so that no query and no document dominates."""
+
+_ALL: dict[Kind, dict[str, str]] = {
+    "quarantine": QUARANTINE,
+    "cleaning": CLEANING,
+    "rule": RULES,
+    "guard": GUARDS,
+    "cap": CAPS,
+}
+
+
+def sentence(kind: Kind, reason: str) -> str:
+    """What a reason means; a reason without a sentence is spelled out."""
+    return _ALL[kind].get(reason, reason.replace("_", " ").capitalize() + ".")

@@ -1,0 +1,66 @@
+"""Texts of documents, by document id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute
+
+from ..exceptions import ColumnError
+
+pc: Any = pyarrow.compute
+
+
+class Texts:
+    """A lookup from document id to text. Documents with a null or empty text have none.
+
+    Args:
+        documents: doc_id, text.
+        wanted: ids that will be asked for; only their texts are kept, so that a large collection costs one pass.
+    """
+
+    def __init__(self, documents: pa.Table, wanted: Any) -> None:
+        for name in ("doc_id", "text"):
+            if documents.column_names.count(name) != 1:
+                raise ColumnError(
+                    f"documents: one column {name!r} expected; available: {documents.column_names}; "
+                    "rename the columns to doc_id and text"
+                )
+        table: Any = documents
+        ids, text = _text(table["doc_id"], "doc_id"), _text(table["text"], "text")
+        asked = pc.is_in(ids, value_set=wanted.cast(pa.large_string()))
+        kept = pc.fill_null(pc.and_(asked, pc.greater(pc.binary_length(text), 0)), False)
+        self._ids = _one(ids.filter(kept))
+        self._texts = _one(text.filter(kept))
+
+    def find(self, ids: Any) -> npt.NDArray[np.int64]:
+        """Place of each id's text, -1 for none; of an id that comes twice, the first."""
+        found = pc.index_in(ids.cast(pa.large_string()), value_set=self._ids)
+        places: npt.NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+        return places
+
+    def take(self, places: npt.NDArray[np.int64]) -> Any:
+        """Texts at places that were found."""
+        return pc.take(self._texts, pa.array(places))
+
+    def get(self, ids: Sequence[Any]) -> list[str | None]:
+        """Texts of a few documents."""
+        places = self.find(pa.array([None if doc_id is None else str(doc_id) for doc_id in ids], pa.string()))
+        return [str(self.take(places[[i]])[0].as_py()) if place >= 0 else None for i, place in enumerate(places)]
+
+
+def _text(column: Any, name: str) -> Any:
+    """Strings of any kind, or integers as their digits, as large strings."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    if not any(is_text(kind) for is_text in texts) and not (name == "doc_id" and pa.types.is_integer(kind)):
+        raise ColumnError(f"documents: column {name!r} is {column.type}; give strings")
+    return column.cast(kind).cast(pa.large_string())
+
+
+def _one(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

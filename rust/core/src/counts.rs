@@ -1,0 +1,155 @@
+//! The counts: what is left of a log when nobody's rows can be told apart any more. Mergeable, exactly, when no user is
+//! split between the parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::impressions::ReadStats;
+use crate::intern::Strings;
+use crate::tables::{Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum};
+
+/// What the log had, and so what can be asked of its counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Has {
+    /// User ids: user counts mean users, and k-users can be judged.
+    pub users: bool,
+    /// Searches, sessions or users: impressions belong to pages.
+    pub pages: bool,
+    /// At least one position.
+    pub positions: bool,
+    /// Timestamps.
+    pub times: bool,
+    /// At least one impression that was not clicked.
+    pub unclicked: bool,
+    /// `cells` keep previous_click and fold apart.
+    pub cell_detail: bool,
+    /// Preferences and successions were counted.
+    pub preferences: bool,
+    /// Whole pages were counted.
+    pub page_counts: bool,
+}
+
+/// All tables, in canonical order.
+#[derive(Clone)]
+pub struct Counts {
+    /// Query strings by rank.
+    pub query_strings: Arc<Strings>,
+    /// Document strings by rank.
+    pub doc_strings: Arc<Strings>,
+    /// Table `queries`.
+    pub queries: Vec<QueryRow>,
+    /// Table `cells`.
+    pub cells: Vec<Cell>,
+    /// Table `pairs`.
+    pub pairs: Vec<Pair>,
+    /// Table `preferences`.
+    pub preferences: Vec<PreferenceRow>,
+    /// Table `successions`.
+    pub successions: Vec<SuccessionRow>,
+    /// Table `succession_clicks`.
+    pub succession_clicks: Vec<SuccessionClickRow>,
+    /// Table `pages`.
+    pub pages: Vec<PageRow>,
+    /// What the log had.
+    pub has: Has,
+    /// What reading found.
+    pub read: ReadStats,
+    /// Reason → rows left out by cleaning and bounding.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Users (or pages standing for them) that contributed.
+    pub users: u64,
+}
+
+impl Counts {
+    /// Sums two counts of disjoint sets of users.
+    ///
+    /// # Errors
+    /// [`Error::usage`] where they were counted from different columns or with different tables.
+    pub fn merge(self, other: Self) -> Result<Self> {
+        if self.has.users != other.has.users
+            || self.has.pages != other.has.pages
+            || self.has.cell_detail != other.has.cell_detail
+            || self.has.preferences != other.has.preferences
+            || self.has.page_counts != other.has.page_counts
+        {
+            return Err(Error::usage(
+                "these counts cannot be merged: one has users, pages or tables that the other lacks; count both with the \
+                 same columns and options",
+            ));
+        }
+        let (query_strings, our_queries, their_queries) = self.query_strings.merge(&other.query_strings);
+        let (doc_strings, our_docs, their_docs) = self.doc_strings.merge(&other.doc_strings);
+        let mut ours = self.recoded(&our_queries, &our_docs);
+        let theirs = other.recoded(&their_queries, &their_docs);
+        ours.query_strings = Arc::new(query_strings);
+        ours.doc_strings = Arc::new(doc_strings);
+        both(&mut ours.queries, theirs.queries);
+        both(&mut ours.cells, theirs.cells);
+        both(&mut ours.pairs, theirs.pairs);
+        both(&mut ours.preferences, theirs.preferences);
+        both(&mut ours.successions, theirs.successions);
+        both(&mut ours.succession_clicks, theirs.succession_clicks);
+        ours.pages.extend(theirs.pages);
+        sum_pages(&mut ours.pages);
+        ours.has.positions |= theirs.has.positions;
+        ours.has.times &= theirs.has.times;
+        ours.has.unclicked |= theirs.has.unclicked;
+        ours.read.add(&theirs.read);
+        for (reason, n) in theirs.dropped {
+            *ours.dropped.entry(reason).or_default() += n;
+        }
+        ours.users += theirs.users;
+        Ok(ours)
+    }
+
+    /// With ranks replaced; the maps ascend, so order stays canonical.
+    fn recoded(mut self, queries: &[u32], docs: &[u32]) -> Self {
+        let (q, d) = (|rank: &mut u32| *rank = queries[*rank as usize], |rank: &mut u32| *rank = docs[*rank as usize]);
+        self.queries.iter_mut().for_each(|r| q(&mut r.query));
+        for row in &mut self.cells {
+            q(&mut row.query);
+            d(&mut row.doc);
+        }
+        for row in &mut self.pairs {
+            q(&mut row.query);
+            d(&mut row.doc);
+        }
+        for row in &mut self.preferences {
+            q(&mut row.query);
+            d(&mut row.preferred);
+            d(&mut row.skipped);
+        }
+        for row in &mut self.successions {
+            q(&mut row.query);
+            q(&mut row.next);
+        }
+        for row in &mut self.succession_clicks {
+            q(&mut row.query);
+            q(&mut row.next);
+            d(&mut row.doc);
+        }
+        for row in &mut self.pages {
+            q(&mut row.query);
+            row.words.iter_mut().step_by(2).for_each(d);
+        }
+        self
+    }
+}
+
+fn both<T: Summed>(ours: &mut Vec<T>, theirs: Vec<T>) {
+    ours.extend(theirs);
+    sum(ours);
+}
+
+/// Sorts pages and adds up equal ones.
+pub fn sum_pages(pages: &mut Vec<PageRow>) {
+    pages.sort_unstable_by(|a, b| (a.query, &a.words).cmp(&(b.query, &b.words)));
+    pages.dedup_by(|next, kept| {
+        let same = (next.query, &next.words) == (kept.query, &kept.words);
+        if same {
+            kept.count += next.count;
+        }
+        same
+    });
+}

@@ -1,0 +1,301 @@
+//! The `impressions` table: columns of whatever Arrow type made canonical, bad rows set aside with their reason.
+
+use std::collections::BTreeMap;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Schema};
+
+use crate::error::{Error, Result};
+use crate::scalar::{Ints, NONE, flags, floats, ints, rounded};
+use crate::text::{NULL, TextColumn};
+use crate::time::times;
+
+/// Longest raw query that is read, in characters: longer ones are pasted documents or attacks, not searches.
+pub const MAX_QUERY_CHARS: usize = 1024;
+
+/// Canonical names, in canonical order.
+pub const COLUMNS: [&str; 15] = [
+    "user_id",
+    "session_id",
+    "search_id",
+    "query",
+    "doc_id",
+    "position",
+    "clicked",
+    "dwell_ms",
+    "click_ms",
+    "timestamp",
+    "n_clicks",
+    "visible",
+    "propensity",
+    "action",
+    "surface",
+];
+
+/// What reading found: rows, quarantined rows by reason, and the notations of timestamps.
+#[derive(Debug, Default, Clone)]
+pub struct ReadStats {
+    /// Rows that came in.
+    pub rows: u64,
+    /// Reason → rows set aside (or, for `*_impossible` of optional measures, values set to null).
+    pub quarantine: BTreeMap<&'static str, u64>,
+    /// Notation of timestamps → rows.
+    pub notations: BTreeMap<&'static str, u64>,
+}
+
+impl ReadStats {
+    /// Adds what another worker found.
+    pub fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        for (reason, n) in &other.quarantine {
+            *self.quarantine.entry(reason).or_default() += n;
+        }
+        for (notation, n) in &other.notations {
+            *self.notations.entry(notation).or_default() += n;
+        }
+    }
+
+    fn count(&mut self, reason: &'static str, n: u64) {
+        if n > 0 {
+            *self.quarantine.entry(reason).or_default() += n;
+        }
+    }
+}
+
+/// One batch in canonical form. Columns the log lacks are None. `keep[i]` is false for quarantined rows.
+pub struct Impressions {
+    /// Rows, quarantined ones included.
+    pub rows: usize,
+    /// Who.
+    pub user: Option<TextColumn>,
+    /// Which run of searches.
+    pub session: Option<TextColumn>,
+    /// Which result page.
+    pub search: Option<TextColumn>,
+    /// Raw query.
+    pub query: TextColumn,
+    /// Document shown.
+    pub doc: TextColumn,
+    /// Slot or sort order.
+    pub surface: Option<TextColumn>,
+    /// 1-based; 0 for null.
+    pub position: Option<Vec<u16>>,
+    /// 1 where clicked.
+    pub clicked: Vec<u8>,
+    /// Milliseconds; [`NONE`] for null.
+    pub dwell_ms: Option<Vec<i64>>,
+    /// Milliseconds from page to first click; [`NONE`] for null.
+    pub click_ms: Option<Vec<i64>>,
+    /// Microseconds since 1970, UTC.
+    pub timestamp: Option<Vec<i64>>,
+    /// 0, 1, or 2 for null.
+    pub visible: Option<Vec<u8>>,
+    /// Clicks on this result; [`NONE`] for null.
+    pub n_clicks: Option<Vec<i64>>,
+    /// Given examination or action probability; NaN for null.
+    pub propensity: Option<Vec<f64>>,
+    /// Kind of event, carried through.
+    pub action: Option<TextColumn>,
+    /// Rows that stay.
+    pub keep: Vec<bool>,
+}
+
+/// Refuses schemas that cannot be impressions; `columns not found` names what exists.
+///
+/// # Errors
+/// [`Error::column`] for missing, doubled or unreadable columns.
+pub fn check_schema(schema: &Schema) -> Result<()> {
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            return Err(Error::column(format!("column {name:?} occurs more than once")));
+        }
+    }
+    let missing: Vec<&str> = ["query", "doc_id", "clicked"].into_iter().filter(|n| !names.contains(n)).collect();
+    if !missing.is_empty() {
+        return Err(Error::column(format!("columns not found: {missing:?}; available: {names:?}")));
+    }
+    for field in schema.fields() {
+        if COLUMNS.contains(&field.name().as_str()) {
+            check_type(field.name(), field.data_type())?;
+        }
+    }
+    Ok(())
+}
+
+fn check_type(name: &str, data_type: &DataType) -> Result<()> {
+    let refused = match data_type {
+        DataType::Dictionary(_, values) => return check_type(name, values),
+        DataType::ListView(_)
+        | DataType::LargeListView(_)
+        | DataType::RunEndEncoded(..)
+        | DataType::Union(..)
+        | DataType::Interval(_)
+        | DataType::Map(..)
+        | DataType::Struct(_)
+        | DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(..)
+        | DataType::Duration(_)
+        | DataType::Time32(_)
+        | DataType::Time64(_) => true,
+        DataType::Decimal32(_, s) | DataType::Decimal64(_, s) | DataType::Decimal128(_, s) | DataType::Decimal256(_, s) => {
+            *s != 0
+        }
+        _ => false,
+    };
+    if refused {
+        return Err(Error::column(format!(
+            "column {name:?} has type {data_type}, which cannot be read: cast it to text, numbers, booleans or timestamps"
+        )));
+    }
+    Ok(())
+}
+
+/// Makes one batch canonical.
+///
+/// `position_base` is 0 or 1: what the log calls the top position.
+///
+/// # Errors
+/// As [`check_schema`].
+pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats) -> Result<Impressions> {
+    let rows = batch.num_rows();
+    stats.rows += rows as u64;
+    let text = |name: &str| batch.column_by_name(name).map(|a| TextColumn::new(name, a)).transpose();
+    let need = |name: &str| text(name)?.ok_or_else(|| Error::column(format!("columns not found: [{name:?}]")));
+    let mut keep = Quarantine { keep: vec![true; rows], stats };
+
+    let (user, session, search) = (text("user_id")?, text("session_id")?, text("search_id")?);
+    for (column, reason) in [(&user, "null_user_id"), (&search, "null_search_id")] {
+        if let Some(column) = column {
+            keep.text(column, |value| value.is_none().then_some(reason));
+        }
+    }
+    let (query, doc) = (need("query")?, need("doc_id")?);
+    let utf8 = query.is_utf8();
+    keep.text(&query, |value| query_fault(value, utf8));
+    let utf8 = doc.is_utf8();
+    keep.text(&doc, |value| match value {
+        None => Some("null_doc_id"),
+        Some(v) if !utf8 && std::str::from_utf8(v).is_err() => Some("invalid_utf8"),
+        _ => None,
+    });
+
+    let column = |name: &str| batch.column_by_name(name);
+    let clicked = match column("clicked") {
+        Some(array) => flags("clicked", array)?,
+        None => return Err(Error::column("columns not found: [\"clicked\"]")),
+    };
+    keep.rows(|i| match clicked[i] {
+        0 | 1 => None,
+        2 => Some("null_clicked"),
+        _ => Some("clicked_impossible"),
+    });
+    let position = match column("position") {
+        Some(array) => Some(keep.positions(&ints("position", array)?, position_base)),
+        None => None,
+    };
+    let timestamp = match column("timestamp") {
+        Some(array) => {
+            let read = times(array, &mut keep.stats.notations)?;
+            keep.rows(|i| read.fault(i));
+            Some(read.micros)
+        }
+        None => None,
+    };
+    let mut measure = |name: &'static str, reason: &'static str| -> Result<Option<Vec<i64>>> {
+        let Some(array) = column(name) else { return Ok(None) };
+        let mut read = rounded(name, array)?;
+        let bad = read.values.iter().zip(&read.bad).filter(|(v, bad)| **bad || (**v < 0 && **v != NONE)).count();
+        for (value, bad) in read.values.iter_mut().zip(&read.bad) {
+            if *bad || *value < 0 {
+                *value = NONE;
+            }
+        }
+        keep.stats.count(reason, bad as u64);
+        Ok(Some(read.values))
+    };
+    let dwell_ms = measure("dwell_ms", "dwell_impossible")?;
+    let click_ms = measure("click_ms", "click_ms_impossible")?;
+    let n_clicks = measure("n_clicks", "n_clicks_impossible")?;
+    let visible = column("visible").map(|a| flags("visible", a)).transpose()?;
+    let propensity = column("propensity").map(|a| floats("propensity", a)).transpose()?;
+    Ok(Impressions {
+        rows,
+        user,
+        session,
+        search,
+        query,
+        doc,
+        surface: text("surface")?,
+        position,
+        clicked,
+        dwell_ms,
+        click_ms,
+        timestamp,
+        visible,
+        n_clicks,
+        propensity,
+        action: text("action")?,
+        keep: keep.keep,
+    })
+}
+
+fn query_fault(value: Option<&[u8]>, utf8: bool) -> Option<&'static str> {
+    let Some(value) = value else { return Some("null_query") };
+    if !utf8 && std::str::from_utf8(value).is_err() {
+        return Some("invalid_utf8");
+    }
+    let long = value.len() > MAX_QUERY_CHARS
+        && std::str::from_utf8(value).is_ok_and(|text| text.chars().count() > MAX_QUERY_CHARS);
+    long.then_some("query_too_long")
+}
+
+/// Marks rows, each for the first reason that holds.
+struct Quarantine<'a> {
+    keep: Vec<bool>,
+    stats: &'a mut ReadStats,
+}
+
+impl Quarantine<'_> {
+    fn rows(&mut self, fault: impl Fn(usize) -> Option<&'static str>) {
+        for i in 0..self.keep.len() {
+            if self.keep[i]
+                && let Some(reason) = fault(i)
+            {
+                self.keep[i] = false;
+                self.stats.count(reason, 1);
+            }
+        }
+    }
+
+    /// Judges a text column once per entry.
+    fn text(&mut self, column: &TextColumn, fault: impl Fn(Option<&[u8]>) -> Option<&'static str>) {
+        match column.dictionary() {
+            Some((values, keys)) => {
+                let faults: Vec<_> = (0..values).map(|i| fault(column.entry(i))).collect();
+                if faults.iter().any(Option::is_some) || keys.iter().any(|k| *k == NULL) {
+                    let null = fault(None);
+                    self.rows(|i| if keys[i] == NULL { null } else { faults[keys[i] as usize] });
+                }
+            }
+            None => self.rows(|i| fault(column.row(i))),
+        }
+    }
+
+    fn positions(&mut self, read: &Ints, base: i64) -> Vec<u16> {
+        let shift = 1 - base;
+        let mut out = vec![0_u16; read.values.len()];
+        let mut bad = vec![false; read.values.len()];
+        for (i, (&value, &wrong)) in read.values.iter().zip(&read.bad).enumerate() {
+            match value.checked_add(shift).map(u16::try_from) {
+                _ if wrong => bad[i] = true,
+                _ if value == NONE => {}
+                Some(Ok(p)) if p >= 1 => out[i] = p,
+                _ => bad[i] = true,
+            }
+        }
+        self.rows(|i| bad[i].then_some("position_impossible"));
+        out
+    }
+}

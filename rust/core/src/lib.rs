@@ -1,0 +1,29 @@
+//! Raw click logs to privacy-safe hard negatives: the core, without Python, network or files.
+//!
+//! One module a stage, in the order of `docs/ARCHITECTURE.md`; [`job`] alone knows that order.
+
+pub mod anonymize;
+pub mod bound;
+pub mod clean;
+pub mod counts;
+pub mod error;
+pub mod evidence;
+pub mod export;
+pub mod impressions;
+pub mod intern;
+pub mod job;
+pub mod normalize;
+pub mod page;
+pub mod partition;
+pub mod pseudonym;
+pub mod records;
+pub mod release;
+pub mod rewrite;
+pub mod scalar;
+pub mod seed;
+pub mod select;
+pub mod tables;
+pub mod tally;
+pub mod text;
+pub mod time;
+pub mod triplets;

@@ -1,0 +1,244 @@
+//! Impressions as Arrow again: canonical as they are, or without raw identifiers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder};
+use arrow_array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, RecordBatchReader,
+    TimestampMicrosecondArray,
+};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use crate::anonymize::normalized;
+use crate::error::Result;
+use crate::impressions::{COLUMNS, Impressions, ReadStats, canonical, check_schema};
+use crate::normalize::Normalizer;
+use crate::pseudonym::Pseudonymizer;
+use crate::scalar::NONE;
+use crate::text::{NULL, TextColumn};
+use crate::time::start_of_day;
+
+/// What replaces raw identifiers and text.
+pub struct Rewrite {
+    /// Of `user_id`.
+    pub user: Pseudonymizer,
+    /// Of `session_id`.
+    pub session: Pseudonymizer,
+    /// Of `search_id`.
+    pub search: Pseudonymizer,
+    /// Coarsen timestamps to the day, UTC.
+    pub day: bool,
+}
+
+/// Schema of the canonical table for a log with these columns; with `rewrite`, of the anonymized one.
+pub fn schema(log: &Schema, anonymized: bool) -> SchemaRef {
+    let has = |name: &str| log.column_with_name(name);
+    let fields: Vec<Field> = COLUMNS
+        .iter()
+        .filter_map(|name| {
+            let (_, field) = has(name)?;
+            let text = if is_binary(field.data_type()) { DataType::Binary } else { DataType::Utf8 };
+            let data_type = match *name {
+                "user_id" | "session_id" | "search_id" if anonymized => DataType::FixedSizeBinary(16),
+                "user_id" | "session_id" | "search_id" => text,
+                "position" | "n_clicks" => DataType::Int32,
+                "clicked" | "visible" => DataType::Boolean,
+                "dwell_ms" | "click_ms" => DataType::Int64,
+                "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+                "propensity" => DataType::Float64,
+                _ => DataType::Utf8,
+            };
+            Some(Field::new(*name, data_type, true))
+        })
+        .collect();
+    Arc::new(Schema::new(fields))
+}
+
+fn is_binary(t: &DataType) -> bool {
+    match t {
+        DataType::Dictionary(_, values) => is_binary(values),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
+        _ => false,
+    }
+}
+
+/// The kept rows of a batch, canonical; without raw identifiers where `rewrite` says how.
+///
+/// # Errors
+/// Only where Arrow refuses, which would be a bug.
+pub fn batch(log: &Impressions, schema: &SchemaRef, rewrite: Option<&Rewrite>, stats: &mut ReadStats) -> Result<RecordBatch> {
+    let mut keep = log.keep.clone();
+    let queries = rewrite.map(|_| {
+        let entries = log.query.entries();
+        let texts = normalized(&Normalizer::default(), &log.query, &entries);
+        for (i, entry) in entries.rows.iter().enumerate() {
+            if keep[i] && texts[*entry as usize].is_none() {
+                keep[i] = false;
+                *stats.quarantine.entry("null_query").or_default() += 1;
+            }
+        }
+        (entries, texts)
+    });
+    let rows: Vec<usize> = (0..log.rows).filter(|i| keep[*i]).collect();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for field in schema.fields() {
+        let id = |column: &Option<TextColumn>, pseudonymizer: Option<&Pseudonymizer>| -> Result<ArrayRef> {
+            match (column, pseudonymizer) {
+                (Some(column), Some(p)) => pseudonyms(column, p, &rows),
+                (Some(column), None) => Ok(copied(column, field.data_type(), &rows)),
+                (None, _) => Ok(arrow_array::new_null_array(field.data_type(), rows.len())),
+            }
+        };
+        columns.push(match field.name().as_str() {
+            "user_id" => id(&log.user, rewrite.map(|r| &r.user))?,
+            "session_id" => id(&log.session, rewrite.map(|r| &r.session))?,
+            "search_id" => id(&log.search, rewrite.map(|r| &r.search))?,
+            "query" => match &queries {
+                Some((entries, texts)) => {
+                    let mut out = StringBuilder::new();
+                    rows.iter().for_each(|i| out.append_option(texts[entries.rows[*i] as usize].as_deref()));
+                    Arc::new(out.finish())
+                }
+                None => copied(&log.query, &DataType::Utf8, &rows),
+            },
+            "doc_id" => copied(&log.doc, &DataType::Utf8, &rows),
+            "surface" => id(&log.surface, None)?,
+            "action" => id(&log.action, None)?,
+            "position" => {
+                let p = log.position.as_deref().unwrap_or_default();
+                Arc::new(Int32Array::from_iter(rows.iter().map(|i| (p[*i] > 0).then(|| i32::from(p[*i])))))
+            }
+            "n_clicks" => {
+                let values = log.n_clicks.as_deref().unwrap_or_default();
+                let value = |i: &usize| i32::try_from(values[*i]).ok();
+                Arc::new(Int32Array::from_iter(rows.iter().map(value)))
+            }
+            "clicked" => Arc::new(BooleanArray::from_iter(rows.iter().map(|i| Some(log.clicked[*i] == 1)))),
+            "visible" => {
+                let values = log.visible.as_deref().unwrap_or_default();
+                Arc::new(BooleanArray::from_iter(rows.iter().map(|i| (values[*i] < 2).then(|| values[*i] == 1))))
+            }
+            "dwell_ms" => longs(log.dwell_ms.as_deref().unwrap_or_default(), &rows),
+            "click_ms" => longs(log.click_ms.as_deref().unwrap_or_default(), &rows),
+            "timestamp" => {
+                let values = log.timestamp.as_deref().unwrap_or_default();
+                let coarse = rewrite.is_some_and(|r| r.day);
+                let value = |i: &usize| if coarse { start_of_day(values[*i]) } else { values[*i] };
+                Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(value)).with_timezone("UTC"))
+            }
+            _ => {
+                let values = log.propensity.as_deref().unwrap_or_default();
+                Arc::new(Float64Array::from_iter(rows.iter().map(|i| Some(values[*i]).filter(|x| !x.is_nan()))))
+            }
+        });
+    }
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+fn longs(values: &[i64], rows: &[usize]) -> ArrayRef {
+    Arc::new(Int64Array::from_iter(rows.iter().map(|i| Some(values[*i]).filter(|v| *v != NONE))))
+}
+
+fn copied(column: &TextColumn, to: &DataType, rows: &[usize]) -> ArrayRef {
+    if to == &DataType::Binary {
+        let mut out = BinaryBuilder::new();
+        rows.iter().for_each(|i| out.append_option(column.row(*i)));
+        return Arc::new(out.finish());
+    }
+    let mut out = StringBuilder::new();
+    rows.iter().for_each(|i| out.append_option(column.row(*i).and_then(|v| std::str::from_utf8(v).ok())));
+    Arc::new(out.finish())
+}
+
+fn pseudonyms(column: &TextColumn, pseudonymizer: &Pseudonymizer, rows: &[usize]) -> Result<ArrayRef> {
+    let entries = column.entries();
+    let made: Vec<Option<[u8; 16]>> =
+        (0..entries.len()).map(|i| entries.get(column, i).map(|v| pseudonymizer.pseudonym(v))).collect();
+    let mut out = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
+    for i in rows {
+        match entries.rows[*i] {
+            NULL => out.append_null(),
+            entry => match &made[entry as usize] {
+                Some(p) => out.append_value(p)?,
+                None => out.append_null(),
+            },
+        }
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+/// A log as a stream of canonical batches, with what was found on the way.
+pub struct Canonical {
+    reader: Box<dyn RecordBatchReader + Send>,
+    position_base: i64,
+    rewrite: Option<Rewrite>,
+    schema: SchemaRef,
+    stats: Arc<Mutex<ReadStats>>,
+}
+
+impl Canonical {
+    /// Canonical impressions of `reader`; without raw identifiers where `rewrite` says how. The second value fills while
+    /// the stream is read.
+    ///
+    /// # Errors
+    /// As [`check_schema`].
+    pub fn new(
+        reader: Box<dyn RecordBatchReader + Send>,
+        position_base: i64,
+        rewrite: Option<Rewrite>,
+    ) -> Result<(Self, Arc<Mutex<ReadStats>>)> {
+        check_schema(&reader.schema())?;
+        let schema = schema(&reader.schema(), rewrite.is_some());
+        let stats = Arc::new(Mutex::new(ReadStats::default()));
+        Ok((Self { reader, position_base, rewrite, schema, stats: stats.clone() }, stats))
+    }
+
+    fn one(&self, raw: &RecordBatch) -> Result<RecordBatch> {
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = canonical(raw, self.position_base, &mut stats)?;
+        batch(&log, &self.schema, self.rewrite.as_ref(), &mut stats)
+    }
+}
+
+impl Iterator for Canonical {
+    type Item = std::result::Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let raw = match self.reader.next()? {
+            Ok(raw) => raw,
+            Err(e) => return Some(Err(e)),
+        };
+        Some(self.one(&raw).map_err(|e| ArrowError::ExternalError(Box::new(e))))
+    }
+}
+
+impl RecordBatchReader for Canonical {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+/// Pseudonyms of a whole array: `hn.pseudonymize`.
+///
+/// # Errors
+/// As [`TextColumn::new`].
+pub fn pseudonymize(array: &ArrayRef, pseudonymizer: &Pseudonymizer) -> Result<ArrayRef> {
+    let column = TextColumn::new("ids", array)?;
+    let rows: Vec<usize> = (0..column.len()).collect();
+    pseudonyms(&column, pseudonymizer, &rows)
+}
+
+/// Normalised texts of a whole array: `hn.normalize`. Null, or nothing left, is null.
+///
+/// # Errors
+/// As [`TextColumn::new`].
+pub fn normalize(array: &ArrayRef) -> Result<ArrayRef> {
+    let column = TextColumn::new("queries", array)?;
+    let entries = column.entries();
+    let texts = normalized(&Normalizer::default(), &column, &entries);
+    let mut out = StringBuilder::new();
+    for entry in &entries.rows {
+        out.append_option(if *entry == NULL { None } else { texts[*entry as usize].as_deref() });
+    }
+    Ok(Arc::new(out.finish()))
+}

@@ -1,0 +1,111 @@
+//! Impressions to counts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hardneg_core::anonymize::Keys;
+use hardneg_core::counts;
+use hardneg_core::error::Error;
+use hardneg_core::job::{self, Job};
+use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
+use hardneg_core::seed::Seed;
+use pyo3::prelude::*;
+use pyo3_arrow::input::AnyRecordBatch;
+
+use crate::error::{config, to_py};
+use crate::table::{Stats, Table, stats};
+
+/// Counts of a log.
+#[pyclass(frozen, module = "hardneg_fast._hardneg")]
+pub(crate) struct Counts {
+    pub(crate) counts: Arc<counts::Counts>,
+}
+
+#[pymethods]
+impl Counts {
+    fn table(&self, name: &str) -> PyResult<Table> {
+        Table::new(self.counts.table(name))
+    }
+
+    fn stats(&self) -> Stats {
+        stats(&self.counts.read)
+    }
+
+    #[getter]
+    fn dropped(&self) -> BTreeMap<&'static str, u64> {
+        self.counts.dropped.clone()
+    }
+
+    #[getter]
+    fn sizes(&self) -> BTreeMap<&'static str, u64> {
+        let c = &self.counts;
+        BTreeMap::from([
+            ("queries", c.queries.len() as u64),
+            ("pairs", c.pairs.len() as u64),
+            ("preferences", c.preferences.len() as u64),
+            ("successions", c.successions.len() as u64),
+            ("users", c.users),
+        ])
+    }
+
+    #[getter]
+    fn has(&self) -> BTreeMap<&'static str, bool> {
+        let has = self.counts.has;
+        BTreeMap::from([
+            ("users", has.users),
+            ("pages", has.pages),
+            ("positions", has.positions),
+            ("times", has.times),
+            ("unclicked", has.unclicked),
+        ])
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (log, /, *, options, key, seed, position_base, has_pages, threads, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
+pub(crate) fn count(
+    py: Python<'_>,
+    log: AnyRecordBatch,
+    options: &str,
+    key: &[u8],
+    seed: u64,
+    position_base: i64,
+    has_pages: bool,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Counts> {
+    let options = config(options)?;
+    let key = MasterKey::new(key).map_err(to_py)?;
+    let of = |field: &str| Pseudonymizer::new(&key, field, "", "").map_err(to_py);
+    let keys = Keys { user: of("user_id")?, session: of("session_id")? };
+    let job = Job { config: &options, keys: &keys, seed: Seed::new(seed), position_base, has_pages, threads };
+    let reader = log.into_reader()?;
+    // What Python raised while the job asked it how things are; that, not our word for it, goes back.
+    let mut raised: Option<PyErr> = None;
+    let counted = py.detach(|| {
+        job::count(&job, reader, &mut |at| {
+            let asked = Python::attach(|py| {
+                py.check_signals()?;
+                progress.as_ref().map_or(Ok(()), |p| p.call1(py, (at.stage, at.rows)).map(|_| ()))
+            });
+            asked.map_err(|e| {
+                raised = Some(e);
+                Error::interrupted()
+            })
+        })
+    });
+    match (counted, raised) {
+        (_, Some(e)) => Err(e),
+        (Err(e), None) => Err(to_py(e)),
+        (Ok(counts), None) => Ok(Counts { counts: Arc::new(counts) }),
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (first, second, /))]
+pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts) -> PyResult<Counts> {
+    let (first, second) = (first.counts.clone(), second.counts.clone());
+    let merged = py.detach(|| counts::Counts::clone(&first).merge(counts::Counts::clone(&second)));
+    Ok(Counts { counts: Arc::new(merged.map_err(to_py)?) })
+}

@@ -1,0 +1,28 @@
+//! Core errors to Python exceptions: one match.
+
+use hardneg_core::error::{Error, ErrorKind};
+use pyo3::prelude::*;
+
+/// The exception for a core error.
+pub(crate) fn to_py(e: Error) -> PyErr {
+    let name = match e.kind() {
+        ErrorKind::Column => "ColumnError",
+        ErrorKind::Data => "DataError",
+        ErrorKind::Usage => "UsageError",
+        ErrorKind::Privacy => "PrivacyError",
+        ErrorKind::Interrupted => return pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
+        _ => "HardnegError",
+    };
+    Python::attach(|py| {
+        let class = py.import("hardneg_fast.exceptions").and_then(|m| m.getattr(name));
+        match class.and_then(|c| c.call1((e.to_string(),))) {
+            Ok(exception) => PyErr::from_value(exception),
+            Err(failed) => failed,
+        }
+    })
+}
+
+/// A configuration handed over as JSON.
+pub(crate) fn config<T: serde::de::DeserializeOwned>(json: &str) -> PyResult<T> {
+    serde_json::from_str(json).map_err(|e| to_py(Error::usage(format!("configuration: {e}"))))
+}

@@ -1,0 +1,47 @@
+//! `hardneg_fast._hardneg`: extract, detach, wrap. Meanings are in the stub `_hardneg.pyi`.
+
+mod anonymize;
+mod count;
+mod error;
+mod evidence;
+mod release;
+mod select;
+mod table;
+
+use pyo3::prelude::*;
+
+/// The core of hardneg_fast.
+#[pymodule(gil_used = false)]
+mod _hardneg {
+    use super::Bound;
+    #[pymodule_export]
+    use super::anonymize::{canonicalize, normalize, pseudonymize, rewrite};
+    #[pymodule_export]
+    use super::count::{Counts, count, merge};
+    #[pymodule_export]
+    use super::evidence::{Evidence, evidence};
+    #[pymodule_export]
+    use super::release::{Released, release};
+    #[pymodule_export]
+    use super::select::{Selected, select};
+    #[pymodule_export]
+    use super::table::{Stream, Table};
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::quiet_panics();
+        m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        m.add("DEBUG_BUILD", cfg!(debug_assertions))
+    }
+}
+
+/// A panic's message can quote data (a slice of a query, say), so only its place is printed.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        use std::io::Write;
+        let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
+        // Nothing is left to do where stderr is gone.
+        let _ = writeln!(std::io::stderr(), "hardneg_fast: internal error{place}; this is a bug, please report it");
+    }));
+}

@@ -1,0 +1,51 @@
+//! Counts to what may leave.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hardneg_core::release::{Released as CoreReleased, everything, k_users as at_least};
+use pyo3::prelude::*;
+
+use crate::count::Counts;
+use crate::error::to_py;
+use crate::table::Table;
+
+/// What passed.
+#[pyclass(frozen, module = "hardneg_fast._hardneg")]
+pub(crate) struct Released {
+    pub(crate) released: Arc<CoreReleased>,
+}
+
+#[pymethods]
+impl Released {
+    fn table(&self) -> PyResult<Table> {
+        Table::new(self.released.table())
+    }
+
+    #[getter]
+    fn k(&self) -> Option<u32> {
+        self.released.k
+    }
+
+    #[getter]
+    fn passed(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        let p = self.released.passed;
+        BTreeMap::from([
+            ("queries", p.queries),
+            ("pairs", p.pairs),
+            ("preferences", p.preferences),
+            ("successions", p.successions),
+        ])
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (counts, /, *, k_users))]
+pub(crate) fn release(py: Python<'_>, counts: &Counts, k_users: Option<u32>) -> PyResult<Released> {
+    let counts = counts.counts.clone();
+    let released = py.detach(|| match k_users {
+        Some(k) => at_least(&counts, k),
+        None => Ok(everything(&counts)),
+    });
+    Ok(Released { released: Arc::new(released.map_err(to_py)?) })
+}

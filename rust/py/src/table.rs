@@ -1,0 +1,116 @@
+//! Tables and streams out: anything that speaks the Arrow PyCapsule interface can take them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader, StructArray};
+use arrow_schema::{ArrowError, Field, FieldRef, Schema};
+use hardneg_core::error::{Error, Result};
+use hardneg_core::impressions::ReadStats;
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+use pyo3_arrow::error::PyArrowResult;
+use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
+
+use crate::error::to_py;
+
+/// A table of the core, with `__arrow_c_stream__`.
+#[pyclass(frozen, module = "hardneg_fast._hardneg")]
+pub(crate) struct Table {
+    table: hardneg_core::export::Table,
+}
+
+impl Table {
+    pub(crate) fn new(table: Result<hardneg_core::export::Table>) -> PyResult<Self> {
+        Ok(Self { table: table.map_err(to_py)? })
+    }
+}
+
+fn struct_field(schema: &Schema) -> FieldRef {
+    Arc::new(Field::new_struct("", schema.fields().clone(), false).with_metadata(schema.metadata().clone()))
+}
+
+fn struct_array(batch: RecordBatch) -> ArrayRef {
+    Arc::new(StructArray::from(batch))
+}
+
+#[pymethods]
+impl Table {
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyCapsule>>,
+    ) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        let (schema, batches) = self.table.clone();
+        let arrays = batches.into_iter().map(|b| Ok(struct_array(b)));
+        to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, struct_field(&schema))), requested_schema)
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        to_schema_pycapsule(py, self.table.0.as_ref())
+    }
+
+    #[getter]
+    fn num_rows(&self) -> usize {
+        self.table.1.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    #[getter]
+    fn column_names(&self) -> Vec<String> {
+        self.table.0.fields().iter().map(|f| f.name().clone()).collect()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<hardneg_fast table: {} rows, columns {}>", self.num_rows(), self.column_names().join(", "))
+    }
+}
+
+/// A log on its way through, with `__arrow_c_stream__`, once.
+#[pyclass(frozen, module = "hardneg_fast._hardneg")]
+pub(crate) struct Stream {
+    reader: Mutex<Option<Box<dyn RecordBatchReader + Send>>>,
+    stats: Arc<Mutex<ReadStats>>,
+    schema: Arc<Schema>,
+}
+
+impl Stream {
+    pub(crate) fn new(reader: Box<dyn RecordBatchReader + Send>, stats: Arc<Mutex<ReadStats>>) -> Self {
+        Self { schema: reader.schema(), reader: Mutex::new(Some(reader)), stats }
+    }
+}
+
+#[pymethods]
+impl Stream {
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyCapsule>>,
+    ) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        let taken = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reader = taken.ok_or_else(|| to_py(Error::usage("this stream was read already; open the log again")))?;
+        let arrays = reader.map(|b: std::result::Result<RecordBatch, ArrowError>| b.map(struct_array));
+        to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, struct_field(&self.schema))), requested_schema)
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyArrowResult<Bound<'py, PyCapsule>> {
+        to_schema_pycapsule(py, self.schema.as_ref())
+    }
+
+    fn stats(&self) -> Stats {
+        stats(&self.stats.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What reading found, for Python.
+#[derive(IntoPyObject)]
+pub(crate) struct Stats {
+    rows: u64,
+    quarantine: BTreeMap<&'static str, u64>,
+    timestamp_notations: BTreeMap<&'static str, u64>,
+}
+
+pub(crate) fn stats(stats: &ReadStats) -> Stats {
+    Stats { rows: stats.rows, quarantine: stats.quarantine.clone(), timestamp_notations: stats.notations.clone() }
+}

@@ -1,0 +1,141 @@
+"""`inspect`: published logs are recognised, faults are explained, and no identifier or query is shown."""
+
+import json
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from hardneg_fast.config import ReadConfig
+from hardneg_fast.exceptions import DataError, FileError
+from hardneg_fast.inspection import MEANINGS, inspect
+
+ROWS = {
+    "uid": ["secret-1", "secret-1", "secret-2", None], "q": ["secret q", "secret q", "other q", "x"],
+    "item_id": [11, 12, 11, 13], "rank": [0, 1, 0, 1], "is_click": [0, 1, 0, 7], "ts": [1733788800000] * 4,
+    "request_id": ["r1", "r1", "r2", "r3"],
+}  # fmt: skip
+
+
+def look(log, **options):
+    return inspect(log, ReadConfig(**options))
+
+
+def test_ubi(data_dir):
+    found = look(data_dir / "ubi-chorus/ubi_queries_events.ndjson")
+    text = "\n".join(found.lines())
+    assert (found.preset, found.shape, found.rows_in) == ("ubi", "events", 3921)
+    assert found.rows + found.quarantine["null_query"] == 1999
+    assert found.position_bases == {"esci_ubi_sample": 0, "Chorus": 1}
+    assert "429 as epoch milliseconds" in text
+    assert "start at 0 in esci_ubi_sample" in text
+    assert "52 click_without_impression: clicks on what no impression shows" in text
+    assert "710 of 3,448 events name no document" in text
+    assert found.command.endswith("-o OUT --k-users 10 --preset ubi")
+
+
+@pytest.mark.parametrize(
+    ("path", "preset", "rows", "pages"),
+    [
+        ("ubi-chorus/log_events.zip", "ubi", 15_166, 859),
+        ("trec-session-2014/train_per_query_quid.txt", "trec-session", 28_720, 2792),
+        ("openbandit-sample/bts/men.csv", "obd", 10_000, None),
+        ("click_model_oracles/synth_dbn_10k.parquet", None, 100_000, 10_000),
+    ],
+)
+def test_published_logs_are_recognised(data_dir, path, preset, rows, pages):
+    found = look(data_dir / path)
+    assert (found.preset, found.rows, found.distinct.get("pages"), found.problem) == (preset, rows, pages, None)
+    assert "columns" in found.reasons[0] or "lines of session" in found.reasons[0] or "by its name" in found.reasons[0]
+
+
+@pytest.mark.parametrize("make", [pa.table, pl.DataFrame])
+def test_unknown_names_are_guessed_and_figures_given(make):
+    found = look(make(ROWS))
+    assert found.columns == {
+        "user_id": "uid", "query": "q", "doc_id": "item_id", "position": "rank", "clicked": "is_click",
+        "timestamp": "ts", "search_id": "request_id",
+    }  # fmt: skip
+    assert found.distinct == {"users": 2, "queries": 2, "documents": 2, "pages": 2}
+    assert found.position_bases == {"": 0}
+    assert found.clicks_by_position == {1: (2, 0), 2: (1, 1)}
+    assert found.quarantine == {"null_user_id": 1}
+    assert found.timestamp_notations == {"epoch_ms": 3}
+    assert "--columns user_id=uid," in found.command
+    assert "LOG" in found.command
+
+
+def test_nothing_of_people_is_shown():
+    found = look(pa.table(ROWS))
+    for text in ("\n".join(found.lines()), json.dumps(found.to_dict())):
+        assert "secret" not in text
+        assert "other q" not in text
+        assert "r1" not in text
+
+
+def test_what_is_lacking_is_said_with_what_it_switches_off():
+    found = look(pa.table({"query": ["a", "b"], "doc_id": ["x", "y"], "clicked": [1, 1]}))
+    text = "\n".join(found.lines())
+    for what in (
+        "no user_id",
+        "no search_id either",
+        "no position",
+        "no timestamp",
+        "no dwell_ms",
+        "no impressions without",
+    ):
+        assert what in text, what
+    assert "--no-privacy" in found.command
+    known = look(pa.table({"search_id": [1, 1], "query": ["a", "b"], "doc_id": ["x", "y"], "clicked": [1, 0]}))
+    assert not any("no search_id" in what or "without a click" in what for what in known.lacking)
+
+
+def test_columns_that_cannot_be_guessed_are_a_finding_not_an_error():
+    found = look(pa.table({"user": [1], "q": ["x"], "blob": ["y"]}))
+    assert "columns not found: ['doc_id', 'clicked']" in found.problem
+    assert "--columns user_id=user,query=q,doc_id=…,clicked=…" in found.command.replace("'", "")
+    assert found.lines()[-2].startswith("problem")
+
+
+def test_what_is_configured_is_not_guessed_again(tmp_path):
+    path = tmp_path / "my log.csv"
+    path.write_text("user,query,doc_id,click,label\nu,q,d,1,0\n")
+    found = look(path, columns={"clicked": "label"})
+    assert found.columns == {"user_id": "user", "clicked": "label"}
+    assert f"mine '{path}' -o OUT" in found.command
+
+
+def test_a_sample_says_that_it_is_one():
+    table = pa.table({"query": ["q"] * 100, "doc_id": list(range(100)), "clicked": [0] * 100})
+    found = inspect(table, ReadConfig(batch_rows=7), sample=30)
+    assert (found.rows, found.sampled) == (30, True)
+    assert any("the first 30 only were read" in line for line in found.lines())
+    whole = inspect(table, ReadConfig(batch_rows=7), sample=100)
+    assert (whole.rows, whole.sampled) == (100, False)
+
+
+def test_every_reason_counted_has_its_sentence(tmp_path):
+    path = tmp_path / "log.ndjson"
+    rows = [{"clicked": 9}, {"query": ""}, {"query": "q" * 2000}, {"position": "x"}, {"timestamp": "x"}, {"dwell_ms": -5},
+            {"timestamp": 10}, {"clicked": None}]  # fmt: skip
+    good = {"query": "q", "doc_id": "d", "clicked": 0, "position": 1, "timestamp": 1733788800, "dwell_ms": 1}
+    path.write_text("".join(json.dumps({**good, **row}) + "\n" for row in rows) + "broken\n")
+    found = look(path)
+    assert set(found.quarantine) == {
+        "broken_line", "clicked_impossible", "null_query", "query_too_long", "position_impossible", "dwell_impossible",
+        "timestamp_unreadable", "timestamp_impossible", "null_clicked",
+    }  # fmt: skip
+    assert set(found.quarantine) <= set(MEANINGS)
+
+
+def test_logs_that_are_not_there_or_break_off(tmp_path):
+    with pytest.raises(FileError, match="no such file"):
+        look(tmp_path / "none.csv")
+
+    def batches():
+        yield pa.record_batch(ROWS)
+        raise ValueError("secret")
+
+    with pytest.raises(DataError, match="own stream failed") as caught:
+        look(pa.RecordBatchReader.from_batches(pa.record_batch(ROWS).schema, batches()), position_base="0")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,225 @@
+"""Card and report: what they say, and that nothing of the input becomes markup."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pyarrow as pa
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from hardneg_fast.write import write
+from hardneg_fast.writers import reasons
+from hardneg_fast.writers.escape import as_html, as_markdown, plain
+from hardneg_fast.writers.report_html import report_html
+from hardneg_fast.writers.stable_json import to_json
+from mined_tables import documents, empty, mined, report
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</td></table></main><iframe src='https://evil.example/'>",
+    "a | b | c",
+    "line\nbreak\r\n\n# heading\n\n---\nconfigs: []",
+    "``` \n fence `code` ```",
+    "[link](https://evil.example/) ![i](http://evil.example/p.png)",
+    "https://evil.example www.evil.example a@evil.example",
+    "<https://evil.example/>",
+    "&lt;b&gt; &#60;script&#62;",
+    "\u202eright to left\u2066 \x00\x1b[31m\u2028",
+    "half a pair \udc80",
+    "**bold** _em_ ~~x~~ $x$ \\| \\",
+    "long " * 500,
+]
+VOID = {"meta"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text of a page; fails where tags are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def hostile_report() -> dict:
+    examples = [{"query": text, "positive": text, "negative": text, "rule": text, "why": text} for text in HOSTILE]
+    given = report()
+    given["examples"] = examples
+    for text in HOSTILE:
+        given["quarantine"][text] = 1
+        given["cleaning"][text] = 1
+        given["rules_off"][text] = text
+        given["select"]["guards"][text] = 1
+        given["select"]["negatives"][text] = 1
+        given["funnel"].append({"stage": text, "count": 1})
+        given["input"]["notes"].append(text)
+        given["config"][text] = text
+    given["version"] = HOSTILE[0]
+    return given
+
+
+def test_page_is_one_file_that_loads_nothing(tmp_path):
+    write(mined(), tmp_path / "out", documents=documents())
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(text) < 300_000
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    assert not {"src", "href", "srcset", "action", "data", "background"} & {name for name, _ in page.attributes}
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert "prefers-color-scheme" in text
+
+
+def test_page_tells_what_happened(tmp_path):
+    write(mined(), tmp_path / "out", documents=documents())
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    for words in (
+        "1,000,000",
+        "rows understood",
+        reasons.QUARANTINE["null_query"],
+        reasons.CLEANING["robot_searches"],
+        reasons.RULES["skip_above"],
+        reasons.GUARDS["own_positive"],
+        "the log has no click times",
+        "at least 10 different users",
+        "not differential privacy",
+        "Text of d1.",
+        "22.7",
+    ):
+        assert words in page.text
+
+
+def test_no_privacy_is_said_aloud(tmp_path):
+    write(mined(privacy={"mode": "none"}), tmp_path / "out")
+    for name in ("report.html", "README.md"):
+        text = (tmp_path / "out" / name).read_text(encoding="utf-8")
+        assert "No privacy protection" in text
+        assert "at least 10" not in text
+
+
+def test_page_is_small_and_sound_whatever_is_in_it():
+    text = report_html(hostile_report(), {"mode": HOSTILE[0]})
+    plain_page, page = Page(report_html(report(), {"mode": "k_users", "k": 10})), Page(text)
+    assert set(page.tags) <= set(plain_page.tags)
+    assert {name for name, _ in page.attributes} == {name for name, _ in plain_page.attributes}
+    assert not re.search(r"https?://", text)
+    assert len(text) < 300_000
+    text.encode("utf-8")
+
+
+@pytest.mark.parametrize("given", [{}, {"funnel": None, "examples": None, "select": None, "input": {}, "counts": {}}])
+def test_missing_figures_leave_their_section_out(given):
+    page = Page(report_html(given, {}))
+    assert "Hard negatives" in page.text
+    assert "Clicks by position" not in page.text
+
+
+def front_matter(text: str) -> tuple[dict, str]:
+    _, head, body = text.split("---\n", 2)
+    return yaml.safe_load(head), body
+
+
+def test_card_names_the_configs(tmp_path):
+    write(mined(), tmp_path / "out", documents=documents())
+    head, body = front_matter((tmp_path / "out" / "README.md").read_text(encoding="utf-8"))
+    assert [config["config_name"] for config in head["configs"]] == ["triplets", "negatives", "queries", "documents"]
+    assert [config.get("default") for config in head["configs"]] == [True, None, None, None]
+    for words in ("load_dataset", "## Privacy", "| `negative_1` | string |", "| rows read | 1,000,000 |", "## Limits"):
+        assert words in body
+
+
+def tree(text: str) -> list[tuple[str, str]]:
+    """Blocks and inline marks of a card, without its texts."""
+    tokens = MarkdownIt("gfm-like", {"linkify": False, "html": True}).parse(text)
+    return [(token.type, token.tag) for block in tokens for token in (block, *(block.children or ()))]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_card_keeps_its_structure(tmp_path, text):
+    example = {"query": text, "positive": text, "negative": text, "rule": text}
+    cards = []
+    for number, shown in enumerate((example, dict.fromkeys(example, "word"))):
+        given = report() | {"examples": [shown], "funnel": [{"stage": shown["query"], "count": 1}]}
+        given["rules_off"] = {"skipped": shown["query"]}
+        write(mined(report=given), tmp_path / f"out{number}")
+        head, body = front_matter((tmp_path / f"out{number}" / "README.md").read_text(encoding="utf-8"))
+        assert len(head["configs"]) == 4
+        assert not re.search(r"https?://|www\.|\w@\w", body)
+        cards.append([kind for kind in tree(body) if kind != ("text", "")])
+    # A reference to a character is a node of its own to the parser; it is text all the same.
+    hostile, plain_card = ([kind for kind in card if kind[0] != "text_special"] for card in cards)
+    assert hostile == plain_card
+
+
+def test_card_shows_the_text_that_was_given():
+    html = MarkdownIt("gfm-like", {"linkify": False}).renderInline(as_markdown("a|b `c` <d> & [e](f) *g* 1.5 x_y_z"))
+    assert html == "a|b `c` &lt;d&gt; &amp; [e](f) *g* 1.5 x_y_z"
+
+
+def test_plain_is_one_short_line():
+    assert plain("a\nb\t\x00c\u2028d") == "a b c d"
+    assert plain("\u202eabc\u2066") == "abc"
+    assert plain("x" * 500) == "x" * 199 + "…"
+    assert plain("\U0001f469\u200d\U0001f692 ñ 日本") == "\U0001f469\u200d\U0001f692 ñ 日本"
+    assert as_html("http://a") == "http&#58;//a"
+
+
+def test_report_json_is_the_report_sorted(tmp_path):
+    write(mined(), tmp_path / "out")
+    text = (tmp_path / "out" / "report.json").read_text(encoding="utf-8")
+    content = json.loads(text)
+    assert text == json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    written = content.pop("written")
+    assert written == {"triplets": 3, "negatives": 3, "queries": 2, "documents": 5}
+    assert content == report()
+    assert json.loads((tmp_path / "out" / "privacy.json").read_text()) == {"mode": "k_users", "k": 10}
+
+
+def test_positions_come_from_the_table_where_the_report_has_none(tmp_path):
+    write(mined(report={}), tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert content["ctr_by_position"][0] == {"position": 1, "impressions": 100, "clicks": 20, "ctr": 0.2}
+    assert "Clicks by position" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_json_takes_what_tables_give():
+    values = {"b": (1, pa.scalar(2).as_py()), "a": float("nan"), 3: "half \udc80"}
+    assert to_json(values) == b'{\n  "3": "half \\udc80",\n  "a": null,\n  "b": [\n    1,\n    2\n  ]\n}\n'
+    with pytest.raises(TypeError, match="object"):
+        to_json({"a": object()})
+
+
+def test_empty_run_has_a_page_and_a_card(tmp_path):
+    write(empty(), tmp_path / "out")
+    Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert "### triplets: 0 rows" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_reason_of_the_architecture_has_a_sentence():
+    assert reasons.sentence("cap", "some_new_reason") == "Some new reason."
+    for table in (reasons.QUARANTINE, reasons.CLEANING, reasons.RULES, reasons.GUARDS, reasons.CAPS):
+        assert all(sentence.endswith(".") and len(sentence) < 120 for sentence in table.values())
