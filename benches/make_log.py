@@ -20,7 +20,24 @@ MONTH_US = 30 * 86_400 * 1_000_000
 # Above the entries of any column in a row group: beyond the limit a writer falls back to plain strings.
 DICTIONARY_BYTES = 64 << 20
 
-SYLLABLES = ["ka", "lo", "mi", "ter", "san", "vel", "dro", "pin", "que", "ras", "tol", "ben", "shi", "wor", "gan", "lex"]
+SYLLABLES = [
+    "ka",
+    "lo",
+    "mi",
+    "ter",
+    "san",
+    "vel",
+    "dro",
+    "pin",
+    "que",
+    "ras",
+    "tol",
+    "ben",
+    "shi",
+    "wor",
+    "gan",
+    "lex",
+]
 
 
 def weights(n: int, exponent: float, offset: float) -> np.ndarray:

@@ -60,7 +60,7 @@ def test_unknown_names_are_guessed_and_figures_given(make):
     assert found.position_bases == {"": 0}
     assert found.clicks_by_position == {1: (2, 0), 2: (1, 1)}
     assert found.quarantine == {"null_user_id": 1}
-    assert found.timestamp_notations == {"epoch_ms": 3}
+    assert found.timestamp_notations == {"epoch_ms": 4}
     assert "--columns user_id=uid," in found.command
     assert "LOG" in found.command
 
@@ -116,8 +116,8 @@ def test_a_sample_says_that_it_is_one():
 
 def test_every_reason_counted_has_its_sentence(tmp_path):
     path = tmp_path / "log.ndjson"
-    rows = [{"clicked": 9}, {"query": ""}, {"query": "q" * 2000}, {"position": "x"}, {"timestamp": "x"}, {"dwell_ms": -5},
-            {"timestamp": 10}, {"clicked": None}]  # fmt: skip
+    rows = [{"clicked": 9}, {"query": ""}, {"query": "q" * 2000}, {"position": "x"}, {"timestamp": "x"}]
+    rows += [{"dwell_ms": -5}, {"timestamp": 10}, {"clicked": None}]
     good = {"query": "q", "doc_id": "d", "clicked": 0, "position": 1, "timestamp": 1733788800, "dwell_ms": 1}
     path.write_text("".join(json.dumps({**good, **row}) + "\n" for row in rows) + "broken\n")
     found = look(path)

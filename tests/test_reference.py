@@ -270,6 +270,15 @@ def test_each_row_its_own_page_without_user_and_search():
     assert found == folds
 
 
+def test_pages_by_session_without_user_and_search():
+    columns = ALL - {"user_id", "search_id"}
+    rows = page("a b*") + page("c", session="2") + page("d", time=NOON + 1) + page("a")
+    counts = counted(rows, columns=columns, has_pages=False)
+    assert counts.queries["q",] == {"users": 3, "searches": 3, "searches_clicked": 1}
+    assert counts.dropped == {"duplicate_impression": 1}
+    assert column(counts.pairs, "rejections") == {"a": 1, "b": 0, "c": 0, "d": 0}
+
+
 def test_decay_keeps_pages_by_their_hash():
     until = datetime.datetime.fromtimestamp((NOON + DAY) / 1e6, datetime.UTC)
     pages = [page("a b", search=f"{n}", user=f"{n}") for n in range(400)]
@@ -529,14 +538,12 @@ def test_sessions_by_gap():
     assert set(counted(rows).successions) == {("p", "q"), ("q", "r")}
 
 
-def test_a_page_of_two_sessions_has_the_one_of_smallest_hash():
-    hashes_ = {session: seed_hash(0, "session", session.encode()) for session in ("1", "2")}
-    winner = min(hashes_, key=hashes_.get)
-    rows = (
-        page("a", query="p", session="1") + page("b@2", query="p", session="2") + page("c@3", query="p", session=None)
-    )
-    follow = [page("a", query=f"q{s}", search=s, session=s, time=NOON + 1) for s in ("1", "2")]
-    assert set(counted(rows, *follow).successions) == {("p", f"q{winner}")}
+def test_a_page_whose_rows_disagree_on_the_session_is_of_the_null_session():
+    mixed = page("a", query="p") + page("b@2", query="p", session="2")
+    half = page("a", query="r", search="3") + page("b@2", query="r", search="3", session=None)
+    follow = [page("a", query=f"q{s}", search=f"f{s}", session=s, time=NOON + 1) for s in ("1", "2", None)]
+    assert set(counted(mixed, *follow).successions) == {("p", "qnone")}
+    assert set(counted(half, *follow).successions) == {("r", "qnone")}
 
 
 def test_whole_pages():
@@ -855,9 +862,11 @@ def test_k_users_rounds_what_is_reported():
     assert selected(rows, k=4).negatives == []
 
 
-def test_k_users_does_not_carry_times():
-    with pytest.raises(ValueError, match="first_seen"):
-        selected(page("a"), k=2, carry=("first_seen",))
+def test_k_users_carries_no_rates():
+    rows = page("x y a*", user="1") + page("y@1 x@2 a*@3", user="2")
+    carry = ("coec", "p_zero", "ctr_upper", "mean_position", "impressions")
+    row = selected(rows, k=2, carry=carry, rules=("shown_not_clicked",)).negatives[0]
+    assert [row[name] for name in carry] == [None, None, None, 2, 2]
 
 
 def test_triplets_of_each_positive():
@@ -959,10 +968,14 @@ def test_parts_with_disjoint_users_add_up(log, data):
 @given(logs(clean=True), st.integers(1, 4), st.data())
 def test_k_users_reports_multiples_of_k(log, k, data):
     assume("user_id" in log.columns)
-    config = Config(count=data.draw(count_configs(log.columns)), select=data.draw(select_configs(k_users=True)))
+    config = Config(count=data.draw(count_configs(log.columns)), select=data.draw(select_configs()))
     mined = mine(log.rows, log.columns, log.has_pages, config, k)
     for row in mined.selected.negatives:
-        reported = [row["users"], row["expected_clicks"], *(row[name] for name in config.select.carry)]
+        reported = [
+            row["users"],
+            row["expected_clicks"],
+            *(row[name] for name in config.select.carry if name != "mean_position"),
+        ]
         assert all(value is None or value % k == 0 for value in reported)
         assert mined.counts.queries[row["query"],]["users"] >= k
         assert mined.counts.pairs[row["query"], row["neg_id"]]["users_shown"] >= k

@@ -104,7 +104,8 @@ ACCEPTED = [
     *(("position", [1, None], t) for t in (pa.int8(), pa.uint16(), pa.int64(), pa.float16(), pa.float64())),
     *(("clicked", [1, 0], t) for t in (pa.int8(), pa.float32(), pa.int64())), ("clicked", ["0", "1"], pa.string()),
     ("clicked", [True, None], pa.bool_()),
-    *(("timestamp", [0, None], t) for t in (pa.date32(), pa.date64(), pa.timestamp("s"), TIME, pa.int64(), pa.float64())),
+    *(("timestamp", [0, None], t) for t in (pa.date32(), pa.date64(), pa.timestamp("s"), TIME)),
+    *(("timestamp", [0, None], t) for t in (pa.int64(), pa.float64())),
     ("timestamp", ["2024-01-01", None], pa.string()), ("propensity", [0.5, None], pa.float32()),
 ]  # fmt: skip
 

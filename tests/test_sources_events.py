@@ -4,6 +4,7 @@ import datetime
 import json
 import random
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -112,11 +113,14 @@ def test_without_search_ids_pages_follow_from_time():
 
 
 def test_without_search_ids_a_click_belongs_to_the_latest_impression_before_it():
+    clicked_at = [605, 600, 599, 600 + 31 * 60, -1]
     events = without_search(
-        event("impression", "a", 0, 1), event("impression", "a", 600, 1), event("click", "a", 605),
-        event("click", "a", 600), event("click", "a", 599), event("click", "a", 600 + 31 * 60), event("click", "a", -1), event("click", "b", 5),
-        event("click", "a", 601, user="v"), event("click", "a", 601, query="other"),
-    )  # fmt: skip
+        *(event("impression", "a", at, 1) for at in (0, 600)),
+        *(event("click", "a", at) for at in clicked_at),
+        event("click", "b", 5),
+        event("click", "a", 601, user="v"),
+        event("click", "a", 601, query="other"),
+    )
     rows, log = read(events)
     assert facts(rows, "timestamp", "n_clicks", "click_ms") == [
         (T0, 1, 599_000), (T0 + datetime.timedelta(seconds=600), 2, 0),
@@ -133,6 +137,15 @@ def test_what_the_time_join_needs():
     assert rows
     with pytest.raises(ColumnError, match=r"columns not found: \['action'\]"):
         open_log(pa.Table.from_pylist([{"query": "q", "doc_id": "d"}]), ReadConfig(shape="events"))
+
+
+def test_dataframes_with_views_and_categories():
+    frame = pl.DataFrame(WITH_SEARCH).with_columns(
+        pl.col("search_id", "user_id", "action", "query").cast(pl.Categorical)
+    )
+    table = open_log(frame, ReadConfig()).reader().read_all()
+    names = ("search_id", "doc_id", "position", "n_clicks", "click_ms", "user_id")
+    assert facts(table.to_pylist(), *names) == facts(read(WITH_SEARCH)[0], *names)
 
 
 def test_logs_without_impressions_or_clicks():

@@ -256,6 +256,7 @@ def _lines(found: Inspection) -> Iterator[str]:
 
 
 NOTATIONS = {
+    "timestamp": "timestamps by type",
     "iso8601": "ISO 8601 text",
     "epoch_s": "epoch seconds",
     "epoch_ms": "epoch milliseconds",

@@ -118,7 +118,7 @@ def bad(row: dict, columns: set[str]) -> str | None:
     for column in ("user_id", "search_id"):
         if column in columns and not row[column]:
             return f"null_{column}"
-    if not row["query"]:
+    if not row["query"] or not normalize(row["query"]):
         return "null_query"
     if not row["doc_id"]:
         return "null_doc_id"
@@ -134,8 +134,7 @@ def bad(row: dict, columns: set[str]) -> str | None:
             return "null_timestamp"
         if not FIRST_TIME <= row["timestamp"] < LAST_TIME:
             return "timestamp_impossible"
-    # reading: a query that normalises to nothing is found out by `anonymize`, so after all reasons of `read`.
-    return None if normalize(row["query"]) else "null_query"
+    return None
 
 
 def clean(rows: list[dict], columns: set[str], counts: Counts) -> list[dict]:
@@ -194,14 +193,13 @@ def page_keys(rows: list[dict], columns: set[str], seed: int) -> list[tuple[tupl
             # reading: without users a page is (search_id, query).
             page = (row["user_id"], row["search_id"], query)
             order = seed_hash(seed, "search", row["search_id"].encode())
-        elif "user_id" in columns:
+        elif "user_id" in columns or "session_id" in columns:
             # reading: this holds for logs without timestamps too, where the user's rows of (session, query) are a page.
             page = (row["user_id"], row["session_id"], query, time)
             session = (row["session_id"] or "").encode()
             order = seed_hash(seed, "page", session, query.encode(), as_bytes(time))
         else:
-            # reading: neither user nor search: a page to itself, told from identical rows by an ordinal.
-            # reading: rows are identical in what this hash takes. `page_rows` brings them in an order first.
+            # A page to itself. reading: rows are identical in what this hash takes; make_pages has put them in order.
             content = (query, row["doc_id"], row["position"], row["clicked"], time)
             ordinal = ordinals.get(content, 0)
             ordinals[content] = ordinal + 1
@@ -249,10 +247,8 @@ def make_pages(rows: list[dict], columns: set[str], seed: int, counts: Counts) -
         drop(counts, "duplicate_impression", len(own) - len(impressions))
         impressions.sort(key=lambda impression: (null_first(impression.position), canonical_key(impression.doc)))
         times = [impression.time for impression in impressions if impression.time is not None]
-        # reading: where rows of one page name several sessions, the page has the one with the smallest seed hash
-        # (domain `session`); null only if all are. Any rule does that knows neither arrival order nor the key.
-        sessions = {row["session_id"] for row in own} - {None}
-        session = min(sessions, key=lambda s: (seed_hash(seed, "session", s.encode()), s.encode()), default=None)
+        sessions = {row["session_id"] for row in own}
+        session = sessions.pop() if len(sessions) == 1 else None
         # reading: each page its own user: users are then counted as pages.
         user = own[0]["user_id"] if "user_id" in columns else page
         order = order_keys[page]
@@ -470,9 +466,9 @@ def sessions(pages: list[Page], columns: set[str], config: CountConfig) -> list[
 
 def count(rows: list[dict], columns: set[str], has_pages: bool, config: CountConfig, seed: int) -> Counts:
     """All counts of a log that has the named columns; `has_pages`: a search_id, or page rows."""
-    # reading: page rules are off only where neither user nor search makes a page of several rows; a log of users and
-    # times without search_id has them, but not the rule of page length. The reader of page rows names the searches.
-    page_rules = "search_id" in columns or "user_id" in columns
+    # reading: page rules are off only where no id makes a page of several rows; a log of users and times without
+    # search_id has them, but not the rule of page length. The reader of page rows names the searches.
+    page_rules = bool({"user_id", "session_id", "search_id"} & columns)
     counts = Counts(has_users="user_id" in columns, page_rules=page_rules)
     kept = inside(clean(rows, columns, counts), columns, config, counts)
     pages = decay(make_pages(kept, columns, seed, counts), config, seed, counts)

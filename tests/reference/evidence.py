@@ -44,10 +44,7 @@ def evidence(released: Released, config: EvidenceConfig) -> dict:
         # reading: evidence carries the columns of `pairs` too, since `carry` may name one ("such as `skips`").
         table[query, doc] = pair | {
             "expected_clicks": expected,
-            # reading: no prior and no expected clicks (all of these positions are never clicked) make coec 1, its mean.
-            "coec": (clicks + config.shrinkage) / (expected + config.shrinkage)
-            if expected + config.shrinkage > 0
-            else 1.0,
+            "coec": (clicks + config.shrinkage) / (expected + config.shrinkage),
             "p_zero": poisson_cdf(expected, clicks),
             "mean_position": pair["position_sum"] / pair["positioned"] if pair["positioned"] else None,
             "skip_weight": (config.page_depth + 1) * pair["skips"] - pair["skip_position_sum"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,9 +105,6 @@ def guard(pos_id: str | None, is_positive: bool, row: dict, page_rules: bool, co
 
 
 def select(released: Released, evidence: dict, config: SelectConfig, seed: int, k: int | None) -> Selected:
-    if k is not None and {"first_seen", "last_seen"} & set(config.carry):
-        # reading: one user's time is not hidden by rounding it down to a multiple of K: refused.
-        raise ValueError("carry: first_seen and last_seen are times of single users, which k-users does not release")
     funnel: Counter = Counter()
     queries = sorted({query for query, _ in evidence}, key=canonical_key)
     positives: dict[str, list[str]] = {}
@@ -204,6 +202,13 @@ def negative(
             carried["clicks"] = 0
         if row["users_satisfied"] < k and "satisfied_clicks" in carried:
             carried["satisfied_clicks"] = 0
+        for name in ("coec", "p_zero", "ctr_upper"):
+            if name in carried:
+                carried[name] = None
+        if carried.get("skip_weight", 0) < 0:
+            carried["skip_weight"] = 0
+        if carried.get("mean_position") is not None:
+            carried["mean_position"] = math.floor(carried["mean_position"] + 0.5)
     return {
         "query_id": query_id(query),
         "query": query,
@@ -221,8 +226,8 @@ def negative(
         "p_false_negative": None,
         "weight": None,
         "split": None,
-        # reading: carried columns are those of (query, neg_id), rounded down whatever they are, rates included.
-    } | {name: reported(value, k) for name, value in carried.items()}
+        # reading: carried columns are those of (query, neg_id); a mean position is no count.
+    } | {name: value if name == "mean_position" else reported(value, k) for name, value in carried.items()}
 
 
 def rows_of(

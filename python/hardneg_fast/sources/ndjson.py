@@ -10,6 +10,7 @@ A line that is not a JSON object in UTF-8, or that holds an object or list where
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -43,13 +44,15 @@ class NdjsonSource(Source):
     def __init__(self, files: list[DataFile]) -> None:
         self.files = files
         self.names = tuple(file.name for file in files)
+        self._exists: dict[str, bool] = {INDEX: True, FILE: True}
 
-    def _records(self, report: ReadReport, having: list[bytes] | None = None) -> Iterator[Record]:
-        """Records with their virtual columns; with `having`, only lines that contain one of these byte strings."""
+    def _records(self, report: ReadReport, having: re.Pattern[bytes] | None = None) -> Iterator[Record]:
+        """Records with their virtual columns; with `having`, only lines in which the pattern is found."""
         for file in self.files:
+            stem = file.stem
             index: str | None = None
             for line in lines(file):
-                if not line.strip() or (having and not any(needle in line for needle in having)):
+                if not line.strip() or (having and not having.search(line)):
                     continue
                 try:
                     record, prefix = _decode(line)
@@ -64,7 +67,9 @@ class NdjsonSource(Source):
                 if isinstance(record.get("_source"), dict):
                     index, record = record.get(INDEX), record["_source"]
                 report.rows_in += 1
-                yield {INDEX: prefix or index, FILE: file.stem, **record}
+                record.setdefault(INDEX, prefix or index)
+                record.setdefault(FILE, stem)
+                yield record
                 index = None
 
     def columns(self) -> list[str]:  # noqa: D102 - as in Source
@@ -74,17 +79,24 @@ class NdjsonSource(Source):
         return [path for path in found if path not in (INDEX, FILE)]
 
     def find(self, paths: Iterable[str]) -> set[str]:  # noqa: D102 - as in Source
-        getters = {path: _getter(path) for path in paths}
-        found: set[str] = set()
-        for record in islice(self._records(ReadReport()), SAMPLE):
-            found |= {path for path in getters.keys() - found if getters[path](record) is not None}
-        # A column that only some records have may start late: look for its name in the bytes, which is cheap.
-        needles = {path: f'"{path.rpartition(".")[2]}"'.encode() for path in getters.keys() - found}
-        for record in self._records(ReadReport(), list(needles.values())) if needles else ():
-            found |= {path for path in getters.keys() - found if getters[path](record) is not None}
-            if len(found) == len(getters):
-                break
-        return found
+        paths = set(paths)
+        unknown = {path: _getter(path) for path in paths - self._exists.keys()}
+        self._look(unknown, islice(self._records(ReadReport()), SAMPLE))
+        if unknown:
+            # A column that only some records have may start late: look for its name in the bytes, which is cheap.
+            leaves = (re.escape(f'"{path.rpartition(".")[2]}"').encode() for path in unknown)
+            self._look(unknown, self._records(ReadReport(), re.compile(b"|".join(leaves))))
+        self._exists.update(dict.fromkeys(unknown, False))
+        return {path for path in paths if self._exists[path]}
+
+    def _look(self, unknown: dict[str, Callable[[Record], Any]], records: Iterator[Record]) -> None:
+        """Moves the paths that have a value in some record from `unknown` to those that exist."""
+        for record in records if unknown else ():
+            for path in [path for path, get in unknown.items() if get(record) is not None]:
+                self._exists[path] = True
+                del unknown[path]
+            if not unknown:
+                return
 
     def types(self, paths: Iterable[str]) -> dict[str, pa.DataType]:  # noqa: D102 - as in Source
         return dict.fromkeys(paths, pa.string())

@@ -85,7 +85,11 @@ pub struct Anonymizer<'a> {
 struct Memo<T>(Option<(TextColumn, Vec<T>)>);
 
 impl<T: Clone> Memo<T> {
-    fn entries(&mut self, column: &TextColumn, make: impl FnOnce(&Entries) -> Result<Vec<T>>) -> Result<(Entries, &[T])> {
+    fn entries(
+        &mut self,
+        column: &TextColumn,
+        make: impl FnOnce(&Entries) -> Result<Vec<T>>,
+    ) -> Result<(Entries, &[T])> {
         let entries = column.entries();
         let same = self.0.as_ref().is_some_and(|(last, _)| last.same_dictionary(column));
         if !same {
@@ -97,7 +101,13 @@ impl<T: Clone> Memo<T> {
 
 impl<'a> Anonymizer<'a> {
     /// A worker's anonymizer over shared interners.
-    pub fn new(keys: &'a Keys, seed: Seed, window: &'a Window, queries: &'a Interner, docs: &'a Interner) -> Self {
+    pub fn new(
+        keys: &'a Keys,
+        seed: Seed,
+        window: &'a Window,
+        queries: &'a Interner,
+        docs: &'a Interner,
+    ) -> Self {
         Self {
             keys,
             seed,
@@ -131,17 +141,25 @@ impl<'a> Anonymizer<'a> {
         })?;
         let docs = self.docs;
         let (doc_entries, doc_codes) = self.doc_memo.entries(&log.doc, |entries| {
-            docs.intern((0..entries.len()).map(|i| entries.get(&log.doc, i).filter(|v| std::str::from_utf8(v).is_ok())))
+            docs.intern(
+                (0..entries.len())
+                    .map(|i| entries.get(&log.doc, i).filter(|v| std::str::from_utf8(v).is_ok())),
+            )
         })?;
-        let codes = |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
-            Ok((0..entries.len()).map(|i| entries.get(column, i).map_or(0, |v| pseudonymizer.code(v))).collect())
-        };
+        let codes =
+            |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
+                Ok((0..entries.len())
+                    .map(|i| entries.get(column, i).map_or(0, |v| pseudonymizer.code(v)))
+                    .collect())
+            };
         let users = match &log.user {
             Some(column) => Some(self.user_memo.entries(column, |e| codes(&self.keys.user, column, e))?),
             None => None,
         };
         let sessions = match &log.session {
-            Some(column) => Some(self.session_memo.entries(column, |e| codes(&self.keys.session, column, e))?),
+            Some(column) => {
+                Some(self.session_memo.entries(column, |e| codes(&self.keys.session, column, e))?)
+            }
             None => None,
         };
         let searches = log.search.as_ref().map(|column| {
@@ -191,7 +209,10 @@ impl<'a> Anonymizer<'a> {
                             let raw = log.query_text(query_entry, &query_entries);
                             self.normalizer.normalize(raw, &mut query_text);
                             let session = log.session.as_ref().and_then(|c| c.row(i)).unwrap_or_default();
-                            let hash = self.seed.hash("page", &[session, query_text.as_bytes(), &time_bytes(time)[..time_len(time)]]);
+                            let hash = self.seed.hash(
+                                "page",
+                                &[session, query_text.as_bytes(), &time_bytes(time)[..time_len(time)]],
+                            );
                             last_page = Some((page, hash));
                             hash
                         }
@@ -261,7 +282,8 @@ fn surface_mask(log: &Impressions, window: &Window) -> Option<Vec<bool>> {
     if window.surfaces.is_empty() {
         return None;
     }
-    let wanted = |value: Option<&[u8]>| value.is_some_and(|v| window.surfaces.iter().any(|s| s.as_bytes() == v));
+    let wanted =
+        |value: Option<&[u8]>| value.is_some_and(|v| window.surfaces.iter().any(|s| s.as_bytes() == v));
     Some((0..log.rows).map(|i| wanted(log.surface.as_ref().and_then(|c| c.row(i)))).collect())
 }
 

@@ -155,12 +155,18 @@ impl<'a> Bounder<'a> {
         }
     }
 
-    /// Bounds one user. `rows` are all rows with one user code, sorted by (search, query, position, document), with
-    /// query and document already ranks.
+    /// Bounds one user. `rows` are all rows with one user code, sorted by (search, query, position, document, clicked,
+    /// time, dwell, click), with query and document already ranks.
     pub fn user(&mut self, rows: &mut [Row]) {
         if self.shape.unit == Unit::Row {
-            self.single_rows(rows);
+            self.number_rows(rows);
+            rows.chunks_mut(1).for_each(|row| self.one(row));
+        } else {
+            self.one(rows);
         }
+    }
+
+    fn one(&mut self, rows: &mut [Row]) {
         let mut page_buffer = std::mem::take(&mut self.page_buffer);
         let (kept, merged) = pages(rows, &mut page_buffer);
         self.drop_rows("duplicate_impression", merged);
@@ -178,13 +184,13 @@ impl<'a> Bounder<'a> {
     }
 
     /// Gives every row of a log without users and searches a page of its own, identical rows told apart by number.
-    fn single_rows(&mut self, rows: &mut [Row]) {
+    fn number_rows(&mut self, rows: &mut [Row]) {
         let (mut ordinal, mut last) = (0_u64, None);
         for row in rows.iter_mut() {
             let content = (row.query, row.doc, row.position, row.clicked, row.time);
             ordinal = if last == Some(content) { ordinal + 1 } else { 0 };
             last = Some(content);
-            let position = row.position.to_be_bytes();
+            let position = u64::from(row.position).to_be_bytes();
             let time = row.time.to_be_bytes();
             row.search = self.seed.hash(
                 "row",
@@ -198,7 +204,6 @@ impl<'a> Bounder<'a> {
                 ],
             );
         }
-        rows.sort_unstable_by_key(|r| (r.search, r.query, r.position, r.doc));
     }
 
     fn decay(&mut self, page_buffer: &mut Vec<Page>) {
@@ -216,7 +221,9 @@ impl<'a> Bounder<'a> {
         if self.shape.unit != Unit::User {
             return true;
         }
-        let Some(reason) = clean::robot(self.config, self.shape.times, page_buffer, rows) else { return true };
+        let Some(reason) = clean::robot(self.config, self.shape.times, page_buffer, rows) else {
+            return true;
+        };
         self.drop_rows(reason, page_buffer.iter().map(|p| (p.end - p.start) as u64).sum());
         false
     }
@@ -244,7 +251,11 @@ impl<'a> Bounder<'a> {
             let rows = &rows[page.start..page.end];
             self.impressions_of(order as u32, page, rows);
             self.preferences_of(order as u32, page, rows);
-            self.query_votes.push(QueryVote { query: page.query, searches: 1, clicked: u32::from(page.clicked) });
+            self.query_votes.push(QueryVote {
+                query: page.query,
+                searches: 1,
+                clicked: u32::from(page.clicked),
+            });
             if self.config.page_counts {
                 PageRecord::append(self.out.pages, self.out.partition_of.of(page.query), page.query, rows);
             }
@@ -281,7 +292,7 @@ impl<'a> Bounder<'a> {
                 vote: Vote {
                     query: row.query,
                     doc: row.doc,
-                    time: page.time,
+                    time: row.time,
                     dwell_ms: if row.clicked { row.dwell_ms } else { -1 },
                     position: p,
                     previous_click: above,
@@ -299,7 +310,6 @@ impl<'a> Bounder<'a> {
         self.impressions.sort_unstable_by_key(|i| i.key);
         let limit = match self.config.max_votes {
             0 => usize::MAX,
-            _ if self.shape.unit != Unit::User => usize::MAX,
             n => n,
         };
         let mut unvoted = 0;
@@ -338,7 +348,9 @@ impl<'a> Bounder<'a> {
             }
         };
         for clicked in rows.iter().filter(|r| r.clicked && r.position > 0) {
-            for skipped in rows.iter().filter(|r| !r.clicked && r.position > 0 && r.position < clicked.position) {
+            for skipped in
+                rows.iter().filter(|r| !r.clicked && r.position > 0 && r.position < clicked.position)
+            {
                 prefer(Rule::SkipAbove, clicked, skipped);
                 if clicked.position == last {
                     prefer(Rule::LastClickSkipAbove, clicked, skipped);
@@ -353,7 +365,8 @@ impl<'a> Bounder<'a> {
 
     /// One vote a user: the earliest, then by the two positions.
     fn emit_preferences(&mut self) {
-        self.preferences.sort_unstable_by_key(|(p, order)| (p.key(), *order, p.position_preferred, p.position_skipped));
+        self.preferences
+            .sort_unstable_by_key(|(p, order)| (p.key(), *order, p.position_preferred, p.position_skipped));
         self.preferences.dedup_by_key(|(p, _)| p.key());
         for (preference, _) in self.preferences.drain(..) {
             self.out.preferences.push(self.out.partition_of.of(preference.query), preference);
@@ -383,14 +396,21 @@ impl<'a> Bounder<'a> {
         }
         for pair in self.session_pages.windows(2) {
             let [a, b] = pair else { continue };
-            let same_session =
-                if self.shape.sessions { a.session == b.session } else { b.time.saturating_sub(a.time) <= gap };
+            let same_session = if self.shape.sessions {
+                a.session == b.session
+            } else {
+                b.time.saturating_sub(a.time) <= gap
+            };
             if !same_session || a.query == b.query || a.time == NULL_TIME {
                 continue;
             }
             self.successions.push(Succession { query: a.query, next: b.query, clicked: b.clicked });
             let clicked = rows[b.start..b.end].iter().filter(|r| r.clicked);
-            self.succession_clicks.extend(clicked.map(|r| SuccessionClick { query: a.query, next: b.query, doc: r.doc }));
+            self.succession_clicks.extend(clicked.map(|r| SuccessionClick {
+                query: a.query,
+                next: b.query,
+                doc: r.doc,
+            }));
         }
         self.successions.sort_unstable_by_key(|s| (s.query, s.next, !s.clicked));
         self.successions.dedup_by_key(|s| (s.query, s.next));

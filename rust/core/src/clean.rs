@@ -79,7 +79,9 @@ impl CountConfig {
     /// [`Error::usage`] naming the option.
     pub fn check(&self, has_times: bool, has_surface: bool) -> Result<()> {
         if !has_times && (self.since.is_some() || self.until.is_some() || self.half_life_days.is_some()) {
-            return Err(Error::usage("since, until and half_life_days need a timestamp column, and the log has none"));
+            return Err(Error::usage(
+                "since, until and half_life_days need a timestamp column, and the log has none",
+            ));
         }
         if self.half_life_days.is_some() && self.until.is_none() {
             return Err(Error::usage("half_life_days needs until: the time from which ages are measured"));

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
 use crate::intern::Strings;
-use crate::tables::{Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum};
+use crate::tables::{
+    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum,
+};
 
 /// What the log had, and so what can be asked of its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +107,8 @@ impl Counts {
 
     /// With ranks replaced; the maps ascend, so order stays canonical.
     fn recoded(mut self, queries: &[u32], docs: &[u32]) -> Self {
-        let (q, d) = (|rank: &mut u32| *rank = queries[*rank as usize], |rank: &mut u32| *rank = docs[*rank as usize]);
+        let (q, d) =
+            (|rank: &mut u32| *rank = queries[*rank as usize], |rank: &mut u32| *rank = docs[*rank as usize]);
         self.queries.iter_mut().for_each(|r| q(&mut r.query));
         for row in &mut self.cells {
             q(&mut row.query);
@@ -144,7 +147,9 @@ fn both<T: Summed>(ours: &mut Vec<T>, theirs: Vec<T>) {
 
 /// Sorts pages and adds up equal ones.
 pub fn sum_pages(pages: &mut Vec<PageRow>) {
-    pages.sort_unstable_by(|a, b| (a.query, &a.words).cmp(&(b.query, &b.words)));
+    let docs = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().step_by(2).collect() };
+    let clicks = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().skip(1).step_by(2).collect() };
+    pages.sort_by_cached_key(|p| (p.query, docs(p), clicks(p)));
     pages.dedup_by(|next, kept| {
         let same = (next.query, &next.words) == (kept.query, &kept.words);
         if same {

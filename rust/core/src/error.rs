@@ -91,7 +91,9 @@ impl From<ArrowError> for Error {
             ArrowError::CDataInterface(_) | ArrowError::IoError(..) => {
                 Self::data("the input stream broke off while it was read")
             }
-            ArrowError::SchemaError(_) => Self::column("the batches of the stream do not have the schema it announced"),
+            ArrowError::SchemaError(_) => {
+                Self::column("the batches of the stream do not have the schema it announced")
+            }
             ArrowError::MemoryError(_) => Self::data("out of memory while reading Arrow data"),
             ArrowError::OffsetOverflowError(_) => {
                 Self::data("a text column exceeds 2 GiB in one batch: use smaller batches or large_string")

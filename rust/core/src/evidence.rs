@@ -106,7 +106,8 @@ pub fn evidence(released: Arc<Released>, config: &EvidenceConfig) -> Result<Evid
     let mut cells = released.cells.iter().peekable();
     for pair in &released.pairs {
         let mut expected_clicks = 0.0;
-        while let Some(cell) = cells.next_if(|c| (u64::from(c.query) << 32 | u64::from(c.doc)) == pair.key()) {
+        while let Some(cell) = cells.next_if(|c| (u64::from(c.query) << 32 | u64::from(c.doc)) == pair.key())
+        {
             expected_clicks += f64::from(cell.impressions) * ctr[usize::from(cell.position)];
         }
         let a = config.shrinkage;
@@ -142,6 +143,7 @@ fn ln_factorial(n: u32) -> f64 {
         return (2..=n).map(f64::from).product::<f64>().ln();
     }
     let x = f64::from(n) + 1.0;
-    let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5)) - 1.0 / (1680.0 * x.powi(7));
+    let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5))
+        - 1.0 / (1680.0 * x.powi(7));
     (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series
 }

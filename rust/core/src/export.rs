@@ -17,6 +17,7 @@ use crate::evidence::{Evidence, mean_position, wilson_upper};
 use crate::intern::Strings;
 use crate::release::Released;
 use crate::select::Selected;
+use crate::tables::Pair;
 use crate::time::NULL_TIME;
 use crate::triplets::Triplet;
 
@@ -90,7 +91,8 @@ impl Counts {
     /// [`Error::usage`] for a table that was not counted or does not exist.
     pub fn table(&self, name: &str) -> Result<Table> {
         let (queries, docs) = (&*self.query_strings, &*self.doc_strings);
-        let not_counted = |what: &str| Error::usage(format!("{what} were not counted: ask for them when counting"));
+        let not_counted =
+            |what: &str| Error::usage(format!("{what} were not counted: ask for them when counting"));
         match name {
             "queries" => table(&self.queries, |rows, _| {
                 let mut out: Columns = vec![("query", text(queries, rows.iter().map(|r| r.query)))];
@@ -115,15 +117,31 @@ impl Counts {
                     ("doc_id", text(docs, rows.iter().map(|r| r.doc))),
                 ];
                 out.extend(ints!(
-                    rows, users_shown, users_clicked, users_satisfied, impressions, clicks, satisfied_clicks, rejections,
-                    skips, skip_position_sum, positioned, position_sum, examined_first, examined_last, last_clicks,
-                    dwell_ms_sum, dwells
+                    rows,
+                    users_shown,
+                    users_clicked,
+                    users_satisfied,
+                    impressions,
+                    clicks,
+                    satisfied_clicks,
+                    rejections,
+                    skips,
+                    skip_position_sum,
+                    positioned,
+                    position_sum,
+                    examined_first,
+                    examined_last,
+                    last_clicks,
+                    dwell_ms_sum,
+                    dwells
                 ));
                 out.push(("first_seen", time(rows.iter().map(|r| r.first_seen))));
                 out.push(("last_seen", time(rows.iter().map(|r| r.last_seen))));
                 Ok(out)
             }),
-            "preferences" | "successions" | "succession_clicks" if !self.has.preferences => Err(not_counted(name)),
+            "preferences" | "successions" | "succession_clicks" if !self.has.preferences => {
+                Err(not_counted(name))
+            }
             "preferences" => table(&self.preferences, |rows, _| {
                 let mut out: Columns = vec![
                     ("query", text(queries, rows.iter().map(|r| r.query))),
@@ -222,24 +240,34 @@ impl Evidence {
         let released = &*self.released;
         let pair = |i: &usize| &released.pairs[*i];
         let open = released.k.is_none();
-        let count = |get: fn(&crate::tables::Pair) -> u32| int(pairs.iter().map(|i| released.shown(get(pair(i)).into())));
-        let users = |get: fn(&crate::tables::Pair) -> u32| -> ArrayRef {
-            let values = pairs.iter().map(|i| released.has.users.then(|| released.shown(get(pair(i)).into()) as i64));
+        let k = released.k.unwrap_or(0);
+        let count =
+            |get: fn(&Pair, u32) -> u32| int(pairs.iter().map(|i| released.shown(get(pair(i), k).into())));
+        let users = |get: fn(&Pair) -> u32| -> ArrayRef {
+            let values =
+                pairs.iter().map(|i| released.has.users.then(|| released.shown(get(pair(i)).into()) as i64));
             Arc::new(Int64Array::from_iter(values))
         };
         Ok(match name {
             "users_shown" => users(|p| p.users_shown),
             "users_clicked" => users(|p| p.users_clicked),
             "users_satisfied" => users(|p| p.users_satisfied),
-            "impressions" => count(|p| p.impressions),
-            "clicks" => count(|p| p.clicks),
-            "satisfied_clicks" => count(|p| p.satisfied_clicks),
-            "rejections" => count(|p| p.rejections),
-            "skips" => count(|p| p.skips),
-            "skip_weight" => int(pairs.iter().map(|i| released.shown(self.skip_weight(pair(i)).max(0) as u64))),
-            "mean_position" => {
-                float(pairs.iter().map(|i| mean_position(pair(i)).map(|m| if open { m } else { (m + 0.5).floor() })))
+            "impressions" => count(|p, _| p.impressions),
+            // Clicks of fewer than K users show as none, however many there were.
+            "clicks" => count(|p, k| if p.users_clicked < k { 0 } else { p.clicks }),
+            "satisfied_clicks" => count(|p, k| if p.users_satisfied < k { 0 } else { p.satisfied_clicks }),
+            "rejections" => count(|p, _| p.rejections),
+            "skips" => count(|p, _| p.skips),
+            "skip_weight" => {
+                // Negative where it was passed over below `page_depth`; rounded, that is nothing.
+                let shown = |w: i64| if open { w } else { released.shown(w.max(0) as u64) as i64 };
+                Arc::new(Int64Array::from_iter_values(pairs.iter().map(|i| shown(self.skip_weight(pair(i))))))
             }
+            "mean_position" => float(
+                pairs
+                    .iter()
+                    .map(|i| mean_position(pair(i)).map(|m| if open { m } else { (m + 0.5).floor() })),
+            ),
             "expected_clicks" => {
                 float(pairs.iter().map(|i| Some(released.shown_measure(self.rows[*i].expected_clicks))))
             }
@@ -249,7 +277,9 @@ impl Evidence {
                 float(pairs.iter().map(|i| open.then(|| wilson_upper(pair(i).clicks, pair(i).impressions))))
             }
             _ => {
-                return Err(Error::usage(format!("no evidence column is called {name:?}; available: {EVIDENCE_COLUMNS:?}")));
+                return Err(Error::usage(format!(
+                    "no evidence column is called {name:?}; available: {EVIDENCE_COLUMNS:?}"
+                )));
             }
         })
     }
@@ -280,7 +310,8 @@ impl Evidence {
     pub fn positions(&self) -> Result<Table> {
         table(&self.positions, |rows, _| {
             let shown = |n: u64| self.released.shown(n);
-            let ctr = |clicks: u64, impressions: u64| (impressions > 0).then(|| clicks as f64 / impressions as f64);
+            let ctr =
+                |clicks: u64, impressions: u64| (impressions > 0).then(|| clicks as f64 / impressions as f64);
             Ok(vec![
                 ("position", position(rows.iter().map(|r| r.position))),
                 ("impressions", int(rows.iter().map(|r| shown(r.impressions)))),
@@ -299,9 +330,15 @@ impl Evidence {
         let carried: Vec<&'static str> = carry
             .iter()
             .map(|name| {
-                EVIDENCE_COLUMNS.into_iter().find(|c| c == name).filter(|c| *c != "expected_clicks").ok_or_else(|| {
-                    Error::usage(format!("select.carry names {name:?}; what can be carried: {EVIDENCE_COLUMNS:?}"))
-                })
+                EVIDENCE_COLUMNS
+                    .into_iter()
+                    .find(|c| c == name)
+                    .filter(|c| *c != "expected_clicks")
+                    .ok_or_else(|| {
+                        Error::usage(format!(
+                            "select.carry names {name:?}; what can be carried: {EVIDENCE_COLUMNS:?}"
+                        ))
+                    })
             })
             .collect::<Result<_>>()?;
         let nothing = |n: usize| float(std::iter::repeat_n(None, n));
@@ -310,9 +347,13 @@ impl Evidence {
             let pairs: Vec<usize> = rows.iter().map(|r| r.pair).collect();
             let queries = &*released.query_strings;
             let preferred = rows.iter().map(|r| r.positive.map(|(doc, _)| released.doc_strings.get(doc)));
-            let users = rows.iter().map(|r| released.has.users.then(|| released.shown(r.users.into()) as i64));
+            let users =
+                rows.iter().map(|r| released.has.users.then(|| released.shown(r.users.into()) as i64));
             let mut out: Columns = vec![
-                ("query_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| query_id(queries, r.query))))),
+                (
+                    "query_id",
+                    Arc::new(StringArray::from_iter_values(rows.iter().map(|r| query_id(queries, r.query)))),
+                ),
                 ("query", text(queries, rows.iter().map(|r| r.query))),
                 ("pos_id", Arc::new(StringArray::from_iter(preferred))),
                 ("neg_id", text(&released.doc_strings, rows.iter().map(|r| r.doc))),
@@ -355,7 +396,8 @@ impl Evidence {
         let (queries, docs) = (&*self.released.query_strings, &*self.released.doc_strings);
         let mut names = vec!["query".to_owned(), "positive".to_owned()];
         names.extend((1..=num_negatives).map(|i| format!("negative_{i}")));
-        let fields: Vec<Field> = names.iter().map(|n| Field::new(n, arrow_schema::DataType::Utf8, false)).collect();
+        let fields: Vec<Field> =
+            names.iter().map(|n| Field::new(n, arrow_schema::DataType::Utf8, false)).collect();
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let mut batches = Vec::new();
         for chunk in rows.chunks(BATCH) {

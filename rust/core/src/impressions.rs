@@ -111,7 +111,8 @@ pub fn check_schema(schema: &Schema) -> Result<()> {
             return Err(Error::column(format!("column {name:?} occurs more than once")));
         }
     }
-    let missing: Vec<&str> = ["query", "doc_id", "clicked"].into_iter().filter(|n| !names.contains(n)).collect();
+    let missing: Vec<&str> =
+        ["query", "doc_id", "clicked"].into_iter().filter(|n| !names.contains(n)).collect();
     if !missing.is_empty() {
         return Err(Error::column(format!("columns not found: {missing:?}; available: {names:?}")));
     }
@@ -139,9 +140,10 @@ fn check_type(name: &str, data_type: &DataType) -> Result<()> {
         | DataType::Duration(_)
         | DataType::Time32(_)
         | DataType::Time64(_) => true,
-        DataType::Decimal32(_, s) | DataType::Decimal64(_, s) | DataType::Decimal128(_, s) | DataType::Decimal256(_, s) => {
-            *s != 0
-        }
+        DataType::Decimal32(_, s)
+        | DataType::Decimal64(_, s)
+        | DataType::Decimal128(_, s)
+        | DataType::Decimal256(_, s) => *s != 0,
         _ => false,
     };
     if refused {
@@ -162,7 +164,8 @@ pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats)
     let rows = batch.num_rows();
     stats.rows += rows as u64;
     let text = |name: &str| batch.column_by_name(name).map(|a| TextColumn::new(name, a)).transpose();
-    let need = |name: &str| text(name)?.ok_or_else(|| Error::column(format!("columns not found: [{name:?}]")));
+    let need =
+        |name: &str| text(name)?.ok_or_else(|| Error::column(format!("columns not found: [{name:?}]")));
     let mut keep = Quarantine { keep: vec![true; rows], stats };
 
     let (user, session, search) = (text("user_id")?, text("session_id")?, text("search_id")?);
@@ -206,7 +209,9 @@ pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats)
     let mut measure = |name: &'static str, reason: &'static str| -> Result<Option<Vec<i64>>> {
         let Some(array) = column(name) else { return Ok(None) };
         let mut read = rounded(name, array)?;
-        let bad = read.values.iter().zip(&read.bad).filter(|(v, bad)| **bad || (**v < 0 && **v != NONE)).count();
+        let fault = |i: usize| read.bad[i] || (read.values[i] < 0 && read.values[i] != NONE);
+        // A row that is set aside is counted once, under its own reason.
+        let bad = (0..rows).filter(|i| keep.keep[*i] && fault(*i)).count();
         for (value, bad) in read.values.iter_mut().zip(&read.bad) {
             if *bad || *value < 0 {
                 *value = NONE;
@@ -243,12 +248,14 @@ pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats)
 
 fn query_fault(value: Option<&[u8]>, utf8: bool) -> Option<&'static str> {
     let Some(value) = value else { return Some("null_query") };
-    if !utf8 && std::str::from_utf8(value).is_err() {
-        return Some("invalid_utf8");
+    let blank = |c: char| c.is_whitespace() || c.is_control();
+    let Ok(text) = std::str::from_utf8(value) else {
+        return (!utf8).then_some("invalid_utf8");
+    };
+    if text.chars().all(blank) {
+        return Some("null_query");
     }
-    let long = value.len() > MAX_QUERY_CHARS
-        && std::str::from_utf8(value).is_ok_and(|text| text.chars().count() > MAX_QUERY_CHARS);
-    long.then_some("query_too_long")
+    (value.len() > MAX_QUERY_CHARS && text.chars().count() > MAX_QUERY_CHARS).then_some("query_too_long")
 }
 
 /// Marks rows, each for the first reason that holds.

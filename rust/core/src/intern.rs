@@ -32,7 +32,9 @@ impl Shard {
     }
 
     fn intern(&mut self, hash: u64, value: &[u8]) -> Option<u32> {
-        if let Some(&i) = self.table.find(hash, |&i| self.hashes[i as usize] == hash && self.value(i) == value) {
+        if let Some(&i) =
+            self.table.find(hash, |&i| self.hashes[i as usize] == hash && self.value(i) == value)
+        {
             return Some(i);
         }
         let i = u32::try_from(self.ends.len()).ok().filter(|i| *i < 1 << (32 - SHARD_BITS))?;
@@ -92,7 +94,9 @@ impl Interner {
         let total = shards.iter().map(|s| s.ends.len()).sum();
         let mut order: Vec<(u64, u32)> = Vec::with_capacity(total);
         for (s, shard) in shards.iter().enumerate() {
-            order.extend((0..shard.ends.len() as u32).map(|i| (hash(shard.value(i)), i << SHARD_BITS | s as u32)));
+            order.extend(
+                (0..shard.ends.len() as u32).map(|i| (hash(shard.value(i)), i << SHARD_BITS | s as u32)),
+            );
         }
         let value = |code: u32| shards[code as usize & (SHARDS - 1)].value(code >> SHARD_BITS);
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| value(a.1).cmp(value(b.1))));
@@ -136,7 +140,11 @@ pub struct Strings {
 
 impl Strings {
     fn with_capacity(strings: usize, bytes: usize) -> Self {
-        Self { hashes: Vec::with_capacity(strings), ends: Vec::with_capacity(strings), bytes: Vec::with_capacity(bytes) }
+        Self {
+            hashes: Vec::with_capacity(strings),
+            ends: Vec::with_capacity(strings),
+            bytes: Vec::with_capacity(bytes),
+        }
     }
 
     fn push(&mut self, hash: u64, value: &[u8]) {

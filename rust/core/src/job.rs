@@ -77,17 +77,27 @@ pub fn count(
     let frozen = Frozen { queries: &query_strings, docs: &doc_strings, query_ranks, doc_ranks };
     let (mut dropped, users) = bound(job, shape, &rows, &frozen, &contributions, threads, observe)?;
     drop(rows);
-    for (reason, n) in [("outside_window", left_out.outside_window), ("other_surface", left_out.other_surface)] {
+    for (reason, n) in
+        [("outside_window", left_out.outside_window), ("other_surface", left_out.other_surface)]
+    {
         if n > 0 {
             dropped.insert(reason, n);
         }
     }
     let tallies = Mutex::new((0..PARTITIONS).map(|_| None).collect::<Vec<Option<Tally>>>());
     let used = PartitionOf { partitions: PARTITIONS, queries: query_strings.len() };
-    each_partition(PARTITIONS.min(used.partitions), threads, "counting", stats.rows, observe, |_| (), |(), p| {
-        let one = tally(&contributions, p, job.config.cell_detail);
-        tallies.lock().unwrap_or_else(PoisonError::into_inner)[p] = Some(one);
-    })?;
+    each_partition(
+        PARTITIONS.min(used.partitions),
+        threads,
+        "counting",
+        stats.rows,
+        observe,
+        |_| (),
+        |(), p| {
+            let one = tally(&contributions, p, job.config.cell_detail);
+            tallies.lock().unwrap_or_else(PoisonError::into_inner)[p] = Some(one);
+        },
+    )?;
     let has = Has {
         users: shape.unit == Unit::User,
         pages: shape.unit != Unit::Row,
@@ -188,7 +198,9 @@ fn read(
         total.2.unclicked |= seen.unclicked;
         Ok(())
     };
-    workers(threads, worker, || observe(Progress { stage: "reading", rows: progress.load(Ordering::Relaxed) }))?;
+    workers(threads, worker, || {
+        observe(Progress { stage: "reading", rows: progress.load(Ordering::Relaxed) })
+    })?;
     let (stats, dropped, seen) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Read { rows, queries, docs, stats, dropped, seen })
 }
@@ -234,7 +246,9 @@ fn bound(
                 row.query = frozen.query_ranks.of(row.query);
                 row.doc = frozen.doc_ranks.of(row.doc);
             }
-            rows.sort_unstable_by_key(|r| (r.user, r.search, r.query, r.position, r.doc, r.clicked, r.time));
+            rows.sort_unstable_by_key(|r| {
+                (r.user, r.search, r.query, r.position, r.doc, r.clicked, r.time, r.dwell_ms, r.click_ms)
+            });
             for user in rows.chunk_by_mut(|a, b| a.user == b.user) {
                 worker.bounder.user(user);
             }

@@ -42,7 +42,10 @@ pub fn pages(rows: &mut [Row], pages: &mut Vec<Page>) -> (usize, u64) {
         }
         let Some(page) = pages.last_mut() else { continue };
         page.time = page.time.min(row.time);
-        page.session = page.session.min(row.session);
+        if page.session != row.session {
+            // Rows of one page that name different sessions are not to be believed about any.
+            page.session = 0;
+        }
         page.clicked |= row.clicked;
         if page.end > page.start {
             let last = &mut rows[kept - 1];
@@ -74,7 +77,8 @@ pub fn clicked_range(rows: &[Row]) -> (u16, u16) {
     let clicked = || rows.iter().filter(|r| r.clicked && r.position > 0);
     let first = clicked().map(|r| r.position).min().unwrap_or(0);
     let timed = clicked().all(|r| r.click_ms >= 0);
-    let last = clicked().map(|r| (if timed { r.click_ms } else { 0 }, r.position)).max().map_or(0, |(_, p)| p);
+    let last =
+        clicked().map(|r| (if timed { r.click_ms } else { 0 }, r.position)).max().map_or(0, |(_, p)| p);
     (first, last)
 }
 

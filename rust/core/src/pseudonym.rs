@@ -53,7 +53,8 @@ impl Pseudonymizer {
     pub fn new(key: &MasterKey, field: &str, epoch: &str, dataset: &str) -> Result<Self> {
         let mut info = VERSION.to_vec();
         for part in [field, epoch, dataset] {
-            let len = u32::try_from(part.len()).map_err(|_| Error::usage("a field, epoch or dataset name is too long"))?;
+            let len = u32::try_from(part.len())
+                .map_err(|_| Error::usage("a field, epoch or dataset name is too long"))?;
             info.extend_from_slice(&len.to_be_bytes());
             info.extend_from_slice(part.as_bytes());
         }

@@ -90,20 +90,22 @@ pub fn k_users(counts: &Counts, k: u32) -> Result<Released> {
 
 fn filter(counts: &Counts, k: Option<u32>) -> Released {
     let enough = |users: u32| users >= k.unwrap_or(0);
-    let mut query_passes = vec![k.is_none(); counts.query_strings.len()];
+    let mut query_passes = vec![false; counts.query_strings.len()];
     for row in &counts.queries {
         query_passes[row.query as usize] = enough(row.users);
     }
-    let pairs: Vec<Pair> =
-        counts.pairs.iter().filter(|p| query_passes[p.query as usize] && enough(p.users_shown)).copied().collect();
-    // Queries and documents without a passing pair are not named at all.
-    let mut query_named = vec![false; counts.query_strings.len()];
+    let pairs: Vec<Pair> = counts
+        .pairs
+        .iter()
+        .filter(|p| query_passes[p.query as usize] && enough(p.users_shown))
+        .copied()
+        .collect();
+    // Documents without a passing pair are not named at all.
     let mut doc_named = vec![false; counts.doc_strings.len()];
     for pair in &pairs {
-        query_named[pair.query as usize] = true;
         doc_named[pair.doc as usize] = true;
     }
-    let (query_strings, queries_to) = subset(&counts.query_strings, &query_named);
+    let (query_strings, queries_to) = subset(&counts.query_strings, &query_passes);
     let (doc_strings, docs_to) = subset(&counts.doc_strings, &doc_named);
     let has_pair = |query: u32, doc: u32| {
         let key = u64::from(query) << 32 | u64::from(doc);
@@ -120,17 +122,21 @@ fn filter(counts: &Counts, k: Option<u32>) -> Released {
             ..*p
         })
         .collect();
-    let named = |query: u32| query_named[query as usize];
+    let named = |query: u32| query_passes[query as usize];
     let successions: Vec<SuccessionRow> = counts
         .successions
         .iter()
         .filter(|s| enough(s.users) && named(s.query) && named(s.next))
-        .map(|s| SuccessionRow { query: queries_to[s.query as usize], next: queries_to[s.next as usize], ..*s })
+        .map(|s| SuccessionRow {
+            query: queries_to[s.query as usize],
+            next: queries_to[s.next as usize],
+            ..*s
+        })
         .collect();
     let succession_clicks = counts
         .succession_clicks
         .iter()
-        .filter(|s| enough(s.users) && named(s.query) && named(s.next) && doc_named[s.doc as usize])
+        .filter(|s| enough(s.users) && named(s.query) && has_pair(s.next, s.doc))
         .map(|s| SuccessionClickRow {
             query: queries_to[s.query as usize],
             next: queries_to[s.next as usize],

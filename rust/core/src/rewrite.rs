@@ -57,7 +57,9 @@ pub fn schema(log: &Schema, anonymized: bool) -> SchemaRef {
 fn is_binary(t: &DataType) -> bool {
     match t {
         DataType::Dictionary(_, values) => is_binary(values),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => true,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            true
+        }
         _ => false,
     }
 }
@@ -66,7 +68,12 @@ fn is_binary(t: &DataType) -> bool {
 ///
 /// # Errors
 /// Only where Arrow refuses, which would be a bug.
-pub fn batch(log: &Impressions, schema: &SchemaRef, rewrite: Option<&Rewrite>, stats: &mut ReadStats) -> Result<RecordBatch> {
+pub fn batch(
+    log: &Impressions,
+    schema: &SchemaRef,
+    rewrite: Option<&Rewrite>,
+    stats: &mut ReadStats,
+) -> Result<RecordBatch> {
     let mut keep = log.keep.clone();
     let queries = rewrite.map(|_| {
         let entries = log.query.entries();
@@ -116,7 +123,9 @@ pub fn batch(log: &Impressions, schema: &SchemaRef, rewrite: Option<&Rewrite>, s
             "clicked" => Arc::new(BooleanArray::from_iter(rows.iter().map(|i| Some(log.clicked[*i] == 1)))),
             "visible" => {
                 let values = log.visible.as_deref().unwrap_or_default();
-                Arc::new(BooleanArray::from_iter(rows.iter().map(|i| (values[*i] < 2).then(|| values[*i] == 1))))
+                Arc::new(BooleanArray::from_iter(
+                    rows.iter().map(|i| (values[*i] < 2).then(|| values[*i] == 1)),
+                ))
             }
             "dwell_ms" => longs(log.dwell_ms.as_deref().unwrap_or_default(), &rows),
             "click_ms" => longs(log.click_ms.as_deref().unwrap_or_default(), &rows),
@@ -124,11 +133,15 @@ pub fn batch(log: &Impressions, schema: &SchemaRef, rewrite: Option<&Rewrite>, s
                 let values = log.timestamp.as_deref().unwrap_or_default();
                 let coarse = rewrite.is_some_and(|r| r.day);
                 let value = |i: &usize| if coarse { start_of_day(values[*i]) } else { values[*i] };
-                Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(value)).with_timezone("UTC"))
+                Arc::new(
+                    TimestampMicrosecondArray::from_iter_values(rows.iter().map(value)).with_timezone("UTC"),
+                )
             }
             _ => {
                 let values = log.propensity.as_deref().unwrap_or_default();
-                Arc::new(Float64Array::from_iter(rows.iter().map(|i| Some(values[*i]).filter(|x| !x.is_nan()))))
+                Arc::new(Float64Array::from_iter(
+                    rows.iter().map(|i| Some(values[*i]).filter(|x| !x.is_nan())),
+                ))
             }
         });
     }

@@ -31,9 +31,11 @@ fn refuse(name: &str, data_type: &DataType, expected: &str) -> Error {
 fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     match array.data_type() {
         DataType::Dictionary(_, values) => plain(&lenient(array, &values.clone())?),
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::Utf8View | DataType::LargeUtf8 => {
-            lenient(array, &DataType::Utf8)
-        }
+        DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::Utf8View
+        | DataType::LargeUtf8 => lenient(array, &DataType::Utf8),
         DataType::FixedSizeBinary(_) => lenient(&lenient(array, &DataType::Binary)?, &DataType::Utf8),
         _ => Ok(array.clone()),
     }
@@ -55,13 +57,17 @@ pub fn ints(name: &str, array: &ArrayRef) -> Result<Ints> {
         return Err(refuse(name, array.data_type(), "whole numbers"));
     }
     if array.data_type().is_floating() {
-        return Ok(from_floats(&array, &lenient(&array, &DataType::Float64)?, |x| (x.fract() == 0.0).then_some(x)));
+        return Ok(from_floats(&array, &lenient(&array, &DataType::Float64)?, |x| {
+            (x.fract() == 0.0).then_some(x)
+        }));
     }
     let read = lenient(&array, &DataType::Int64)?;
     let read = read.as_primitive::<Int64Type>();
     // Text such as "3.0" is a whole number too: CSV written by dataframes is full of it.
     if array.data_type() == &DataType::Utf8 && read.null_count() > array.null_count() {
-        return Ok(from_floats(&array, &lenient(&array, &DataType::Float64)?, |x| (x.fract() == 0.0).then_some(x)));
+        return Ok(from_floats(&array, &lenient(&array, &DataType::Float64)?, |x| {
+            (x.fract() == 0.0).then_some(x)
+        }));
     }
     let values = match read.nulls() {
         None => read.values().to_vec(),

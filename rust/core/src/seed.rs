@@ -16,7 +16,8 @@ pub struct Seed {
 impl Seed {
     /// The hash family of `seed`.
     pub fn new(seed: u64) -> Self {
-        let digest = Sha256::new().chain_update(b"hardneg_fast/seed/v1").chain_update(seed.to_be_bytes()).finalize();
+        let digest =
+            Sha256::new().chain_update(b"hardneg_fast/seed/v1").chain_update(seed.to_be_bytes()).finalize();
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
         Self { key }

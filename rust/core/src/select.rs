@@ -230,7 +230,8 @@ pub fn select(evidence: &Evidence, config: &SelectConfig, seed: Seed) -> Result<
         let why: Vec<String> = funnel.rules_off.iter().map(|(rule, why)| format!("{rule}: {why}")).collect();
         return Err(Error::data(format!("no rule can run on this log; {}", why.join("; "))));
     }
-    let mut selector = Selector { evidence, released, config, seed, rules, funnel, negatives: vec![], positives: vec![] };
+    let mut selector =
+        Selector { evidence, released, config, seed, rules, funnel, negatives: vec![], positives: vec![] };
     let mut preferences = released.preferences.as_slice();
     let mut start = 0;
     for pairs in released.pairs.chunk_by(|a, b| a.query == b.query) {
@@ -285,22 +286,26 @@ impl Selector<'_> {
             return;
         }
         self.funnel.queries_with_positive += 1;
-        let docs: Vec<u32> = positives.iter().map(|i| pairs[*i].doc).collect();
+        let qualified: Vec<u32> = positives.iter().map(|i| pairs[*i].doc).collect();
+        let docs = &qualified[..qualified.len().min(self.config.max_positives_per_query)];
         self.positives.extend(docs.iter().map(|doc| Positive { query: pairs[0].query, doc: *doc }));
-        let mut candidates = self.candidates(start, pairs, preferences, &docs);
+        let mut candidates = self.candidates(start, pairs, preferences, docs);
         for candidate in &candidates {
             *self.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
         }
         candidates.retain(|c| {
             let i = c.negative.pair - start;
-            let Some(guard) = self.guard(&pairs[i], &rows[i], c.negative.positive.is_none(), &docs) else { return true };
+            let Some(guard) = self.guard(&pairs[i], &rows[i], c.negative.positive.is_none(), &qualified)
+            else {
+                return true;
+            };
             *self.funnel.guards.entry(guard).or_default() += 1;
             false
         });
         self.place(candidates, pairs, start);
     }
 
-    /// Indices of the query's positives, best first.
+    /// Indices of all documents that qualify as positives, best first.
     fn positives_of(&self, pairs: &[Pair], rows: &[EvidenceRow]) -> Vec<usize> {
         let users = self.config.positive_users.max(self.released.k.unwrap_or(0));
         let satisfying = |p: &Pair| p.satisfied_clicks >= 2 || (p.satisfied_clicks >= 1 && p.impressions < 4);
@@ -310,12 +315,17 @@ impl Selector<'_> {
             .collect();
         // Stable: ties stay in canonical order.
         positives.sort_by(|&a, &b| rows[b].coec.total_cmp(&rows[a].coec));
-        positives.truncate(self.config.max_positives_per_query);
         positives
     }
 
     /// All (positive or none, document) that a rule proposes, each under the first such rule.
-    fn candidates(&self, start: usize, pairs: &[Pair], preferences: &[PreferenceRow], positives: &[u32]) -> Vec<Candidate> {
+    fn candidates(
+        &self,
+        start: usize,
+        pairs: &[Pair],
+        preferences: &[PreferenceRow],
+        positives: &[u32],
+    ) -> Vec<Candidate> {
         let mut out: Vec<Candidate> = Vec::new();
         for (order, &rule) in self.rules.iter().enumerate() {
             if let Some(wanted) = rule.preference() {
@@ -371,13 +381,19 @@ impl Selector<'_> {
     }
 
     /// The first guard that fires, if any.
-    fn guard(&self, pair: &Pair, row: &EvidenceRow, absolute: bool, positives: &[u32]) -> Option<&'static str> {
+    fn guard(
+        &self,
+        pair: &Pair,
+        row: &EvidenceRow,
+        absolute: bool,
+        qualified: &[u32],
+    ) -> Option<&'static str> {
         let config = self.config;
         let clicked = match config.own_positive {
             OwnPositive::Strict => pair.clicks >= 1 || pair.users_clicked >= 1,
             OwnPositive::Users => pair.users_clicked >= config.own_positive_users,
         };
-        if clicked || positives.contains(&pair.doc) {
+        if clicked || qualified.contains(&pair.doc) {
             return Some("own_positive");
         }
         if !absolute {
@@ -411,7 +427,9 @@ impl Selector<'_> {
                 let doc = c[0].negative.doc;
                 let name = docs.get(doc);
                 match self.config.order {
-                    Order::Random => (i128::from(self.seed.hash("negative", &[query, name.as_bytes()])), name, doc),
+                    Order::Random => {
+                        (i128::from(self.seed.hash("negative", &[query, name.as_bytes()])), name, doc)
+                    }
                     Order::SkipWeight => {
                         let weight = self.evidence.skip_weight(&pairs[c[0].negative.pair - start]);
                         (-i128::from(weight), name, doc)
@@ -425,7 +443,9 @@ impl Selector<'_> {
         let all = candidates.len();
         let mut rows: Vec<Negative> = candidates
             .into_iter()
-            .filter_map(|c| place_of.get(&c.negative.doc).map(|place| Negative { place: *place, ..c.negative }))
+            .filter_map(|c| {
+                place_of.get(&c.negative.doc).map(|place| Negative { place: *place, ..c.negative })
+            })
             .collect();
         rows.sort_unstable_by_key(|n| (n.place, n.positive.map(|(_, place)| place)));
         self.cap("max_negatives_per_query", all - rows.len());
@@ -449,7 +469,9 @@ impl Selector<'_> {
             let doc = self.released.doc_strings.get(hub[0].0).as_bytes();
             let mut by_hash: Vec<(u64, u32)> = hub
                 .iter()
-                .map(|(_, q)| (self.seed.hash("reuse", &[doc, self.released.query_strings.get(*q).as_bytes()]), *q))
+                .map(|(_, q)| {
+                    (self.seed.hash("reuse", &[doc, self.released.query_strings.get(*q).as_bytes()]), *q)
+                })
                 .collect();
             by_hash.sort_unstable();
             gone.extend(by_hash[limit..].iter().map(|(_, q)| (hub[0].0, *q)));

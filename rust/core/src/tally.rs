@@ -3,7 +3,9 @@
 use crate::bound::Contributions;
 use crate::counts::sum_pages;
 use crate::records::{PageRecord, Vote, flag};
-use crate::tables::{Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum};
+use crate::tables::{
+    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum,
+};
 
 /// The tables of one partition.
 #[derive(Default)]
@@ -59,7 +61,12 @@ pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool) -> Tall
         .successions
         .take(p)
         .iter()
-        .map(|v| SuccessionRow { query: v.query, next: v.next, users: 1, users_clicked_after: v.clicked.into() })
+        .map(|v| SuccessionRow {
+            query: v.query,
+            next: v.next,
+            users: 1,
+            users_clicked_after: v.clicked.into(),
+        })
         .collect();
     sum(&mut out.successions);
     out.succession_clicks = contributions
@@ -70,8 +77,10 @@ pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool) -> Tall
         .collect();
     sum(&mut out.succession_clicks);
     let words = contributions.pages.take(p);
-    out.pages =
-        PageRecord::read(&words).into_iter().map(|(query, w)| PageRow { query, words: w.to_vec(), count: 1 }).collect();
+    out.pages = PageRecord::read(&words)
+        .into_iter()
+        .map(|(query, w)| PageRow { query, words: w.to_vec(), count: 1 })
+        .collect();
     sum_pages(&mut out.pages);
     out
 }

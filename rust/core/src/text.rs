@@ -6,8 +6,8 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray, StringArray,
-    StringViewArray,
+    Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray,
+    StringArray, StringViewArray,
 };
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
@@ -176,9 +176,12 @@ impl TextColumn {
             Some(keys) => {
                 let rows = match keys.nulls() {
                     None => keys.values().to_vec(),
-                    Some(nulls) => {
-                        keys.values().iter().zip(nulls).map(|(&k, valid)| if valid { k } else { NULL }).collect()
-                    }
+                    Some(nulls) => keys
+                        .values()
+                        .iter()
+                        .zip(nulls)
+                        .map(|(&k, valid)| if valid { k } else { NULL })
+                        .collect(),
                 };
                 Entries { rows, at: None, len: self.values_len() }
             }

@@ -19,8 +19,8 @@ pub const NULL_TIME: i64 = i64::MIN;
 /// Microseconds of a day.
 pub const DAY: i64 = 86_400_000_000;
 
-/// 1990-01-01 and 2100-01-01: what lies outside is a unit mistaken or a field misused.
-const POSSIBLE: std::ops::Range<i64> = 631_152_000_000_000..4_102_444_800_000_000;
+/// 1990-01-01 up to the end of 2100: what lies outside is a unit mistaken or a field misused.
+const POSSIBLE: std::ops::Range<i64> = 631_152_000_000_000..4_133_980_800_000_000;
 
 /// Timestamps of one column.
 pub struct Times {
@@ -55,7 +55,9 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
     match data_type {
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {
             let to = DataType::Timestamp(TimeUnit::Microsecond, None);
-            let cast = |a: &ArrayRef, t: &DataType| cast_with_options(a, t, &CastOptions { safe: true, ..CastOptions::default() });
+            let cast = |a: &ArrayRef, t: &DataType| {
+                cast_with_options(a, t, &CastOptions { safe: true, ..CastOptions::default() })
+            };
             let read = match &data_type {
                 // Casting away a zone shifts to local time; UTC instants are wanted.
                 DataType::Timestamp(unit, Some(_)) => {
@@ -68,14 +70,17 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
             tally("timestamp", (array.len() - array.null_count()) as u64);
             let micros = match read.nulls() {
                 None => read.values().to_vec(),
-                Some(nulls) => read.values().iter().zip(nulls).map(|(&t, ok)| if ok { t } else { NULL_TIME }).collect(),
+                Some(nulls) => {
+                    read.values().iter().zip(nulls).map(|(&t, ok)| if ok { t } else { NULL_TIME }).collect()
+                }
             };
             let unreadable = (0..array.len()).map(|i| read.is_null(i) && array.is_valid(i)).collect();
             Ok(Times { micros, unreadable })
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let text = cast_with_options(array, &DataType::LargeUtf8, &CastOptions::default())?;
-            let mut out = Times { micros: vec![NULL_TIME; array.len()], unreadable: vec![false; array.len()] };
+            let mut out =
+                Times { micros: vec![NULL_TIME; array.len()], unreadable: vec![false; array.len()] };
             for (i, value) in text.as_string::<i64>().iter().enumerate() {
                 let Some(value) = value.map(str::trim).filter(|v| !v.is_empty()) else { continue };
                 match read_text(value) {
@@ -91,9 +96,14 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
         DataType::Dictionary(_, values) => {
             times(&cast_with_options(array, &values, &CastOptions::default())?, notations)
         }
-        t if t.is_integer() || t.is_floating() || matches!(t, DataType::Null | DataType::Decimal128(_, 0)) => {
-            let seconds_float = t.is_floating().then(|| crate::scalar::floats("timestamp", array)).transpose()?;
-            let mut out = Times { micros: vec![NULL_TIME; array.len()], unreadable: vec![false; array.len()] };
+        t if t.is_integer()
+            || t.is_floating()
+            || matches!(t, DataType::Null | DataType::Decimal128(_, 0)) =>
+        {
+            let seconds_float =
+                t.is_floating().then(|| crate::scalar::floats("timestamp", array)).transpose()?;
+            let mut out =
+                Times { micros: vec![NULL_TIME; array.len()], unreadable: vec![false; array.len()] };
             if let Some(values) = seconds_float {
                 for (i, x) in values.into_iter().enumerate().filter(|(_, x)| !x.is_nan()) {
                     let (t, notation) = from_number(x);
@@ -113,7 +123,9 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
             }
             Ok(out)
         }
-        t => Err(Error::column(format!("column \"timestamp\" has type {t}, expected timestamps, dates, ISO 8601 text or epoch numbers"))),
+        t => Err(Error::column(format!(
+            "column \"timestamp\" has type {t}, expected timestamps, dates, ISO 8601 text or epoch numbers"
+        ))),
     }
 }
 

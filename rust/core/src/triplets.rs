@@ -20,7 +20,12 @@ pub struct Triplet {
 }
 
 /// Rows of `num_negatives` for each (query, positive), and how many short rows were dropped.
-pub fn triplets(evidence: &Evidence, selected: &Selected, config: &SelectConfig, seed: Seed) -> (Vec<Triplet>, u64) {
+pub fn triplets(
+    evidence: &Evidence,
+    selected: &Selected,
+    config: &SelectConfig,
+    seed: Seed,
+) -> (Vec<Triplet>, u64) {
     let released = &*evidence.released;
     let n = config.num_negatives;
     let (mut out, mut dropped) = (Vec::new(), 0);

@@ -1,10 +1,12 @@
 //! Identifiers and query text.
 
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
-use hardneg_core::rewrite::{Canonical, Rewrite, normalize as core_normalize, pseudonymize as core_pseudonymize};
+use hardneg_core::rewrite::{
+    Canonical, Rewrite, normalize as core_normalize, pseudonymize as core_pseudonymize,
+};
 use pyo3::prelude::*;
-use pyo3_arrow::input::AnyRecordBatch;
 use pyo3_arrow::PyArray;
+use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::to_py;
 use crate::table::Stream;

@@ -42,6 +42,9 @@ fn quiet_panics() {
         use std::io::Write;
         let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
         // Nothing is left to do where stderr is gone.
-        let _ = writeln!(std::io::stderr(), "hardneg_fast: internal error{place}; this is a bug, please report it");
+        let _ = writeln!(
+            std::io::stderr(),
+            "hardneg_fast: internal error{place}; this is a bug, please report it"
+        );
     }));
 }

@@ -89,9 +89,14 @@ impl Stream {
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyArrowResult<Bound<'py, PyCapsule>> {
         let taken = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let reader = taken.ok_or_else(|| to_py(Error::usage("this stream was read already; open the log again")))?;
+        let reader =
+            taken.ok_or_else(|| to_py(Error::usage("this stream was read already; open the log again")))?;
         let arrays = reader.map(|b: std::result::Result<RecordBatch, ArrowError>| b.map(struct_array));
-        to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, struct_field(&self.schema))), requested_schema)
+        to_stream_pycapsule(
+            py,
+            Box::new(ArrayIterator::new(arrays, struct_field(&self.schema))),
+            requested_schema,
+        )
     }
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyArrowResult<Bound<'py, PyCapsule>> {
@@ -112,5 +117,9 @@ pub(crate) struct Stats {
 }
 
 pub(crate) fn stats(stats: &ReadStats) -> Stats {
-    Stats { rows: stats.rows, quarantine: stats.quarantine.clone(), timestamp_notations: stats.notations.clone() }
+    Stats {
+        rows: stats.rows,
+        quarantine: stats.quarantine.clone(),
+        timestamp_notations: stats.notations.clone(),
+    }
 }
