@@ -21,7 +21,7 @@ unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench docs dev clean lock lint-planted FORCE \
+.PHONY: help demo test lint bench dist docs dev clean lock lint-planted FORCE \
 	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
 
 help: ## this list
@@ -61,6 +61,9 @@ lint-planted: $(RELEASE) ## plant one violation for each lint in a copy; each mu
 
 bench: $(RELEASE) ## the workloads, ours and the peers side by side (BENCH_ARGS="--rows 10M --repeats 3")
 	$(RUN) benches/run.py $(BENCH_ARGS)
+
+dist: $(DEPS) ## a wheel in dist/
+	$(BIN)/maturin build --release --locked --out dist
 
 docs: $(RELEASE) ## the guides and the API reference, as HTML in site/
 	$(RUN) docs/build_site.py

@@ -33,7 +33,7 @@ def _polars_write(frame: pl.LazyFrame, out: str) -> None:
     frame.sink_parquet(out, compression="zstd", compression_level=1, engine="streaming")
 
 
-def polars_w2(log: str, out: str, threads: int, *, categorical: bool = False) -> None:
+def polars_w2(log: str, out: str, _threads: int, *, categorical: bool = False) -> None:
     import polars as pl
 
     rows = _polars_log(log, ["user_id", "query", "doc_id", "rank", "clicked"], categorical)
@@ -46,7 +46,7 @@ def polars_w2(log: str, out: str, threads: int, *, categorical: bool = False) ->
     _polars_write(counted, out)
 
 
-def polars_w4(log: str, out: str, threads: int, *, categorical: bool = False) -> None:
+def polars_w4(log: str, out: str, _threads: int, *, categorical: bool = False) -> None:
     """The few clicked rows first, each collected by itself: 1.5 times faster, in less memory, than as one query."""
     import polars as pl
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+
 from make_log import make_log
 from peers import PEERS
 
@@ -159,7 +160,7 @@ def machine(threads: int) -> str:
 def table(taken: dict[str, dict[str, Measured]], rows: int, repeats: int) -> str:
     """The Markdown table; medians, and the spread of the CPU figure."""
     lines = [
-        "| workload | engine | CPU ns/row | (min to max) | wall s | peak RSS GB | CPU against ours | RSS against ours |",
+        "| workload | engine | CPU ns/row | (min to max) | wall s | peak RSS GB | CPU to ours | RSS to ours |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for workload, engines in taken.items():

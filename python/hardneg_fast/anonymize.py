@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import pyarrow as pa
 
 from . import _hardneg
+from .exceptions import UsageError
 from .keys import Key
 
 __all__ = ["anonymized", "normalize", "pseudonymize"]
@@ -15,14 +16,24 @@ Field = Literal["user_id", "session_id", "search_id"]
 
 
 class ArrowArray(Protocol):
-    """Anything with `__arrow_c_array__`."""
+    """Anything with `__arrow_c_array__`, such as an Arrow array."""
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         """Schema and array capsules."""
         ...
 
 
-def pseudonymize(ids: ArrowArray, /, *, key: Key, field: Field = "user_id", epoch: str = "", dataset: str = "") -> pa.Array:
+class ArrowStream(Protocol):
+    """Anything with `__arrow_c_stream__`: a series of polars or pandas, a chunked array, a relation of one column."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Stream capsule."""
+        ...
+
+
+def pseudonymize(
+    ids: ArrowArray | ArrowStream, /, *, key: Key, field: Field = "user_id", epoch: str = "", dataset: str = ""
+) -> pa.Array:
     """HMAC-SHA256 pseudonyms of 16 bytes; null and empty stay null.
 
     One derived key per field, epoch and dataset (HKDF, RFC 5869), so pseudonyms of different epochs cannot be joined.
@@ -37,20 +48,50 @@ def pseudonymize(ids: ArrowArray, /, *, key: Key, field: Field = "user_id", epoc
 
     Raises:
         ColumnError: floats, lists, or another type that is no identifier.
+        UsageError: a key or field that is none, or values that are no Arrow data.
     """
-    made = _hardneg.pseudonymize(ids, key=key.material(), field=field, epoch=epoch, dataset=dataset)
-    return pa.array(made)
+    if not isinstance(key, Key):
+        raise UsageError("key must be a Key: Key.load(FILE), or Key.ephemeral()")
+    if field not in get_args(Field):
+        raise UsageError(f"field is {field!r}; choose one of {', '.join(get_args(Field))}")
+
+    def made(part: pa.Array) -> pa.Array:
+        return pa.array(
+            _hardneg.pseudonymize(part, key=key.material(), field=field, epoch=epoch, dataset=dataset)
+        )
+
+    return pa.concat_arrays([made(part) for part in _parts(ids)])
 
 
-def normalize(queries: ArrowArray, /) -> pa.Array:
+def normalize(queries: ArrowArray | ArrowStream, /) -> pa.Array:
     """The normalised form of query texts, as every stage sees them; null where nothing is left.
 
     NFKC and full case folding (Unicode Standard Annex 15; Unicode Standard, 3.13), then white space.
 
     Raises:
         ColumnError: no text.
+        UsageError: no Arrow data.
     """
-    return pa.array(_hardneg.normalize(queries))
+    return pa.concat_arrays([pa.array(_hardneg.normalize(part)) for part in _parts(queries)])
+
+
+def _parts(values: ArrowArray | ArrowStream) -> list[pa.Array]:
+    """Arrays of one column, at least one; of a table, its only column."""
+    try:
+        if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "__arrow_c_array__"):
+            chunked = pa.chunked_array(values)
+            arrays = chunked.chunks or [pa.array([], chunked.type)]
+        elif hasattr(values, "__arrow_c_array__") or hasattr(values, "__array__"):
+            arrays = [pa.array(values)]
+        else:
+            raise TypeError
+    except (pa.ArrowException, TypeError, ValueError):
+        raise UsageError("give Arrow data of one column: an array, a series, a chunked array; not a list") from None
+    if not pa.types.is_struct(arrays[0].type):
+        return arrays
+    if arrays[0].type.num_fields != 1:
+        raise UsageError("this is a table; give one of its columns")
+    return [array.field(0) for array in arrays]
 
 
 def anonymized(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 ok, 1 internal error, 2 usage, 3 bad data, 4 privacy refused, 5 gate failed, 130 interrupted.
     """
-    args = parser().parse_args(argv)
+    top = parser()
+    args, unknown = top.parse_known_args(argv)
+    if unknown:
+        args.parser.error(_unknown(args.parser, unknown[0]))
     try:
         args.run(args)
     except HardnegError as e:
@@ -43,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except Exception as e:  # noqa: BLE001  # a message could hold data of the log, so only the kind and the place are said
+    except SystemExit:
+        raise
+    except BaseException as e:  # a panic of the core is no Exception
+        # A message could hold data of the log, so only the kind and the place are said.
         trace = e.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
@@ -82,8 +89,16 @@ def _command(commands: Any, name: str, run: Any, about: str, example: str) -> ar
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.set_defaults(run=run)
+    made.set_defaults(run=run, parser=made)
     return made
+
+
+def _unknown(command: argparse.ArgumentParser, word: str) -> str:
+    """What to say of an argument that nothing takes."""
+    known = [option for action in command._actions for option in action.option_strings]
+    name = word.partition("=")[0]
+    close = difflib.get_close_matches(name, known, n=1) if name.startswith("-") else []
+    return f"no option or argument {name!r} here" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
 def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:

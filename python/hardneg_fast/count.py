@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from . import _hardneg
 from .config import CountConfig
+from .exceptions import UsageError
 from .keys import Key
 
 __all__ = ["TABLES", "Counts", "count_stream", "merge"]
@@ -112,8 +113,11 @@ def count_stream(
 
     Raises:
         ColumnError, DataError: rows that cannot be read.
-        UsageError: options that do not fit the log.
+        UsageError: options that do not fit the log; a table that does not exist.
     """
+    unknown = [name for name in tables if name not in TABLES]
+    if unknown:
+        raise UsageError(f"no counts tables are called {unknown}; give a tuple of names out of {TABLES}")
     options = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     options |= {
         "since": _micros(config.since),

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from . import _hardneg
 from .config import EvidenceConfig, Privacy
+from .options import checked_section
 
 __all__ = ["Evidence", "evidence"]
 
@@ -43,5 +44,6 @@ def evidence(released: HasReleased, /, *, config: EvidenceConfig | None = None) 
     Raises:
         UsageError: options that cannot be.
     """
-    options = json.dumps(dataclasses.asdict(config or EvidenceConfig()))
+    config = checked_section("evidence", config or EvidenceConfig())
+    options = json.dumps(dataclasses.asdict(config))
     return Evidence(_hardneg.evidence(released._core, options=options), released.privacy)

@@ -16,6 +16,9 @@ from .config import Config
 from .exceptions import FileError, UsageError
 
 SECTIONS = ("read", "count", "evidence", "select")
+LEAST = {"read.batch_rows": 1, "select.num_negatives": 1}
+MOST = {"seed": 2**64 - 1, "threads": 4_096, "read.batch_rows": 2**31 - 1, "select.num_negatives": 1_000}
+"""Bounds beyond which the core, or the machine, would give up without saying why."""
 
 
 def load(path: Path | None, overrides: Mapping[str, Any]) -> Config:
@@ -63,6 +66,34 @@ def from_mapping(tree: Mapping[str, Any]) -> Config:
         else:
             raise UsageError(_unknown(name, [*hints]))
     return Config(**built)
+
+
+def checked(config: Config) -> Config:
+    """The same tree, every option of it checked like one from a file.
+
+    Raises:
+        UsageError: an option cannot have the value.
+    """
+    if not isinstance(config, Config):
+        raise UsageError(f"config must be a Config, not {type(config).__name__}")
+    tree = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    return from_mapping(tree | {name: _as_mapping(name, tree[name]) for name in SECTIONS})
+
+
+def checked_section(section: str, options: Any) -> Any:
+    """One section, checked likewise.
+
+    Raises:
+        UsageError: an option cannot have the value.
+    """
+    return _section(typing.get_type_hints(Config)[section], section, _as_mapping(section, options))
+
+
+def _as_mapping(section: str, options: Any) -> dict[str, Any]:
+    kind = typing.get_type_hints(Config)[section]
+    if not isinstance(options, kind):
+        raise UsageError(f"the options of {section} must be a {kind.__name__}, not {type(options).__name__}")
+    return {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
 
 
 def fields() -> list[tuple[str, str, Any, str]]:
@@ -164,12 +195,15 @@ def _number(kind: type[int] | type[float], name: str, value: Any) -> int | float
         raise UsageError(f"{name} must be a number")
     try:
         number = kind(value)
-    except ValueError:
-        raise UsageError(f"{name} is {value!r}, which is no {'whole ' if kind is int else ''}number") from None
-    if kind is int and number != float(value):
-        raise UsageError(f"{name} is {value!r}, which is no whole number")
+        fits = number == (value if isinstance(value, int) else float(value))
+    except (ValueError, OverflowError):
+        fits = False
+    if not fits:  # not a number is not equal to itself either
+        raise UsageError(f"{name} is {value!r}, which is no {'whole ' if kind is int else ''}number")
     if number < 0:
         raise UsageError(f"{name} is {value!r}; it cannot be negative")
+    if not (least := LEAST.get(name, 0)) <= number <= (most := MOST.get(name, number)):
+        raise UsageError(f"{name} is {value!r}; " + (f"at least {least}" if number < least else f"at most {most:,}"))
     return number
 
 

@@ -10,15 +10,17 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from . import options
 from .anonymize import anonymized
 from .config import Config, Privacy
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
-from .exceptions import ColumnError, DataError, FileError, PrivacyError
+from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .keys import Key
 from .read import RawLog, open_log
-from .release import refuse_dp, release
-from .result import Result, built
+from .release import checked as checked_privacy
+from .release import release
+from .result import VALUES, Result, built, quarantined
 from .select import select
 from .write import Mined
 from .write import write as write_directory
@@ -59,8 +61,8 @@ def mine(
         DataError: the log cannot be read, or no rule can run on it.
         UsageError: options that cannot be.
     """
-    config = config or Config()
-    refuse_dp(privacy)
+    config = options.checked(config or Config())
+    checked_privacy(privacy)
     texts = None if documents is None else _documents(documents)
     raw = open_log(log, config.read)
     if privacy.mode == "k_users" and "user_id" not in raw.schema.names:
@@ -70,6 +72,7 @@ def mine(
             "or choose --no-privacy"
         )
     counts = _counted(raw, config, key, MINED_TABLES, progress)
+    _refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
     weighed = weigh(released, config=config.evidence)
     selected = select(weighed, config=config.select, seed=config.seed)
@@ -108,7 +111,7 @@ def count(
         DataError: the log cannot be read.
         UsageError: options that cannot be.
     """
-    config = config or Config()
+    config = options.checked(config or Config())
     return _counted(open_log(log, config.read), config, key, tables, progress)
 
 
@@ -120,7 +123,7 @@ def read(log: object, *, config: Config | None = None) -> pa.RecordBatchReader:
     """
     from . import _hardneg
 
-    raw = open_log(log, (config or Config()).read)
+    raw = open_log(log, options.checked(config or Config()).read)
     return pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.reader(), position_base=raw.position_base))
 
 
@@ -146,7 +149,7 @@ def anonymize(
         DataError: the log cannot be read.
         FileError: `out` cannot be written.
     """
-    raw = open_log(log, (config or Config()).read)
+    raw = open_log(log, options.checked(config or Config()).read)
     stream = anonymized(
         raw.reader(),
         position_base=raw.position_base,
@@ -159,7 +162,7 @@ def anonymize(
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:
         reader = pa.RecordBatchReader.from_stream(stream)
         with open_parquet(partial, reader.schema) as writer:
-            for batch in reader:
+            for batch in _unbroken(reader, raw):
                 rows += batch.num_rows
                 writer.write_batch(batch)
     stats = stream.stats()
@@ -191,6 +194,27 @@ def _counted(raw: RawLog, config: Config, key: Key | None, tables: tuple[str, ..
         )
 
 
+def _refuse_nothing(raw: RawLog, counts: Counts) -> None:
+    """A log without a row that can be read is told apart from one in which no rule finds anything."""
+    quarantine = quarantined(raw, counts)
+    if counts.rows > sum(n for reason, n in counts.quarantine.items() if reason not in VALUES):
+        return
+    reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(quarantine.items()))
+    raise DataError(
+        f"no row of the log can be used: all were set aside ({reasons}); `hardneg-fast inspect LOG` says what that means"
+        if reasons
+        else "the log has no rows; a log needs at least one record"
+    )
+
+
+def _unbroken(reader: pa.RecordBatchReader, raw: RawLog) -> Iterator[pa.RecordBatch]:
+    """Batches; where they break off, the named error: what Arrow says can quote values."""
+    try:
+        yield from reader
+    except (pa.ArrowException, OSError, ValueError):
+        raise raw.error or DataError("the input stream broke off while it was read") from None
+
+
 @contextmanager
 def _named_errors(raw: RawLog) -> Iterator[None]:
     """Arrow's C interface hands on that a stream broke, not why; the source remembers."""
@@ -204,15 +228,23 @@ def _named_errors(raw: RawLog) -> Iterator[None]:
 
 def _documents(documents: object) -> pa.Table:
     """Documents as a table with doc_id and text."""
+    wanted = ["doc_id", "text"]
     if isinstance(documents, str | Path):
+        name = Path(documents).name
         try:
-            table = pq.read_table(documents, columns=["doc_id", "text"])
+            names = pq.read_schema(documents).names
+            table = pq.read_table(documents, columns=wanted) if {*wanted} <= {*names} else None
+        except FileNotFoundError:
+            raise FileError(f"documents {name!r}: no such file") from None
         except (pa.ArrowException, OSError, ValueError) as e:
-            name = Path(documents).name
-            raise FileError(f"documents {name!r} cannot be read ({type(e).__name__}): a Parquet file with doc_id and text") from None
+            what = f"documents {name!r} cannot be read ({type(e).__name__})"
+            raise FileError(f"{what}; give a Parquet file with doc_id and text") from None
     else:
-        table = pa.table(documents)
-    missing = [c for c in ("doc_id", "text") if c not in table.column_names]
-    if missing:
-        raise ColumnError(f"documents: columns not found: {missing}; available: {table.column_names}")
-    return table.select(["doc_id", "text"])
+        try:
+            table = pa.table(documents)
+        except (pa.ArrowException, TypeError, ValueError):
+            raise UsageError("documents must be a Parquet file or a table with doc_id and text") from None
+        names = table.column_names
+    if any(names.count(column) != 1 for column in wanted) or table is None:
+        raise ColumnError(f"documents: one column each of {wanted} expected; available: {names}; rename two to these")
+    return table.select(wanted)

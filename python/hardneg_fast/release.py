@@ -6,7 +6,7 @@ from typing import Protocol
 
 from . import _hardneg
 from .config import Privacy
-from .exceptions import PrivacyError
+from .exceptions import PrivacyError, UsageError
 
 __all__ = ["Released", "release"]
 
@@ -44,19 +44,28 @@ def release(counts: HasCore, /, *, privacy: Privacy) -> Released:
 
     Raises:
         PrivacyError: k-users on a log without users; differential privacy, which is not built yet.
+        UsageError: `privacy` contradicts itself.
     """
-    refuse_dp(privacy)
+    checked(privacy)
     return Released(_hardneg.release(counts._core, k_users=privacy.k), privacy)
 
 
-def refuse_dp(privacy: Privacy) -> None:
-    """Differential privacy is not there yet, and nothing weaker may stand in for it.
+def checked(privacy: Privacy) -> None:
+    """Refuses what cannot be released with; a threshold that got lost must not turn into no threshold.
 
     Raises:
-        PrivacyError: it was asked for.
+        PrivacyError: differential privacy, which is not built yet, and nothing weaker may stand in for it.
+        UsageError: a mode that does not exist, or that contradicts k.
     """
+    if not isinstance(privacy, Privacy) or privacy.mode not in ("none", "k_users", "dp"):
+        raise UsageError("privacy must be Privacy.k_users(K), Privacy.none() or Privacy.dp(…)")
     if privacy.mode == "dp":
         raise PrivacyError(
             "differential privacy (--epsilon) is not built yet, and nothing weaker takes its place; choose --k-users K or "
             "--no-privacy"
         )
+    k = privacy.k
+    if privacy.mode == "none" and k is not None:
+        raise UsageError(f"privacy has mode none and k {k!r}; use Privacy.k_users(K) or Privacy.none()")
+    if privacy.mode == "k_users" and (not isinstance(k, int) or not 2 <= k < 2**32):
+        raise UsageError(f"k_users is {k!r}; K is a whole number from 2, so that no single person's rows pass")

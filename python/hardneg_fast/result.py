@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -85,11 +86,17 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
         k = released.privacy.k or 1
         return value // k * k
 
+    def shown_text(note: str) -> str:
+        """A note with its counts as they may be shown."""
+        return re.sub(r"\d[\d,]*", lambda n: f"{shown(int(n[0].replace(',', ''))):,}", note) if released.privacy.k else note
+
+    # Surfaces are values of the log, and nobody counted who saw them.
+    bases = raw.report.position_bases
+    if released.privacy.k and [*bases] != [""]:
+        bases = {f"surface {i}": base for i, base in enumerate(sorted(bases.values()), 1)}
     funnel = selected.funnel
     passed = released.passed
-    quarantine = dict(raw.report.quarantine)
-    for reason, n in counts.quarantine.items():
-        quarantine[reason] = quarantine.get(reason, 0) + n
+    quarantine = quarantined(raw, counts)
     kept = counts.rows - sum(n for r, n in counts.quarantine.items() if r not in VALUES)
     counted = kept - sum(counts.dropped.values())
     steps = [
@@ -111,9 +118,9 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
             "format": raw.report.format,
             "shape": raw.report.shape,
             "preset": raw.report.preset,
-            "position_bases": raw.report.position_bases,
+            "position_bases": bases,
             "timestamp_notations": shown({**raw.report.timestamp_notations, **counts.timestamp_notations}),
-            "notes": raw.report.notes,
+            "notes": [shown_text(note) for note in raw.report.notes],
         },
         "quarantine": shown(quarantine),
         "cleaning": shown(counts.dropped),
@@ -137,6 +144,14 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
 
 VALUES = ("dwell_impossible", "click_ms_impossible", "n_clicks_impossible")
 """Quarantine reasons of single values: their rows stay."""
+
+
+def quarantined(raw: Any, counts: Any) -> dict[str, int]:
+    """Reason → rows set aside, by the reader and by the core."""
+    quarantine = dict(raw.report.quarantine)
+    for reason, n in counts.quarantine.items():
+        quarantine[reason] = quarantine.get(reason, 0) + n
+    return quarantine
 
 
 def _statement(privacy: Privacy, raw: Any, released: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from . import _hardneg
 from .config import SelectConfig
+from .options import checked_section
 
 __all__ = ["Selected", "select"]
 
@@ -53,7 +54,7 @@ def select(evidence: HasEvidence, /, *, config: SelectConfig | None = None, seed
         UsageError: options that cannot be.
         DataError: no rule can run on this log.
     """
-    options = dataclasses.asdict(config or SelectConfig())
+    options = dataclasses.asdict(checked_section("select", config or SelectConfig()))
     carry = list(options.pop("carry"))
     return Selected(_hardneg.select(evidence._core, options=_json(options), carry=carry, seed=seed))
 

@@ -111,6 +111,11 @@ struct Impression {
     vote: Vote,
 }
 
+/// `flag` where `set`, else nothing.
+fn only(flag: u16, set: bool) -> u16 {
+    flag * u16::from(set)
+}
+
 impl<'a> Bounder<'a> {
     /// A worker's bounder into shared stores.
     pub fn new(
@@ -279,13 +284,13 @@ impl<'a> Bounder<'a> {
                 (here, at) = (0, row.position);
             }
             let p = row.position;
-            let flags = flag::CLICKED * u16::from(row.clicked)
-                | flag::SATISFIED * u16::from(satisfied(row, self.config.satisfied_dwell_ms))
-                | flag::REJECTED * u16::from(!row.clicked && page.clicked)
-                | flag::SKIPPED * u16::from(!row.clicked && p > 0 && p < last)
-                | flag::EXAMINED_FIRST * u16::from(p > 0 && p <= first)
-                | flag::EXAMINED_LAST * u16::from(p > 0 && p <= last)
-                | flag::LAST_CLICK * u16::from(row.clicked && p > 0 && p == last);
+            let flags = only(flag::CLICKED, row.clicked)
+                | only(flag::SATISFIED, satisfied(row, self.config.satisfied_dwell_ms))
+                | only(flag::REJECTED, !row.clicked && page.clicked)
+                | only(flag::SKIPPED, !row.clicked && p > 0 && p < last)
+                | only(flag::EXAMINED_FIRST, p > 0 && p <= first)
+                | only(flag::EXAMINED_LAST, p > 0 && p <= last)
+                | only(flag::LAST_CLICK, row.clicked && p > 0 && p == last);
             let pair = u64::from(row.query) << 32 | u64::from(row.doc);
             self.impressions.push(Impression {
                 key: (pair, !row.clicked, order, p),
@@ -316,8 +321,8 @@ impl<'a> Bounder<'a> {
         for pair in self.impressions.chunk_by(|a, b| a.key.0 == b.key.0) {
             let any = |f: u16| pair.iter().any(|i| i.vote.flags & f != 0);
             let user = flag::FIRST
-                | flag::USER_CLICKED * u16::from(any(flag::CLICKED))
-                | flag::USER_SATISFIED * u16::from(any(flag::SATISFIED));
+                | only(flag::USER_CLICKED, any(flag::CLICKED))
+                | only(flag::USER_SATISFIED, any(flag::SATISFIED));
             for (n, impression) in pair.iter().take(limit).enumerate() {
                 let mut vote = impression.vote;
                 vote.flags |= if n == 0 { user } else { 0 };

@@ -67,7 +67,7 @@ pub struct Decay {
 impl Decay {
     /// Whether a page of this time and hash stays.
     pub fn keeps(self, time: i64, hash: u64) -> bool {
-        let age = (self.until - time) as f64 / DAY as f64;
+        let age = self.until.saturating_sub(time) as f64 / DAY as f64;
         (hash as f64 / 2_f64.powi(64)) < (-age / self.half_life).exp2()
     }
 }

@@ -10,6 +10,7 @@ use crate::intern::Strings;
 use crate::tables::{
     Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum,
 };
+use crate::tally::Tally;
 
 /// What the log had, and so what can be asked of its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,24 @@ impl Counts {
         }
         ours.users += theirs.users;
         Ok(ours)
+    }
+
+    /// Takes in the tables of partitions that follow one another. Partitions are ranges of query ranks, so appending keeps
+    /// canonical order.
+    pub fn append(&mut self, tallies: Vec<Tally>) {
+        self.queries.reserve_exact(tallies.iter().map(|t| t.queries.len()).sum());
+        self.cells.reserve_exact(tallies.iter().map(|t| t.cells.len()).sum());
+        self.pairs.reserve_exact(tallies.iter().map(|t| t.pairs.len()).sum());
+        self.preferences.reserve_exact(tallies.iter().map(|t| t.preferences.len()).sum());
+        for one in tallies {
+            self.queries.extend(one.queries);
+            self.cells.extend(one.cells);
+            self.pairs.extend(one.pairs);
+            self.preferences.extend(one.preferences);
+            self.successions.extend(one.successions);
+            self.succession_clicks.extend(one.succession_clicks);
+            self.pages.extend(one.pages);
+        }
     }
 
     /// With ranks replaced; the maps ascend, so order stays canonical.

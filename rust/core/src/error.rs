@@ -79,6 +79,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<Error> for ArrowError {
+    fn from(e: Error) -> Self {
+        Self::ExternalError(Box::new(e))
+    }
+}
+
 impl From<ArrowError> for Error {
     /// Arrow's own messages, and those of the producers of streams, can quote cell values ("Cannot cast string '…'"), so
     /// only the class is kept. Our own errors come through whole.

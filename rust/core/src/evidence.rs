@@ -62,7 +62,8 @@ pub struct Evidence {
 impl Evidence {
     /// (page_depth + 1) · skips − sum of the positions where it was skipped.
     pub fn skip_weight(&self, pair: &Pair) -> i64 {
-        (i64::from(self.page_depth) + 1) * i64::from(pair.skips) - pair.skip_position_sum as i64
+        let weight = (i64::from(self.page_depth) + 1).saturating_mul(i64::from(pair.skips));
+        weight.saturating_sub_unsigned(pair.skip_position_sum)
     }
 }
 

@@ -281,7 +281,7 @@ impl Quarantine<'_> {
         match column.dictionary() {
             Some((values, keys)) => {
                 let faults: Vec<_> = (0..values).map(|i| fault(column.entry(i))).collect();
-                if faults.iter().any(Option::is_some) || keys.iter().any(|k| *k == NULL) {
+                if faults.iter().any(Option::is_some) || keys.contains(&NULL) {
                     let null = fault(None);
                     self.rows(|i| if keys[i] == NULL { null } else { faults[keys[i] as usize] });
                 }
@@ -291,7 +291,7 @@ impl Quarantine<'_> {
     }
 
     fn positions(&mut self, read: &Ints, base: i64) -> Vec<u16> {
-        let shift = 1 - base;
+        let shift = 1_i64.saturating_sub(base);
         let mut out = vec![0_u16; read.values.len()];
         let mut bad = vec![false; read.values.len()];
         for (i, (&value, &wrong)) in read.values.iter().zip(&read.bad).enumerate() {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use arrow_array::RecordBatchReader;
 use arrow_schema::Schema;
 
 use crate::anonymize::{Anonymizer, Dropped, Keys, Row, Unit};
-use crate::bound::{Bounder, Contributions, PartitionOf, Shape};
+use crate::bound::{Bounder, Contributions, Shape};
 use crate::clean::CountConfig;
 use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
@@ -85,16 +86,15 @@ pub fn count(
         }
     }
     let tallies = Mutex::new((0..PARTITIONS).map(|_| None).collect::<Vec<Option<Tally>>>());
-    let used = PartitionOf { partitions: PARTITIONS, queries: query_strings.len() };
     each_partition(
-        PARTITIONS.min(used.partitions),
+        PARTITIONS,
         threads,
         "counting",
         stats.rows,
         observe,
-        |_| (),
-        |(), p| {
-            let one = tally(&contributions, p, job.config.cell_detail);
+        |_| Vec::new(),
+        |scratch, p| {
+            let one = tally(&contributions, p, job.config.cell_detail, scratch);
             tallies.lock().unwrap_or_else(PoisonError::into_inner)[p] = Some(one);
         },
     )?;
@@ -123,16 +123,9 @@ pub fn count(
         dropped,
         users,
     };
-    // Partitions are ranges of ranks, so appending them keeps canonical order.
-    for one in tallies.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten() {
-        counts.queries.extend(one.queries);
-        counts.cells.extend(one.cells);
-        counts.pairs.extend(one.pairs);
-        counts.preferences.extend(one.preferences);
-        counts.successions.extend(one.successions);
-        counts.succession_clicks.extend(one.succession_clicks);
-        counts.pages.extend(one.pages);
-    }
+    let tallies: Vec<Tally> =
+        tallies.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
+    counts.append(tallies);
     Ok(counts)
 }
 
@@ -237,12 +230,14 @@ fn bound(
         0,
         observe,
         |_| Finishing {
+            rows: Vec::new(),
             bounder: Bounder::new(job.config, shape, job.seed, frozen.queries, frozen.docs, contributions),
             finish: &finish,
         },
         |worker, p| {
-            let mut rows = rows.take(p);
-            for row in &mut rows {
+            rows.take(p, &mut worker.rows);
+            let rows = &mut worker.rows;
+            for row in rows.iter_mut() {
                 row.query = frozen.query_ranks.of(row.query);
                 row.doc = frozen.doc_ranks.of(row.doc);
             }
@@ -259,6 +254,7 @@ fn bound(
 
 /// A bounder that reports when its worker ends.
 struct Finishing<'a, F: Fn(&Bounder<'_>)> {
+    rows: Vec<Row>,
     bounder: Bounder<'a>,
     finish: &'a F,
 }
@@ -303,26 +299,29 @@ pub fn workers(
     worker: impl Fn(&AtomicBool) -> Result<()> + Sync,
     mut observe: impl FnMut() -> Result<()>,
 ) -> Result<()> {
+    let threads = threads.clamp(1, PARTITIONS);
     let stop = AtomicBool::new(false);
     let first: Mutex<Option<Error>> = Mutex::new(None);
     let fail = |e: Error| {
         stop.store(true, Ordering::Relaxed);
         first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
     };
+    let left = AtomicUsize::new(threads);
     std::thread::scope(|scope| {
         let caller = std::thread::current();
-        let running: Vec<_> = (0..threads.max(1))
+        let running: Vec<_> = (0..threads)
             .map(|_| {
-                let (caller, fail, worker, stop) = (caller.clone(), &fail, &worker, &stop);
+                let leaving = Leaving { caller: caller.clone(), left: &left, stop: &stop };
+                let (fail, worker, stop) = (&fail, &worker, &stop);
                 scope.spawn(move || {
+                    let _leaving = leaving;
                     if let Err(e) = worker(stop) {
                         fail(e);
                     }
-                    caller.unpark();
                 })
             })
             .collect();
-        while running.iter().any(|w| !w.is_finished()) {
+        while left.load(Ordering::Acquire) > 0 {
             std::thread::park_timeout(POLL);
             if !stop.load(Ordering::Relaxed)
                 && let Err(e) = observe()
@@ -337,4 +336,21 @@ pub fn workers(
         }
     });
     first.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Wakes the caller when a worker ends, and stops the others where it panicked.
+struct Leaving<'a> {
+    caller: Thread,
+    left: &'a AtomicUsize,
+    stop: &'a AtomicBool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        self.left.fetch_sub(1, Ordering::Release);
+        self.caller.unpark();
+    }
 }

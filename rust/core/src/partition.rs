@@ -8,9 +8,13 @@ use std::sync::{Mutex, PoisonError};
 /// Records a worker gathers for a partition before it takes the partition's lock.
 const BUFFER: usize = 32;
 
+/// Records in a chunk: small enough to waste little, large enough that chunks are few. Chunks never grow, because
+/// growing means copying, and fresh memory costs as much as the work done in it.
+const CHUNK: usize = 1024;
+
 /// Records of one kind, by partition.
 pub struct Store<T> {
-    partitions: Vec<Mutex<Vec<T>>>,
+    partitions: Vec<Mutex<Vec<Vec<T>>>>,
 }
 
 impl<T: Copy> Store<T> {
@@ -20,12 +24,35 @@ impl<T: Copy> Store<T> {
     }
 
     /// Appends records that must stay together and in order.
-    pub fn append(&self, partition: usize, records: &[T]) {
-        self.partitions[partition].lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(records);
+    pub fn append(&self, partition: usize, mut records: &[T]) {
+        let mut chunks = self.partitions[partition].lock().unwrap_or_else(PoisonError::into_inner);
+        while !records.is_empty() {
+            if chunks.last().is_none_or(|c| c.len() == CHUNK) {
+                chunks.push(Vec::with_capacity(CHUNK));
+            }
+            let Some(chunk) = chunks.last_mut() else { return };
+            let (now, later) = records.split_at(records.len().min(CHUNK - chunk.len()));
+            chunk.extend_from_slice(now);
+            records = later;
+        }
     }
 
-    /// Takes a partition's records out, in no particular order.
-    pub fn take(&self, partition: usize) -> Vec<T> {
+    /// Moves a partition's records to `into`, in no particular order, and frees what held them.
+    pub fn take(&self, partition: usize, into: &mut Vec<T>) {
+        into.clear();
+        let chunks = self.chunks(partition);
+        into.reserve(chunks.iter().map(Vec::len).sum());
+        for chunk in chunks {
+            into.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Takes a partition's records out one by one.
+    pub fn drain(&self, partition: usize) -> impl Iterator<Item = T> + use<T> {
+        self.chunks(partition).into_iter().flatten()
+    }
+
+    fn chunks(&self, partition: usize) -> Vec<Vec<T>> {
         std::mem::take(&mut *self.partitions[partition].lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -1,5 +1,6 @@
 //! Impressions as Arrow again: canonical as they are, or without raw identifiers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder};
@@ -10,7 +11,7 @@ use arrow_array::{
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::anonymize::normalized;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::impressions::{COLUMNS, Impressions, ReadStats, canonical, check_schema};
 use crate::normalize::Normalizer;
 use crate::pseudonym::Pseudonymizer;
@@ -217,11 +218,12 @@ impl Iterator for Canonical {
     type Item = std::result::Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let raw = match self.reader.next()? {
-            Ok(raw) => raw,
-            Err(e) => return Some(Err(e)),
-        };
-        Some(self.one(&raw).map_err(|e| ArrowError::ExternalError(Box::new(e))))
+        // The consumer of the stream sits behind a C interface, where a panic would end the process.
+        let next =
+            catch_unwind(AssertUnwindSafe(|| Some(self.reader.next()?.and_then(|raw| Ok(self.one(&raw)?)))));
+        next.unwrap_or_else(|_| {
+            Some(Err(Error::internal("reading the log failed; this is a bug, please report it").into()))
+        })
     }
 }
 

@@ -9,7 +9,8 @@ pub trait Summed: Copy {
     type Key: Ord;
     /// The key.
     fn key(&self) -> Self::Key;
-    /// Adds a row of the same key.
+    /// Adds a row of the same key. Counts stop at their type's end rather than wrap or panic: saturating sums, too, are the
+    /// same in any order.
     fn add(&mut self, other: &Self);
 }
 
@@ -44,9 +45,9 @@ impl Summed for QueryRow {
         self.query
     }
     fn add(&mut self, o: &Self) {
-        self.users += o.users;
-        self.searches += o.searches;
-        self.searches_clicked += o.searches_clicked;
+        self.users = self.users.saturating_add(o.users);
+        self.searches = self.searches.saturating_add(o.searches);
+        self.searches_clicked = self.searches_clicked.saturating_add(o.searches_clicked);
     }
 }
 
@@ -81,9 +82,9 @@ impl Summed for Cell {
             | u128::from(self.fold)
     }
     fn add(&mut self, o: &Self) {
-        self.impressions += o.impressions;
-        self.clicks += o.clicks;
-        self.satisfied_clicks += o.satisfied_clicks;
+        self.impressions = self.impressions.saturating_add(o.impressions);
+        self.clicks = self.clicks.saturating_add(o.clicks);
+        self.satisfied_clicks = self.satisfied_clicks.saturating_add(o.satisfied_clicks);
     }
 }
 
@@ -149,22 +150,22 @@ impl Summed for Pair {
         u64::from(self.query) << 32 | u64::from(self.doc)
     }
     fn add(&mut self, o: &Self) {
-        self.users_shown += o.users_shown;
-        self.users_clicked += o.users_clicked;
-        self.users_satisfied += o.users_satisfied;
-        self.impressions += o.impressions;
-        self.clicks += o.clicks;
-        self.satisfied_clicks += o.satisfied_clicks;
-        self.rejections += o.rejections;
-        self.skips += o.skips;
-        self.positioned += o.positioned;
-        self.examined_first += o.examined_first;
-        self.examined_last += o.examined_last;
-        self.last_clicks += o.last_clicks;
-        self.dwells += o.dwells;
-        self.skip_position_sum += o.skip_position_sum;
-        self.position_sum += o.position_sum;
-        self.dwell_ms_sum += o.dwell_ms_sum;
+        self.users_shown = self.users_shown.saturating_add(o.users_shown);
+        self.users_clicked = self.users_clicked.saturating_add(o.users_clicked);
+        self.users_satisfied = self.users_satisfied.saturating_add(o.users_satisfied);
+        self.impressions = self.impressions.saturating_add(o.impressions);
+        self.clicks = self.clicks.saturating_add(o.clicks);
+        self.satisfied_clicks = self.satisfied_clicks.saturating_add(o.satisfied_clicks);
+        self.rejections = self.rejections.saturating_add(o.rejections);
+        self.skips = self.skips.saturating_add(o.skips);
+        self.positioned = self.positioned.saturating_add(o.positioned);
+        self.examined_first = self.examined_first.saturating_add(o.examined_first);
+        self.examined_last = self.examined_last.saturating_add(o.examined_last);
+        self.last_clicks = self.last_clicks.saturating_add(o.last_clicks);
+        self.dwells = self.dwells.saturating_add(o.dwells);
+        self.skip_position_sum = self.skip_position_sum.saturating_add(o.skip_position_sum);
+        self.position_sum = self.position_sum.saturating_add(o.position_sum);
+        self.dwell_ms_sum = self.dwell_ms_sum.saturating_add(o.dwell_ms_sum);
         // The missing time sorts first, so it must not win the minimum.
         self.first_seen = match (self.first_seen, o.first_seen) {
             (NULL_TIME, t) | (t, NULL_TIME) => t,
@@ -199,9 +200,9 @@ impl Summed for PreferenceRow {
         (self.query, self.preferred, self.skipped, self.rule)
     }
     fn add(&mut self, o: &Self) {
-        self.users += o.users;
-        self.position_preferred_sum += o.position_preferred_sum;
-        self.position_skipped_sum += o.position_skipped_sum;
+        self.users = self.users.saturating_add(o.users);
+        self.position_preferred_sum = self.position_preferred_sum.saturating_add(o.position_preferred_sum);
+        self.position_skipped_sum = self.position_skipped_sum.saturating_add(o.position_skipped_sum);
     }
 }
 
@@ -224,8 +225,8 @@ impl Summed for SuccessionRow {
         (self.query, self.next)
     }
     fn add(&mut self, o: &Self) {
-        self.users += o.users;
-        self.users_clicked_after += o.users_clicked_after;
+        self.users = self.users.saturating_add(o.users);
+        self.users_clicked_after = self.users_clicked_after.saturating_add(o.users_clicked_after);
     }
 }
 
@@ -248,7 +249,7 @@ impl Summed for SuccessionClickRow {
         (self.query, self.next, self.doc)
     }
     fn add(&mut self, o: &Self) {
-        self.users += o.users;
+        self.users = self.users.saturating_add(o.users);
     }
 }
 

@@ -26,14 +26,14 @@ pub struct Tally {
     pub pages: Vec<PageRow>,
 }
 
-/// Sums partition `p`, taking its records out of the stores.
-pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool) -> Tally {
+/// Sums partition `p`, taking its records out of the stores. `scratch` is the worker's own, used again and again.
+pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool, scratch: &mut Vec<Vote>) -> Tally {
     let mut out = Tally::default();
-    votes(contributions.votes.take(p), cell_detail, &mut out);
+    contributions.votes.take(p, scratch);
+    votes(scratch, cell_detail, &mut out);
     out.queries = contributions
         .queries
-        .take(p)
-        .iter()
+        .drain(p)
         .map(|v| QueryRow {
             query: v.query,
             users: 1,
@@ -44,8 +44,7 @@ pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool) -> Tall
     sum(&mut out.queries);
     out.preferences = contributions
         .preferences
-        .take(p)
-        .iter()
+        .drain(p)
         .map(|v| PreferenceRow {
             query: v.query,
             preferred: v.preferred,
@@ -59,8 +58,7 @@ pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool) -> Tall
     sum(&mut out.preferences);
     out.successions = contributions
         .successions
-        .take(p)
-        .iter()
+        .drain(p)
         .map(|v| SuccessionRow {
             query: v.query,
             next: v.next,
@@ -71,12 +69,11 @@ pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool) -> Tall
     sum(&mut out.successions);
     out.succession_clicks = contributions
         .succession_clicks
-        .take(p)
-        .iter()
+        .drain(p)
         .map(|v| SuccessionClickRow { query: v.query, next: v.next, doc: v.doc, users: 1 })
         .collect();
     sum(&mut out.succession_clicks);
-    let words = contributions.pages.take(p);
+    let words: Vec<u32> = contributions.pages.drain(p).collect();
     out.pages = PageRecord::read(&words)
         .into_iter()
         .map(|(query, w)| PageRow { query, words: w.to_vec(), count: 1 })
@@ -86,7 +83,7 @@ pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool) -> Tall
 }
 
 /// Votes to cells and pairs, by one sort.
-fn votes(mut votes: Vec<Vote>, cell_detail: bool, out: &mut Tally) {
+fn votes(votes: &mut [Vote], cell_detail: bool, out: &mut Tally) {
     let cell = |v: &Vote| Cell {
         query: v.query,
         doc: v.doc,
@@ -98,7 +95,7 @@ fn votes(mut votes: Vec<Vote>, cell_detail: bool, out: &mut Tally) {
         satisfied_clicks: u32::from(v.flags & flag::SATISFIED != 0),
     };
     votes.sort_unstable_by_key(|v| cell(v).key());
-    for vote in &votes {
+    for vote in votes.iter() {
         let cell = cell(vote);
         match out.cells.last_mut() {
             Some(last) if last.key() == cell.key() => last.add(&cell),

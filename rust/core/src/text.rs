@@ -79,6 +79,14 @@ impl TextColumn {
             check_type(name, value_type)?;
             let keys = safe_cast(&arrow_array::make_array(dictionary.keys().to_data()), &DataType::UInt32)?;
             let values = Self::new(name, dictionary.values())?.values;
+            // Producers across the C interface are believed about memory, not about their keys.
+            let keys_at = keys.as_primitive::<UInt32Type>();
+            let entries = dictionary.values().len();
+            if keys_at.iter().flatten().any(|k| k as usize >= entries) {
+                return Err(Error::data(format!(
+                    "column {name:?} is a dictionary with keys beyond its values; its producer is at fault"
+                )));
+            }
             return Ok(Self { values, keys: Some(keys.as_primitive::<UInt32Type>().clone()) });
         }
         check_type(name, array.data_type())?;

@@ -64,6 +64,10 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
                     let utc = cast(array, &DataType::Timestamp(*unit, Some("UTC".into())))?;
                     cast(&utc, &to)?
                 }
+                // Arrow multiplies dates in milliseconds unchecked; as timestamps it checks.
+                DataType::Date64 => {
+                    cast(&cast(array, &DataType::Timestamp(TimeUnit::Millisecond, None))?, &to)?
+                }
                 _ => cast(array, &to)?,
             };
             let read = read.as_primitive::<TimestampMicrosecondType>();
@@ -160,5 +164,5 @@ fn from_number(x: f64) -> (i64, &'static str) {
 
 /// Microseconds at the start of the day, UTC.
 pub fn start_of_day(t: i64) -> i64 {
-    t.div_euclid(DAY) * DAY
+    t.div_euclid(DAY).saturating_mul(DAY)
 }
