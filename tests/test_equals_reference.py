@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import reference
-import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hardneg_fast as hn
+import reference
+import strategies
 from hardneg_fast.config import Config, ReadConfig
 
 TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "pages")
@@ -82,7 +82,7 @@ def test_counts_of_any_arrow_type_and_batching(data: st.DataObject, log: strateg
     assert_counts_equal(log, variants[name], config, 2)
 
 
-def selected(log: strategies.Log, table: pa.Table, config: Config, k: int | None) -> tuple[list[dict], list[dict], dict]:
+def selected(table: pa.Table, config: Config, k: int | None) -> tuple[list[dict], list[dict], dict]:
     counts = hn.count(table, config=config)
     privacy = hn.Privacy.none() if k is None else hn.Privacy.k_users(k)
     evidence = hn.evidence(hn.release(counts, privacy=privacy), config=config.evidence)
@@ -111,13 +111,16 @@ def test_negatives(
     config = config_of(count, seed=seed, select=select, evidence=weigh)
     if k is not None and "user_id" not in log.columns:
         with pytest.raises(hn.PrivacyError, match="user"):
-            selected(log, strategies.to_table(log.rows, log.columns), config, k)
+            selected(strategies.to_table(log.rows, log.columns), config, k)
         return
     naive = reference.mine(log.rows, log.columns, "search_id" in log.columns, config, k)
+    refused = ""
     try:
-        negatives, triplets, funnel = selected(log, strategies.to_table(log.rows, log.columns), config, k)
+        negatives, triplets, funnel = selected(strategies.to_table(log.rows, log.columns), config, k)
     except hn.DataError as error:
-        assert "no rule can run" in str(error)
+        refused = str(error)
+    if refused:
+        assert "no rule can run" in refused
         assert naive.selected.negatives == []
         return
     assert len(negatives) == len(naive.selected.negatives)
@@ -126,7 +129,11 @@ def test_negatives(
         slow = slow if users else slow | {"users": None}
         assert fast.keys() == slow.keys()
         for column, value in slow.items():
-            same = math.isclose(fast[column], value, rel_tol=1e-12, abs_tol=1e-12) if isinstance(value, float) else fast[column] == value
+            same = (
+                math.isclose(fast[column], value, rel_tol=1e-12, abs_tol=1e-12)
+                if isinstance(value, float)
+                else fast[column] == value
+            )
             assert same, (column, fast[column], value)
     assert triplets == naive.selected.triplets
     for name in ("own_positive", "abandoned", "zero_click_significance", "coec", "min_impressions", "ctr_upper"):

@@ -21,7 +21,8 @@ def elsewhere(tmp_path: Path):
         yield
 
 
-def test_snippets(elsewhere):
+@pytest.mark.usefixtures("elsewhere")
+def test_snippets():
     assert len(SNIPPETS) >= 3
     for code, printed in SNIPPETS:
         out = io.StringIO()

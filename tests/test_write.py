@@ -68,12 +68,6 @@ def test_empty_tables_load(tmp_path, with_documents):
     assert loaded["negatives"].column_names == NEGATIVES.names
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="datasets 5.2 has no tables without rows unless it streams")
-def test_empty_tables_load_without_streaming(tmp_path):
-    write(empty(), tmp_path / "out")
-    assert load(tmp_path / "out").num_rows == 0
-
-
 def test_an_empty_table_does_not_keep_others_from_loading(tmp_path):
     write(mined(triplets=mined().triplets.slice(0, 0)), tmp_path / "out")
     assert load(tmp_path / "out", "negatives").num_rows == 3

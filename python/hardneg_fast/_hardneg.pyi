@@ -7,6 +7,26 @@ object with `__arrow_c_stream__`, `__arrow_c_array__`. Options are the fields of
 from collections.abc import Callable
 from typing import Any, TypedDict, final, type_check_only
 
+__all__ = [
+    "DEBUG_BUILD",
+    "Counts",
+    "Evidence",
+    "Released",
+    "Selected",
+    "Stream",
+    "Table",
+    "__version__",
+    "canonicalize",
+    "count",
+    "evidence",
+    "merge",
+    "normalize",
+    "pseudonymize",
+    "release",
+    "rewrite",
+    "select",
+]
+
 __version__: str
 DEBUG_BUILD: bool
 

@@ -56,9 +56,7 @@ def pseudonymize(
         raise UsageError(f"field is {field!r}; choose one of {', '.join(get_args(Field))}")
 
     def made(part: pa.Array) -> pa.Array:
-        return pa.array(
-            _hardneg.pseudonymize(part, key=key.material(), field=field, epoch=epoch, dataset=dataset)
-        )
+        return pa.array(_hardneg.pseudonymize(part, key=key.material(), field=field, epoch=epoch, dataset=dataset))
 
     return pa.concat_arrays([made(part) for part in _parts(ids)])
 
@@ -84,9 +82,11 @@ def _parts(values: ArrowArray | ArrowStream) -> list[pa.Array]:
         elif hasattr(values, "__arrow_c_array__") or hasattr(values, "__array__"):
             arrays = [pa.array(values)]
         else:
-            raise TypeError
+            arrays = []
     except (pa.ArrowException, TypeError, ValueError):
-        raise UsageError("give Arrow data of one column: an array, a series, a chunked array; not a list") from None
+        arrays = []
+    if not arrays:
+        raise UsageError("give Arrow data of one column: an array, a series, a chunked array; not a list")
     if not pa.types.is_struct(arrays[0].type):
         return arrays
     if arrays[0].type.num_fields != 1:
@@ -95,7 +95,13 @@ def _parts(values: ArrowArray | ArrowStream) -> list[pa.Array]:
 
 
 def anonymized(
-    reader: pa.RecordBatchReader, *, position_base: int, key: Key, epoch: str, dataset: str, time: Literal["day", "keep"]
+    reader: pa.RecordBatchReader,
+    *,
+    position_base: int,
+    key: Key,
+    epoch: str,
+    dataset: str,
+    time: Literal["day", "keep"],
 ) -> _hardneg.Stream:
     """A log as a stream of canonical rows without raw identifiers."""
     return _hardneg.rewrite(

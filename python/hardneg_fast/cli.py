@@ -55,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         place = "" if trace is None else f" at {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-        print(f"hardneg-fast: internal error: {type(e).__name__}{place}; this is a bug, please report it", file=sys.stderr)
+        print(
+            f"hardneg-fast: internal error: {type(e).__name__}{place}; this is a bug, please report it", file=sys.stderr
+        )
         return 1
     return 0
 
@@ -102,10 +104,14 @@ def _unknown(command: argparse.ArgumentParser, word: str) -> str:
 
 
 def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
-    command.add_argument("log", nargs="+", metavar="LOG", help="files, folders or globs; Parquet, Arrow, CSV, TSV, NDJSON")
+    command.add_argument(
+        "log", nargs="+", metavar="LOG", help="files, folders or globs; Parquet, Arrow, CSV, TSV, NDJSON"
+    )
     command.add_argument("--preset", help="a known schema: ubi, obd, trec-session")
     command.add_argument("--columns", metavar="NAME=THEIRS,…", help="which column is which: user_id=uid,position=rank")
-    command.add_argument("--config", type=Path, metavar="FILE", help="TOML file with [read], [count], [evidence], [select]")
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file with [read], [count], [evidence], [select]"
+    )
     if "count" in sections:
         command.add_argument("--threads", metavar="N", help="worker threads; HARDNEG_THREADS; all cores otherwise")
         command.add_argument("--seed", metavar="N", help="of all sampling (default 0)")
@@ -135,7 +141,9 @@ def _log(args: argparse.Namespace) -> Any:
 
 
 def _demo(commands: Any) -> None:
-    command = _command(commands, "demo", run_demo, "simulate a log, mine it, and explain three negatives", "hardneg-fast demo")
+    command = _command(
+        commands, "demo", run_demo, "simulate a log, mine it, and explain three negatives", "hardneg-fast demo"
+    )
     command.add_argument("-o", "--out", type=Path, default=Path("demo"), help="directory for log and output [demo]")
     command.add_argument("--impressions", type=int, default=2_000_000, help="size of the simulated log [2000000]")
 
@@ -160,7 +168,9 @@ def run_demo(args: argparse.Namespace) -> None:
             progress=progress,
         )
     _print_result(result.report, out)
-    texts = _texts(log / "documents.parquet", [e[side] for e in result.report["examples"] for side in ("positive", "negative")])
+    texts = _texts(
+        log / "documents.parquet", [e[side] for e in result.report["examples"] for side in ("positive", "negative")]
+    )
     print("\nthree negatives, explained:")
     for example in result.report["examples"]:
         print(f"\n  query     {example['query']}")
@@ -191,14 +201,19 @@ def run_simulate(args: argparse.Namespace) -> None:
     from .simulate import simulate
 
     made = simulate(args.out, impressions=args.impressions, seed=args.seed, model=args.model)
-    print(f"{made.impressions:,} impressions, {made.clicks:,} clicks, {made.users:,} users, {made.queries:,} queries -> {args.out}")
+    print(
+        f"{made.impressions:,} impressions, {made.clicks:,} clicks, {made.users:,} users, {made.queries:,} queries "
+        f"-> {args.out}"
+    )
 
 
 def _inspect(commands: Any) -> None:
     about = "say what a log is, what is wrong with it, and which command to run next"
     command = _command(commands, "inspect", run_inspect, about, "hardneg-fast inspect clicks.parquet")
     _log_options(command, ("read",))
-    command.add_argument("--format", choices=["text", "json"], default="text", dest="print_as", help="how to print [text]")
+    command.add_argument(
+        "--format", choices=["text", "json"], default="text", dest="print_as", help="how to print [text]"
+    )
 
 
 def run_inspect(args: argparse.Namespace) -> None:
@@ -236,10 +251,14 @@ def _anonymize(commands: Any) -> None:
     command = _command(commands, "anonymize", run_anonymize, about, example)
     _log_options(command, ("read",))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="Parquet file to write")
-    command.add_argument("--key", type=Path, metavar="FILE", help="key file; without one the key is forgotten with the run")
+    command.add_argument(
+        "--key", type=Path, metavar="FILE", help="key file; without one the key is forgotten with the run"
+    )
     command.add_argument("--epoch", default="", help="period the pseudonyms hold for; other epochs cannot be joined")
     command.add_argument("--dataset", default="", help="dataset they hold for")
-    command.add_argument("--time", choices=["day", "keep"], default="day", help="timestamps to the day, or as they are [day]")
+    command.add_argument(
+        "--time", choices=["day", "keep"], default="day", help="timestamps to the day, or as they are [day]"
+    )
     command.add_argument("--overwrite", action="store_true", help="replace the output file")
 
 
@@ -262,7 +281,11 @@ def run_anonymize(args: argparse.Namespace) -> None:
     print(f"{done['rows']:,} rows -> {args.out}: {', '.join(done['columns'])}")
     for reason, n in sorted(done["quarantine"].items()):
         print(f"  set aside: {reason} {n:,}")
-    print(f"key {done['key_id']}" if done["key_id"] else "no --key was given: these pseudonyms can be joined with nothing else")
+    print(
+        f"key {done['key_id']}"
+        if done["key_id"]
+        else "no --key was given: these pseudonyms can be joined with nothing else"
+    )
     print("pseudonymised, not anonymous: query text can identify")
 
 
@@ -276,7 +299,9 @@ def _mine(commands: Any) -> None:
     command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy (not built yet)")
     command.add_argument("--lineage", metavar="NAME", help="which data this is a release of (with --epsilon)")
     command.add_argument("--no-privacy", action="store_true", help="everything may leave")
-    command.add_argument("--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text")
+    command.add_argument(
+        "--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text"
+    )
     command.add_argument("--key", type=Path, metavar="FILE", help="key file for identifiers; a fresh key otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
 
@@ -320,7 +345,11 @@ def _print_result(report: dict[str, Any], out: Path) -> None:
     widest = max(len(step["stage"]) for step in report["funnel"])
     for step in report["funnel"]:
         print(f"  {step['stage']:<{widest}}  {step['count']:>14,}")
-    for title, section in (("set aside", report["quarantine"]), ("left out", report["cleaning"]), ("guards", report["select"]["guards"])):
+    for title, section in (
+        ("set aside", report["quarantine"]),
+        ("left out", report["cleaning"]),
+        ("guards", report["select"]["guards"]),
+    ):
         for reason, n in sorted(section.items()):
             print(f"  {title}: {reason} {n:,}")
     for rule, reason in sorted(report["rules_off"].items()):

@@ -35,7 +35,7 @@ class ReadConfig:
     format: Format = "auto"
     """File format; auto goes by the name's ending, then by content."""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """Canonical name → the log's column, dots for nested fields: `{"query": "user_query"}`."""
+    """Canonical name → the log's column, dots for nested fields: `{"query": "user_query"}`; "" leaves it aside."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """Canonical name → one value for every row, for logs without that column: `{"query": "homepage"}`."""
     impression_actions: tuple[str, ...] = ("impression",)

@@ -151,5 +151,7 @@ def merge(first: Counts, second: Counts, /) -> Counts:
 def _micros(time: datetime.datetime | None) -> int | None:
     if time is None:
         return None
-    since = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)) - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    since = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)) - datetime.datetime(
+        1970, 1, 1, tzinfo=datetime.UTC
+    )
     return since // datetime.timedelta(microseconds=1)

@@ -67,7 +67,8 @@ class Key:
         try:
             if path.parent.resolve().stat().st_mode & stat.S_IWOTH:
                 raise UsageError(
-                    f"refusing to keep a key in {path.parent.name!r}: anybody may write to that folder; choose one of your own"
+                    f"refusing to keep a key in {path.parent.name!r}: anybody may write to that folder; choose one of "
+                    "your own"
                 )
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         except FileExistsError:
@@ -78,7 +79,9 @@ class Key:
             os.fchmod(file.fileno(), 0o600)
             if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 path.unlink()
-                raise UsageError(f"refusing to keep a key in {path.parent.name!r}: its file system shows files to everybody")
+                raise UsageError(
+                    f"refusing to keep a key in {path.parent.name!r}: its file system shows files to everybody"
+                )
             file.write(f"{HEADER}\n{base64.b64encode(self._bytes).decode()}\n")
             file.flush()
             os.fsync(file.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import difflib
+import itertools
 import tomllib
 import types
 import typing
@@ -226,7 +227,7 @@ def _docs(kind: Any) -> dict[str, str]:
 
     body = typing.cast("ast.ClassDef", ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]).body
     docs = {}
-    for node, after in zip(body, body[1:], strict=False):
+    for node, after in itertools.pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and isinstance(after, ast.Expr):
             docs[node.target.id] = ast.literal_eval(after.value)
     return docs

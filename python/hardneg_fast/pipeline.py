@@ -68,8 +68,8 @@ def mine(
     if privacy.mode == "k_users" and "user_id" not in raw.schema.names:
         # Refused before the log is read, not an hour later.
         raise PrivacyError(
-            "the k-user threshold needs user ids, and the log has none: map a column to user_id (--columns user_id=NAME), "
-            "or choose --no-privacy"
+            "the k-user threshold needs user ids, and the log has none: map a column to user_id "
+            "(--columns user_id=NAME), or choose --no-privacy"
         )
     counts = _counted(raw, config, key, MINED_TABLES, progress)
     _refuse_nothing(raw, counts)
@@ -179,7 +179,9 @@ def anonymize(
     }
 
 
-def _counted(raw: RawLog, config: Config, key: Key | None, tables: tuple[str, ...], progress: Progress | None) -> Counts:
+def _counted(
+    raw: RawLog, config: Config, key: Key | None, tables: tuple[str, ...], progress: Progress | None
+) -> Counts:
     with _named_errors(raw):
         return count_stream(
             raw.reader(),
@@ -201,7 +203,7 @@ def _refuse_nothing(raw: RawLog, counts: Counts) -> None:
         return
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(quarantine.items()))
     raise DataError(
-        f"no row of the log can be used: all were set aside ({reasons}); `hardneg-fast inspect LOG` says what that means"
+        f"no row of the log can be used: all were set aside ({reasons}); `hardneg-fast inspect LOG` says what that is"
         if reasons
         else "the log has no rows; a log needs at least one record"
     )

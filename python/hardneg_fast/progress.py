@@ -36,6 +36,8 @@ class Progress:
         else:
             print(f"hardneg-fast: {text}", file=sys.stderr, flush=True)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._watched:
             print(f"\r{'':<70}\r", end="", file=sys.stderr, flush=True)

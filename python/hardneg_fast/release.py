@@ -61,8 +61,8 @@ def checked(privacy: Privacy) -> None:
         raise UsageError("privacy must be Privacy.k_users(K), Privacy.none() or Privacy.dp(…)")
     if privacy.mode == "dp":
         raise PrivacyError(
-            "differential privacy (--epsilon) is not built yet, and nothing weaker takes its place; choose --k-users K or "
-            "--no-privacy"
+            "differential privacy (--epsilon) is not built yet, and nothing weaker takes its place; choose --k-users K "
+            "or --no-privacy"
         )
     k = privacy.k
     if privacy.mode == "none" and k is not None:

@@ -72,7 +72,7 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
         queries=queries,
         by_position=by_position,
         report=report,
-        privacy=_statement(privacy, raw, released),
+        privacy=_statement(privacy, raw),
     )
 
 
@@ -88,7 +88,11 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
 
     def shown_text(note: str) -> str:
         """A note with its counts as they may be shown."""
-        return re.sub(r"\d[\d,]*", lambda n: f"{shown(int(n[0].replace(',', ''))):,}", note) if released.privacy.k else note
+        return (
+            re.sub(r"\d[\d,]*", lambda n: f"{shown(int(n[0].replace(',', ''))):,}", note)
+            if released.privacy.k
+            else note
+        )
 
     # Surfaces are values of the log, and nobody counted who saw them.
     bases = raw.report.position_bases
@@ -154,7 +158,7 @@ def quarantined(raw: Any, counts: Any) -> dict[str, int]:
     return quarantine
 
 
-def _statement(privacy: Privacy, raw: Any, released: Any) -> dict[str, Any]:
+def _statement(privacy: Privacy, raw: Any) -> dict[str, Any]:
     statement: dict[str, Any] = {
         "mode": privacy.mode,
         "identifiers": "none in the output; hashed under a key while counting",
@@ -178,7 +182,9 @@ def _examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[d
     best: dict[str, str] = {}
     for row in positives.to_pylist() if positives.num_rows < 10_000 else positives.slice(0, 10_000).to_pylist():
         best.setdefault(row["query"], row["doc_id"])
-    order = pc.sort_indices(negatives, sort_keys=[("users", "descending"), ("query_id", "ascending"), ("neg_id", "ascending")])
+    order = pc.sort_indices(
+        negatives, sort_keys=[("users", "descending"), ("query_id", "ascending"), ("neg_id", "ascending")]
+    )
     examples: list[dict[str, Any]] = []
     seen: set[str] = set()
     for row in negatives.take(order[:1_000]).to_pylist():

@@ -64,8 +64,9 @@ def resolve(source: Source, config: ReadConfig) -> Mapping:
     wanted |= preset.columns if preset else {}
     wanted |= {name: (path,) for name, path in config.columns.items()}
     wanted = {name: paths for name, paths in wanted.items() if name not in config.constants}
-    found = source.find({path for paths in wanted.values() for path in paths})
-    absent = sorted({path for path in config.columns.values() if path not in found})
+    found = source.find({path for paths in wanted.values() for path in paths if path})
+    # An empty name is how a column is left aside.
+    absent = sorted({path for path in config.columns.values() if path and path not in found})
     if absent:
         raise missing(source, absent)
     columns = {name: tuple(path for path in paths if path in found) for name, paths in wanted.items()}

@@ -268,7 +268,7 @@ impl<'a> Bounder<'a> {
         self.emit_votes();
         self.emit_preferences();
         self.emit_queries();
-        if self.shape.times && self.shape.unit == Unit::User {
+        if self.config.preferences && self.shape.times && self.shape.unit == Unit::User {
             self.successions_of(page_buffer, rows);
         }
     }

@@ -82,7 +82,9 @@ fn threads_agree_on_codes() {
                     let turned = values[t * 5_000..].iter().chain(&values[..t * 5_000]);
                     let turned: Vec<&String> = turned.collect();
                     let batches = turned.chunks(777);
-                    batches.flat_map(|b| interner.intern(b.iter().map(|v| Some(v.as_bytes()))).unwrap()).collect()
+                    batches
+                        .flat_map(|b| interner.intern(b.iter().map(|v| Some(v.as_bytes()))).unwrap())
+                        .collect()
                 })
             })
             .collect();

@@ -49,7 +49,8 @@ pub(crate) struct Columns {
     pub(crate) time: bool,
 }
 
-pub(crate) const ALL: Columns = Columns { user: true, session: true, search: true, position: true, time: true };
+pub(crate) const ALL: Columns =
+    Columns { user: true, session: true, search: true, position: true, time: true };
 
 pub(crate) fn columns() -> impl Strategy<Value = Columns> {
     any::<[bool; 5]>().prop_map(|[user, session, search, position, time]| Columns {
@@ -90,7 +91,8 @@ pub(crate) fn batch(events: &[Event], columns: Columns) -> RecordBatch {
     let longs = |get: &dyn Fn(&Event) -> Option<i64>| -> ArrayRef {
         Arc::new(Int64Array::from_iter(events.iter().map(get)))
     };
-    let times = TimestampMicrosecondArray::from_iter_values(events.iter().map(|e| NOON + e.minute * 60_000_000));
+    let times =
+        TimestampMicrosecondArray::from_iter_values(events.iter().map(|e| NOON + e.minute * 60_000_000));
     let clicked = BooleanArray::from_iter(events.iter().map(|e| Some(e.clicked)));
     let mut out: Vec<(&str, ArrayRef)> = vec![
         ("query", text("query ", &|e| Some(e.query))),
@@ -107,7 +109,8 @@ pub(crate) fn batch(events: &[Event], columns: Columns) -> RecordBatch {
         (columns.time, "timestamp", Arc::new(times)),
     ];
     out.extend(optional.into_iter().filter(|(has, ..)| *has).map(|(_, name, array)| (name, array)));
-    RecordBatch::try_from_iter_with_nullable(out.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(out.into_iter().map(|(name, array)| (name, array, true)))
+        .unwrap()
 }
 
 /// The batch cut into pieces of `size` rows.
