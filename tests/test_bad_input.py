@@ -252,7 +252,7 @@ def test_commands(name, tmp_path, monkeypatch, capsys):
     for words in says:
         assert words in error
     assert "Traceback" not in error
-    assert sorted(os.listdir()) == ["log.parquet", "none.parquet"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log.parquet", "none.parquet"]
 
 
 def test_toml(tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .anonymize import normalize
 from .config import ReadConfig
 from .exceptions import ColumnError, DataError
 from .read import RawLog, bring
@@ -162,6 +163,10 @@ def _measure(raw: RawLog, found: Inspection, sample: int) -> None:
     found.quarantine = dict(report.quarantine)
     for reason, n in counted["quarantine"].items():
         found.quarantine[reason] = found.quarantine.get(reason, 0) + n
+    # They belong to the log; the next stage sets them aside.
+    blank = pc.sum(pc.is_null(normalize(rows["query"]))).as_py() or 0
+    if blank:
+        found.quarantine["null_query"] = blank
     found.distinct = _distinct(rows)
     found.clicks_by_position = _by_position(rows)
     found.lacking = [what for name, what in LACKING.items() if name not in raw.schema.names]

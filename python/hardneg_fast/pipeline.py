@@ -148,12 +148,16 @@ def anonymize(
     Raises:
         DataError: the log cannot be read.
         FileError: `out` cannot be written.
+        UsageError: options that cannot be.
     """
+    if time not in ("day", "keep"):
+        # Anything but "day" would keep the times.
+        raise UsageError(f"time is {time!r}; choose one of day, keep")
     raw = open_log(log, options.checked(config or Config()).read)
     stream = anonymized(
         raw.reader(),
         position_base=raw.position_base,
-        key=key or Key.ephemeral(),
+        key=_key(key),
         epoch=epoch,
         dataset=dataset,
         time=time,
@@ -186,7 +190,7 @@ def _counted(
         return count_stream(
             raw.reader(),
             config=config.count,
-            key=key or Key.ephemeral(),
+            key=_key(key),
             seed=config.seed,
             threads=config.threads,
             position_base=raw.position_base,
@@ -194,6 +198,15 @@ def _counted(
             tables=tables,
             progress=progress,
         )
+
+
+def _key(key: Key | None) -> Key:
+    """The key given, or a fresh one."""
+    if key is None:
+        return Key.ephemeral()
+    if not isinstance(key, Key):
+        raise UsageError("key must be a Key: Key.load(FILE), or Key.ephemeral()")
+    return key
 
 
 def _refuse_nothing(raw: RawLog, counts: Counts) -> None:

@@ -118,12 +118,10 @@ def bad(row: dict, columns: set[str]) -> str | None:
     for column in ("user_id", "search_id"):
         if column in columns and not row[column]:
             return f"null_{column}"
-    if not row["query"] or not normalize(row["query"]):
-        return "null_query"
     if not row["doc_id"]:
         return "null_doc_id"
     # reading: characters are Unicode scalar values, of the query before normalisation.
-    if len(row["query"]) > 1024:
+    if len(row["query"] or "") > 1024:
         return "query_too_long"
     if row["clicked"] is None:
         return "null_clicked"
@@ -147,7 +145,7 @@ def clean(rows: list[dict], columns: set[str], counts: Counts) -> list[dict]:
             continue
         new = {name: row.get(name) if name in columns else None for name in ("user_id", "session_id", "search_id")}
         new |= {name: row.get(name) if name in columns else None for name in ("position", "timestamp", "surface")}
-        new |= {"query": normalize(row["query"]), "doc_id": row["doc_id"], "clicked": row["clicked"]}
+        new |= {"query": normalize(row["query"] or ""), "doc_id": row["doc_id"], "clicked": row["clicked"]}
         new["session_id"] = new["session_id"] or None
         for name in ("dwell_ms", "click_ms"):
             value = row.get(name) if name in columns else None
@@ -156,7 +154,11 @@ def clean(rows: list[dict], columns: set[str], counts: Counts) -> list[dict]:
                 drop(counts, "dwell_impossible" if name == "dwell_ms" else "click_ms_impossible", 1)
                 value = None
             new[name] = value
-        kept.append(new)
+        # Pages without a query belong to the log; `anonymize` sets them aside, after all reasons of `read`.
+        if new["query"]:
+            kept.append(new)
+        else:
+            drop(counts, "null_query", 1)
     return kept
 
 

@@ -178,8 +178,8 @@ impl<'a> Anonymizer<'a> {
                 continue;
             }
             let query_entry = query_entries.rows[i];
-            let Some(query) = query_codes[query_entry as usize] else {
-                // Normalised to nothing.
+            // Missing, or normalised to nothing.
+            let Some(query) = query_codes.get(query_entry as usize).copied().flatten() else {
                 *stats.quarantine.entry("null_query").or_default() += 1;
                 continue;
             };

@@ -80,7 +80,7 @@ pub fn batch(
         let entries = log.query.entries();
         let texts = normalized(&Normalizer::default(), &log.query, &entries);
         for (i, entry) in entries.rows.iter().enumerate() {
-            if keep[i] && texts[*entry as usize].is_none() {
+            if keep[i] && texts.get(*entry as usize).is_none_or(Option::is_none) {
                 keep[i] = false;
                 *stats.quarantine.entry("null_query").or_default() += 1;
             }

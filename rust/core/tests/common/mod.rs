@@ -149,17 +149,20 @@ pub(crate) fn count_from(
     threads: usize,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Counts> {
+    count_with(&config(), 1, reader, threads, observe)
+}
+
+pub(crate) fn count_with(
+    config: &CountConfig,
+    position_base: i64,
+    reader: Box<dyn RecordBatchReader + Send>,
+    threads: usize,
+    observe: &mut dyn FnMut(Progress) -> Result<()>,
+) -> Result<Counts> {
     let key = MasterKey::new(&[7; 32])?;
     let of = |field| Pseudonymizer::new(&key, field, "", "");
     let keys = Keys { user: of("user_id")?, session: of("session_id")? };
-    let job = Job {
-        config: &config(),
-        keys: &keys,
-        seed: Seed::new(1),
-        position_base: 1,
-        has_pages: true,
-        threads,
-    };
+    let job = Job { config, keys: &keys, seed: Seed::new(1), position_base, has_pages: true, threads };
     job::count(&job, reader, observe)
 }
 
