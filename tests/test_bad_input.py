@@ -276,6 +276,7 @@ def test_options_in_python():
     log, none = pa.table(rows()), hn.Privacy.none()
     wrong = [
         (hn.Config(count=hn.CountConfig(max_votes=-1)), "count.max_votes is -1"),
+        (hn.Config(count=hn.CountConfig(max_votes=True)), "count.max_votes must be a number"),
         (hn.Config(select=hn.SelectConfig(alpha=float("nan"))), "select.alpha"),
         (hn.Config(select=hn.SelectConfig(rules=("clicks",))), "select.rules is 'clicks'"),
         (hn.Config(read=hn.ReadConfig(batch_rows=0)), "read.batch_rows is 0"),

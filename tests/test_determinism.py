@@ -150,7 +150,7 @@ def test_formats_and_row_order(kind, log, expected, tmp_path):
     assert ours["input"]["rows"] == theirs["input"]["rows"]
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(data=st.data(), log=strategies.logs(), select=strategies.select_configs(), k=st.sampled_from([None, 2]))
 def test_any_log(data, log, select, k):
     count = data.draw(strategies.count_configs(log.columns))

@@ -102,6 +102,14 @@ def test_mine_of_the_simulated_log(mode, log, tmp_path):
     assert not re.search(re.escape(key.read_bytes().split(b"\n")[1]), content)
 
 
+def test_the_search_finds_what_is_there(log):
+    assert len(set(SIMULATED.findall(everything(log)))) > 1_000
+    ids = raw_ids(pq.read_table(log))
+    assert found_in(ids, everything(log)) == ids
+    one = next(iter(ids)).encode()
+    assert found_in(ids, b"x" + one) == found_in(ids, b"<" + one.hex().encode()) == {one.decode()}
+
+
 def test_anonymize_of_the_simulated_log(log, tmp_path):
     done = run("anonymize", log, "-o", tmp_path / "safe.parquet")
     assert done.returncode == 0, done.stderr
@@ -119,7 +127,7 @@ def test_the_published_ubi_logs(name, data_dir, tmp_path):
     log, config = data_dir / "ubi-chorus" / name, hn.Config(read=hn.ReadConfig(preset="ubi"))
     ids = raw_ids(hn.read(log, config=config).read_all())
     assert len(ids) > 250
-    for mode in (["--k-users", "2"], ["--no-privacy"]):
+    for mode in [["--no-privacy"]] if name.endswith("zip") else [["--k-users", "2"], ["--no-privacy"]]:
         done = run("mine", log, "-o", tmp_path / mode[0], "--preset", "ubi", *mode)
         assert done.returncode == 0, done.stderr
         assert not found_in(ids, everything(tmp_path / mode[0]) + done.stdout + done.stderr)

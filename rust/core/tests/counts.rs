@@ -89,6 +89,28 @@ proptest! {
     }
 }
 
+/// A missing time sorts first, but is not the first time.
+#[test]
+fn first_seen_is_a_time() {
+    let pair = |time| {
+        Pair::of(&Vote {
+            query: 0,
+            doc: 0,
+            time,
+            dwell_ms: -1,
+            position: 1,
+            previous_click: 0,
+            flags: 0,
+            fold: 0,
+        })
+    };
+    for times in [[NULL_TIME, 5, 3], [3, NULL_TIME, 5], [5, 3, NULL_TIME]] {
+        let mut rows = times.map(pair).to_vec();
+        sum(&mut rows);
+        assert_eq!((rows.len(), rows[0].first_seen, rows[0].last_seen), (1, 3, 5));
+    }
+}
+
 fn merged(a: &Counts, b: &Counts) -> Counts {
     a.clone().merge(b.clone()).expect("the same columns and options")
 }

@@ -63,9 +63,9 @@ pub(crate) fn columns() -> impl Strategy<Value = Columns> {
 }
 
 pub(crate) fn events(rows: usize) -> impl Strategy<Value = Vec<Event>> {
-    let who = (0..6_u8, of(0..3_u8), 0..4_u8);
-    let what = (0..4_u8, 0..6_u8, of(-1..6_i64), any::<bool>());
-    let measures = (of(0..3_i64), of(0..3_i64), 0..90_i64);
+    let who = (0..6_u8, of(0..2_u8), 0..3_u8);
+    let what = (0..3_u8, 0..4_u8, of(-1..6_i64), any::<bool>());
+    let measures = (of(0..2_i64), of(0..2_i64), 0..6_i64);
     let event = (who, what, measures).prop_map(
         |((user, session, search), (query, doc, position, clicked), (dwell, click, minute))| Event {
             user,
@@ -75,9 +75,9 @@ pub(crate) fn events(rows: usize) -> impl Strategy<Value = Vec<Event>> {
             doc,
             position,
             clicked,
-            dwell_ms: dwell.map(|d| d * 20_000),
+            dwell_ms: dwell.map(|d| d * 40_000),
             click_ms: click.map(|c| c * 700),
-            minute,
+            minute: minute * 8,
         },
     );
     vec(event, 0..rows)
