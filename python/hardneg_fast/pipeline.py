@@ -24,7 +24,7 @@ from .result import VALUES, Result, built, quarantined
 from .select import select
 from .write import Mined
 from .write import write as write_directory
-from .writers.atomic import whole_file
+from .writers.atomic import check_directory, whole_file
 from .writers.parquet import open_parquet
 
 __all__ = ["anonymize", "count", "mine", "read"]
@@ -63,6 +63,8 @@ def mine(
     """
     config = options.checked(config or Config())
     checked_privacy(privacy)
+    if out is not None:
+        check_directory(Path(out), overwrite=overwrite)
     texts = None if documents is None else _documents(documents)
     raw = open_log(log, config.read)
     if privacy.mode == "k_users" and "user_id" not in raw.schema.names:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from .config import ReadConfig
 from .exceptions import DataError, HardnegError, UsageError
+from .sources.arrow import FAILED
 from .sources import ReadReport, Source, events, mapping, open_source, pages, positions, rows, ubi
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
@@ -136,9 +137,8 @@ def _guarded(reader: pa.RecordBatchReader, log: RawLog) -> pa.RecordBatchReader:
         except HardnegError as error:
             log.error = error
             raise
-        except (pa.ArrowException, OSError, ValueError, RuntimeError):
-            # Engines quote cells in what they say.
-            log.error = DataError("the log's own stream failed while it was read; check that it can be read alone")
+        except Exception:  # noqa: BLE001 - engines raise what they like, and quote cells in it
+            log.error = DataError(FAILED)
             raise log.error from None
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())

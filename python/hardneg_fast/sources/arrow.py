@@ -8,11 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..exceptions import ColumnError, UsageError
+from ..exceptions import ColumnError, DataError, HardnegError, UsageError
 from .base import Source
 from .columnar import check_doubles, leaves, parts, type_at
 from .files import DataFile, naming
 from .report import ReadReport
+
+
+FAILED = "the log's own stream failed while it was read; check that it can be read alone"
 
 
 class ArrowSource(Source):
@@ -62,12 +65,22 @@ def _batches(
     reader: pa.RecordBatchReader, schema: pa.Schema, routes: list[list[str]], report: ReadReport, batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     with reader:
-        for whole in reader:
+        for whole in _unquoted(reader):
             # A table may be one batch of any size; the core works batch by batch.
             for start in range(0, whole.num_rows, batch_rows):
                 batch = whole.slice(start, batch_rows)
                 report.rows_in += batch.num_rows
                 yield pa.RecordBatch.from_arrays([_column(batch, route) for route in routes], schema=schema)
+
+
+def _unquoted(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream whose producer may quote cells in its errors."""
+    try:
+        yield from reader
+    except HardnegError:
+        raise
+    except Exception:  # noqa: BLE001 - engines raise what they like, and quote cells in it
+        raise DataError(FAILED) from None
 
 
 def _column(batch: pa.RecordBatch, route: list[str]) -> pa.Array:
@@ -94,11 +107,15 @@ def of_object(log: Any) -> ArrowSource:
         if hasattr(log, "__arrow_c_array__"):
             return ArrowSource(lambda: pa.table(pa.record_batch(log)).to_reader())
         return ArrowSource(lambda: _of_lazy(log))
+    except HardnegError:
+        raise
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
         raise ColumnError(
             "the Arrow object is no table, or has a column of a type that cannot be read (such as 128-bit integers); "
             "pass columns of text, numbers, flags and timestamps"
         ) from None
+    except Exception:  # noqa: BLE001 - engines raise what they like, and quote cells in it
+        raise DataError(FAILED) from None
 
 
 def _of_lazy(frame: Any) -> pa.RecordBatchReader:

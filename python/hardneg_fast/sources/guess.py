@@ -32,6 +32,12 @@ TREC_LINE = re.compile(rb"\S+\t\S+\t\[[^\t]*\]\t\[[^\t]*\]\t\[[^\t]*\]\r?$")
 Preset = Literal["ubi", "obd", "trec-session"] | None
 
 
+def named(columns: Collection[str]) -> bool:
+    """Whether any of the columns has a name that logs are known to use."""
+    known = {synonym for names in SYNONYMS.values() for synonym in names.split()}
+    return any(part in known for name in columns for part in _plain(name))
+
+
 def preset(columns: Collection[str]) -> tuple[Preset, str]:
     """A preset that fits the columns, and why."""
     have = set(columns)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..config import ReadConfig
 from ..exceptions import ColumnError, UsageError
-from . import types
+from . import guess, types
 from .base import Source
 from .presets import PRESETS, Preset
 
@@ -111,9 +111,15 @@ def _check_types(source: Source, columns: dict[str, tuple[str, ...]]) -> None:
 def missing(source: Source, names: Iterable[str]) -> ColumnError:
     """The error for columns that the log lacks: names only, never values."""
     available = source.columns()
-    shown = available[:60] + ["…"] * (len(available) > 60)
-    return ColumnError(
-        f"columns not found: {list(names)}; available: {shown}; say which is which with "
-        "--columns user_id=…,query=…,doc_id=…,clicked=…, or name a --preset; "
+    advice = (
+        "say which is which with --columns user_id=…,query=…,doc_id=…,clicked=…, or name a --preset; "
         "`hardneg-fast inspect LOG` suggests both"
     )
+    if source.format in ("csv", "tsv") and not guess.named(available):
+        # Without a header the first line is somebody's row.
+        return ColumnError(
+            f"columns not found: {list(names)}; the first line of the file does not look like a header (none of its "
+            f"{len(available)} cells is a name known from logs); put names there, or {advice}"
+        )
+    shown = available[:60] + ["…"] * (len(available) > 60)
+    return ColumnError(f"columns not found: {list(names)}; available: {shown}; {advice}")

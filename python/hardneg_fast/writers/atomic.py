@@ -56,6 +56,17 @@ def whole_directory(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def check_directory(target: Path, *, overwrite: bool = False) -> None:
+    """Say now what `whole_directory` would say after hours of work.
+
+    Raises:
+        UsageError: `target` holds something and is not to be replaced.
+        FileError: `target` is no directory.
+    """
+    with _named(target):
+        _refuse(Path(os.path.realpath(target)), target, overwrite=overwrite, replaceable=())
+
+
 @contextmanager
 def whole_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Give a path to write a file at; on leaving the block without an error it becomes `target`.

@@ -21,7 +21,7 @@ def statement(privacy: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[s
     mode = str(privacy.get("mode", release.get("mode", "unknown")))
     if mode in ("k_users", "k-users"):
         k = privacy.get("k", release.get("k"))
-        return _k_users(k if isinstance(k, int) else None)
+        return _k_users(k if isinstance(k, int) else None, sessions=bool(privacy.get("sessions_stand_for_users")))
     if mode in ("none", "no_privacy", "no-privacy"):
         return (
             "No privacy protection",
@@ -38,11 +38,17 @@ def statement(privacy: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[s
     )
 
 
-def _k_users(k: int | None) -> tuple[str, list[str]]:
+def _k_users(k: int | None, *, sessions: bool) -> tuple[str, list[str]]:
     number = "K" if k is None else f"{k:,}"
+    # The log did not know people, only sessions, and one person has many.
+    whose = "sessions" if sessions else "people"
+    caution = (
+        ["This log has no users: sessions stand for them, so all of a threshold may be one person."] if sessions else []
+    )
     return (
-        f"Only queries and results of at least {number} people",
+        f"Only queries and results of at least {number} {whose}",
         [
+            *caution,
             f"A query is named only if at least {number} different users searched for it. A document appears with a "
             f"query only if at least {number} users were shown it there, and counts as wanted only if at least "
             f"{number} users clicked it there. Counts are rounded down to multiples of {number}.",

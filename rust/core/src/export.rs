@@ -341,6 +341,9 @@ impl Evidence {
                     })
             })
             .collect::<Result<_>>()?;
+        if let Some(twice) = carried.iter().enumerate().find(|(i, c)| carried[..*i].contains(c)) {
+            return Err(Error::usage(format!("select.carry names {} twice", twice.1)));
+        }
         let nothing = |n: usize| float(std::iter::repeat_n(None, n));
         table(&selected.negatives, |rows, _| {
             let n = rows.len();

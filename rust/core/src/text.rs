@@ -104,14 +104,6 @@ impl TextColumn {
         Ok(Self { values, keys: None })
     }
 
-    /// Whether every value is known to be UTF-8 by its type.
-    pub fn is_utf8(&self) -> bool {
-        !matches!(
-            self.values,
-            Values::Binary(_) | Values::LargeBinary(_) | Values::BinaryView(_) | Values::Fixed(_)
-        )
-    }
-
     /// Rows.
     pub fn len(&self) -> usize {
         self.keys.as_ref().map_or_else(|| self.values_len(), Array::len)
