@@ -12,6 +12,8 @@ from hardneg_fast.exceptions import FileError, UsageError
 from hardneg_fast.writers import atomic
 from hardneg_fast.writers.atomic import whole_directory
 
+MINE = ("folder", "stale", "half", "other")
+
 
 def fill(target: Path, text: str, **options) -> None:
     with whole_directory(target, **options) as partial:
@@ -53,15 +55,23 @@ def test_overwrite_swaps(tmp_path, monkeypatch, exchange):
         monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
     fill(tmp_path / "out", "one")
     (tmp_path / "out" / "stale").write_text("")
-    fill(tmp_path / "out", "two", overwrite=True)
+    fill(tmp_path / "out", "two", replaceable=MINE)
     assert (tmp_path / "out" / "folder" / "file").read_text() == "two"
     assert not (tmp_path / "out" / "stale").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_directory_that_holds_anything_else_is_never_replaced(tmp_path):
+    fill(tmp_path / "out", "one")
+    (tmp_path / "out" / "log.parquet").write_text("the only copy")
+    with pytest.raises(UsageError, match="which was not made here"):
+        fill(tmp_path / "out", "two", replaceable=MINE)
+    assert (tmp_path / "out" / "log.parquet").read_text() == "the only copy"
+
+
 def test_failure_leaves_the_old(tmp_path):
     fill(tmp_path / "out", "one")
-    with pytest.raises(ZeroDivisionError), whole_directory(tmp_path / "out", overwrite=True) as partial:
+    with pytest.raises(ZeroDivisionError), whole_directory(tmp_path / "out", replaceable=MINE) as partial:
         (partial / "half").write_text(str(1 / 0))
     assert (tmp_path / "out" / "folder" / "file").read_text() == "one"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -80,7 +90,7 @@ def test_failed_swap_brings_the_old_back(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "rename", broken)
     with (
         pytest.raises(FileError, match="No space left"),
-        whole_directory(tmp_path / "out", overwrite=True) as partial,
+        whole_directory(tmp_path / "out", replaceable=MINE) as partial,
     ):
         (partial / "other").write_text("two")
     assert (tmp_path / "out" / "folder" / "file").read_text() == "one"
@@ -105,7 +115,7 @@ def test_a_link_stays_a_link(tmp_path):
 def test_a_file_in_the_way_is_named(tmp_path, below):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="file"):
-        fill(tmp_path / "file" / below, "one", overwrite=True)
+        fill(tmp_path / "file" / below, "one", replaceable=MINE)
 
 
 def test_full_disk_is_named(tmp_path):
@@ -120,7 +130,7 @@ def test_killed_run_leaves_the_target(tmp_path):
 import sys, time
 from pathlib import Path
 from hardneg_fast.writers.atomic import whole_directory
-with whole_directory(Path(sys.argv[1]), overwrite=True) as partial:
+with whole_directory(Path(sys.argv[1]), replaceable=("folder",)) as partial:
     (partial / "half").write_text("")
     print("ready", flush=True)
     time.sleep(60)

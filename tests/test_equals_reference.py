@@ -150,7 +150,7 @@ def test_merge_of_disjoint_users_is_the_count_of_both(data: st.DataObject, log: 
     second = [row for row in log.rows if (row["user_id"] or "") >= "7"]
     parts = [hn.count(strategies.to_table(rows, log.columns), config=config) for rows in (first, second)]
     whole = hn.count(strategies.to_table(log.rows, log.columns), config=config)
-    merged = hn.merge(*parts)
+    merged = hn.merge(*parts, users="disjoint")
     for name in TABLES[:-1]:
         assert fast_table(merged, name) == fast_table(whole, name), name
     assert merged.dropped == whole.dropped

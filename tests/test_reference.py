@@ -851,7 +851,7 @@ def test_k_users_rounds_what_is_reported():
     )
     by_doc = {row["neg_id"]: row for row in result.negatives}
     assert set(by_doc) == {"x", "z"}
-    assert (by_doc["x"]["users"], by_doc["x"]["skips"], by_doc["x"]["position_neg"]) == (3, 3, 1)
+    assert (by_doc["x"]["users"], by_doc["x"]["skips"], by_doc["x"]["position_neg"]) == (3, None, 1)
     # Clicks: 2 of 7 at position 1, 3 of 5 at 2, 1 of 5 at 3. z expects 2 * 2/7 + 2 * 3/5 + 3 * 1/5 = 2.37: down to 0.
     assert by_doc["z"]["expected_clicks"] == 0
     assert by_doc["z"]["clicks"] == 0

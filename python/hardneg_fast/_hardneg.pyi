@@ -135,8 +135,8 @@ def count(
 ) -> Counts:
     """Counts a log. `progress` is called with stage and rows about ten times a second; what it raises stops the job."""
 
-def merge(first: Counts, second: Counts, /) -> Counts:
-    """Sums counts of disjoint users."""
+def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
+    """Sums counts; `disjoint` says that no user is in both."""
 
 def release(counts: Counts, /, *, k_users: int | None) -> Released:
     """Lets pass everything (None), or what `k_users` users stand behind."""

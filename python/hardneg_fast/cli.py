@@ -131,7 +131,7 @@ def _config(args: argparse.Namespace) -> Config:
         "read.preset": args.preset,
         "read.columns": args.columns,
         "seed": getattr(args, "seed", None),
-        "threads": getattr(args, "threads", None) or os.environ.get("HARDNEG_THREADS"),
+        "threads": getattr(args, "threads", None) or (os.environ.get("HARDNEG_THREADS") or None),
     }
     return options.load(args.config, {**overrides, **{k: v for k, v in named.items() if v is not None}})
 

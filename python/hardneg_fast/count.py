@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import json
 from collections.abc import Callable
+from typing import Literal
 
 import pyarrow as pa
 
@@ -139,13 +140,21 @@ def count_stream(
     return Counts(core)
 
 
-def merge(first: Counts, second: Counts, /) -> Counts:
+def merge(first: Counts, second: Counts, /, *, users: Literal["disjoint", "unknown"] = "unknown") -> Counts:
     """The sum of two counts; exact when no user is in both (daily counts of the same users are not).
+
+    Args:
+        first: counts of one part of a log.
+        second: counts of another part, with the same columns and options.
+        users: `disjoint` if you know that no user is in both. Otherwise the sum cannot be released under k-users,
+            because one person of two parts would pass for two.
 
     Raises:
         UsageError: they were counted from different columns or with different tables.
     """
-    return Counts(_hardneg.merge(first._core, second._core))
+    if users not in ("disjoint", "unknown"):
+        raise UsageError(f"users is {users!r}; choose disjoint or unknown")
+    return Counts(_hardneg.merge(first._core, second._core, disjoint=users == "disjoint"))
 
 
 def _micros(time: datetime.datetime | None) -> int | None:

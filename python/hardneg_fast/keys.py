@@ -75,16 +75,27 @@ class Key:
             raise FileError(f"{path.name!r} exists; keys are never overwritten") from None
         except OSError as e:
             raise FileError(f"key file {path.name!r} cannot be written: {e.strerror}") from None
+        try:
+            hidden = self._write(handle)
+        except OSError as e:
+            path.unlink(missing_ok=True)
+            raise FileError(f"key file {path.name!r} cannot be written: {e.strerror}") from None
+        if not hidden:
+            path.unlink()
+            raise UsageError(
+                f"refusing to keep a key in {path.parent.name!r}: its file system shows files to everybody"
+            )
+
+    def _write(self, handle: int) -> bool:
+        """Writes to an open file; False, and nothing written, where the file system shows it to others."""
         with os.fdopen(handle, "w", encoding="ascii") as file:
             os.fchmod(file.fileno(), 0o600)
             if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                path.unlink()
-                raise UsageError(
-                    f"refusing to keep a key in {path.parent.name!r}: its file system shows files to everybody"
-                )
+                return False
             file.write(f"{HEADER}\n{base64.b64encode(self._bytes).decode()}\n")
             file.flush()
             os.fsync(file.fileno())
+        return True
 
     @property
     def id(self) -> str:

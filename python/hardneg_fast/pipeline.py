@@ -22,9 +22,9 @@ from .release import checked as checked_privacy
 from .release import release
 from .result import VALUES, Result, built, quarantined
 from .select import select
-from .write import Mined
+from .write import Mined, check_target
 from .write import write as write_directory
-from .writers.atomic import check_directory, whole_file
+from .writers.atomic import whole_file
 from .writers.parquet import open_parquet
 
 __all__ = ["anonymize", "count", "mine", "read"]
@@ -53,7 +53,7 @@ def mine(
         config: options; their defaults otherwise.
         documents: table or Parquet file with doc_id and text; triplets then hold texts.
         key: master key for identifiers; without one they are hashed under a key forgotten with the run.
-        overwrite: replace what stands at `out`.
+        overwrite: replace the dataset that stands at `out`.
         progress: called with stage and rows about ten times a second; what it raises stops the job.
 
     Raises:
@@ -64,7 +64,7 @@ def mine(
     config = options.checked(config or Config())
     checked_privacy(privacy)
     if out is not None:
-        check_directory(Path(out), overwrite=overwrite)
+        check_target(Path(out), overwrite=overwrite)
     texts = None if documents is None else _documents(documents)
     raw = open_log(log, config.read)
     if privacy.mode == "k_users" and "user_id" not in raw.schema.names:
@@ -155,6 +155,8 @@ def anonymize(
     if time not in ("day", "keep"):
         # Anything but "day" would keep the times.
         raise UsageError(f"time is {time!r}; choose one of day, keep")
+    if isinstance(log, str | Path) and Path(log).exists() and Path(out).exists() and Path(log).samefile(out):
+        raise UsageError("the output is the log itself; give another path: a raw log is not replaced")
     raw = open_log(log, options.checked(config or Config()).read)
     stream = anonymized(
         raw.reader(),

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from .config import ReadConfig
 from .exceptions import DataError, HardnegError, UsageError
-from .sources.arrow import FAILED
 from .sources import ReadReport, Source, events, mapping, open_source, pages, positions, rows, ubi
+from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
 
@@ -137,7 +137,7 @@ def _guarded(reader: pa.RecordBatchReader, log: RawLog) -> pa.RecordBatchReader:
         except HardnegError as error:
             log.error = error
             raise
-        except Exception:  # noqa: BLE001 - engines raise what they like, and quote cells in it
+        except Exception:
             log.error = DataError(FAILED)
             raise log.error from None
 

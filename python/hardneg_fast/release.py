@@ -32,7 +32,8 @@ class Released:
     @property
     def passed(self) -> dict[str, tuple[int, int]]:
         """Table → rows before and after."""
-        return self._core.passed
+        k = self.privacy.k or 1
+        return {table: (before // k * k, after // k * k) for table, (before, after) in self._core.passed.items()}
 
     def __repr__(self) -> str:
         before, after = self.passed["pairs"]

@@ -80,7 +80,8 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
     def shown(value: Any) -> Any:
         """Counts, however nested, as they may be shown."""
         if isinstance(value, Mapping):
-            return {k: shown(v) for k, v in value.items()}
+            # Under k-users a reason that rounds to nothing is not named: its name alone says that it happened.
+            return {name: shown(v) for name, v in value.items() if shown(v) != 0 or not released.privacy.k}
         if isinstance(value, bool) or not isinstance(value, int):
             return value
         k = released.privacy.k or 1
@@ -97,7 +98,7 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
     # Surfaces are values of the log, and nobody counted who saw them.
     bases = raw.report.position_bases
     if released.privacy.k and [*bases] != [""]:
-        bases = {f"surface {i}": base for i, base in enumerate(sorted(bases.values()), 1)}
+        bases = {f"base {base}, some surfaces": base for base in sorted({*bases.values()})}
     funnel = selected.funnel
     passed = released.passed
     quarantine = quarantined(raw, counts)
@@ -141,9 +142,16 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
         },
         "select": {k: shown(v) for k, v in funnel.items() if k != "rules_off"},
         "rules_off": funnel["rules_off"],
-        "config": {k: v for k, v in options.as_plain(config).items() if k != "threads"}
-        | {"read": {k: v for k, v in options.as_plain(config)["read"].items() if k != "batch_rows"}},
+        "config": _config(config),
     }
+
+
+def _config(config: Config) -> dict[str, Any]:
+    """The configuration without what no result depends on, and without constants' values: they can be identifiers."""
+    tree = options.as_plain(config)
+    del tree["threads"], tree["read"]["batch_rows"]
+    tree["read"]["constants"] = sorted(tree["read"]["constants"])
+    return tree
 
 
 VALUES = ("dwell_impossible", "click_ms_impossible", "n_clicks_impossible")
@@ -159,17 +167,18 @@ def quarantined(raw: Any, counts: Any) -> dict[str, int]:
 
 
 def _statement(privacy: Privacy, raw: Any) -> dict[str, Any]:
+    sessions = any("sessions stand for users" in note for note in raw.report.notes)
     statement: dict[str, Any] = {
         "mode": privacy.mode,
         "identifiers": "none in the output; hashed under a key while counting",
         "query_text": "normalised; not scrubbed of personal data",
-        "sessions_stand_for_users": any("sessions stand for users" in note for note in raw.report.notes),
+        "sessions_stand_for_users": sessions,
     }
     if privacy.k is not None:
         statement |= {
             "k": privacy.k,
-            "claim": f"every query, document and preference named has at least {privacy.k} users behind it; counts are "
-            f"rounded down to multiples of {privacy.k}",
+            "claim": f"every query, document and preference named has at least {privacy.k} "
+            f"{'sessions' if sessions else 'users'} behind it; counts are rounded down to multiples of {privacy.k}",
             "not": "differential privacy: someone who adds users of their own, or compares two releases, gets below it",
         }
     else:
@@ -216,8 +225,8 @@ def why(row: Mapping[str, Any], k: int | None) -> str:
             "last_click_skip_above": "ended with a click on the positive and passed over this one above it",
             "click_no_click_next": "clicked the positive and not this one right below it",
         }[row["rule"]]
-        return f"{people or 'people '}{how}{at}; nobody counted clicked it"
+        return f"{people or 'people '}{how}{at}"
     shown = f"{people}were shown it{at}" if people else f"it was shown{at}"
     if k is None:
-        return f"{shown}: {row['expected_clicks']:.1f} clicks were to be expected there, and none counts"
-    return f"{shown}: clicks were to be expected there, and none counts"
+        return f"{shown}: {row['expected_clicks']:.1f} clicks were to be expected there, and too few came"
+    return f"{shown}: clicks were to be expected there, and too few came"

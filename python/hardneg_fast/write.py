@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .writers.atomic import whole_directory
+from .writers.atomic import check_directory, whole_directory
 from .writers.card import card
 from .writers.dataset import Written, documents_that_appear, write_dataset
 from .writers.mined import Mined
@@ -16,7 +16,20 @@ from .writers.report_html import report_html
 from .writers.stable_json import to_json
 from .writers.texts import Texts
 
-__all__ = ["Mined", "write"]
+__all__ = ["LAYOUT", "Mined", "check_target", "write"]
+
+LAYOUT = ("triplets", "negatives", "queries", "documents", "README.md", "report.html", "report.json", "privacy.json")
+"""What stands in a dataset directory. A directory that holds anything else is never replaced: it may be the log's."""
+
+
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Say before the work what `write` would say after it.
+
+    Raises:
+        UsageError: `out` holds something and is not to be replaced.
+        FileError: `out` is no directory.
+    """
+    check_directory(out, replaceable=LAYOUT if overwrite else ())
 
 
 def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwrite: bool = False) -> None:
@@ -29,7 +42,7 @@ def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwri
         out: the directory; it must not exist, or be empty, or be overwritten.
         documents: doc_id, text. With it `triplets` holds texts, and rows with a document that has none are left out
             and counted as `without_text`; without it `triplets` holds ids.
-        overwrite: replace what stands at `out`, whatever it is.
+        overwrite: replace the dataset that stands at `out`.
 
     Raises:
         UsageError: `out` holds something and `overwrite` is not set.
@@ -37,7 +50,7 @@ def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwri
         FileError: `out` cannot be written.
     """
     texts = None if documents is None else Texts(documents, documents_that_appear(mined))
-    with whole_directory(out, overwrite=overwrite) as partial:
+    with whole_directory(out, replaceable=LAYOUT if overwrite else ()) as partial:
         written = write_dataset(mined, texts, partial)
         report = _complete(mined, written, texts)
         (partial / "report.json").write_bytes(to_json(report))

@@ -303,6 +303,9 @@ def bound_pages(pages: list[Page], has_pages: bool, config: CountConfig, counts:
         near = [i for i in page.impressions if i.position is None or i.position <= config.max_position]
         drop(counts, "beyond_max_position", len(page.impressions) - len(near))
         page.impressions = near
+        if len(near) > 1_000:
+            drop(counts, "oversized_page", len(near))
+            continue
         # reading: page length counts impressions after duplicates and far positions are gone.
         if has_pages and len(near) < config.min_page_length:
             drop(counts, "short_page", len(near))

@@ -202,11 +202,9 @@ def negative(
             carried["clicks"] = 0
         if row["users_satisfied"] < k and "satisfied_clicks" in carried:
             carried["satisfied_clicks"] = 0
-        for name in ("coec", "p_zero", "ctr_upper"):
+        for name in ("coec", "p_zero", "ctr_upper", "rejections", "skips", "skip_weight"):
             if name in carried:
                 carried[name] = None
-        if carried.get("skip_weight", 0) < 0:
-            carried["skip_weight"] = 0
         if carried.get("mean_position") is not None:
             carried["mean_position"] = math.floor(carried["mean_position"] + 0.5)
     return {

@@ -14,7 +14,6 @@ from .columnar import check_doubles, leaves, parts, type_at
 from .files import DataFile, naming
 from .report import ReadReport
 
-
 FAILED = "the log's own stream failed while it was read; check that it can be read alone"
 
 
@@ -79,7 +78,7 @@ def _unquoted(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         yield from reader
     except HardnegError:
         raise
-    except Exception:  # noqa: BLE001 - engines raise what they like, and quote cells in it
+    except Exception:
         raise DataError(FAILED) from None
 
 
@@ -114,7 +113,7 @@ def of_object(log: Any) -> ArrowSource:
             "the Arrow object is no table, or has a column of a type that cannot be read (such as 128-bit integers); "
             "pass columns of text, numbers, flags and timestamps"
         ) from None
-    except Exception:  # noqa: BLE001 - engines raise what they like, and quote cells in it
+    except Exception:
         raise DataError(FAILED) from None
 
 

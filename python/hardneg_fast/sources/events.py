@@ -162,7 +162,12 @@ def by_time(impressions: pa.Table, clicks: pa.Table, minutes: float) -> tuple[In
     groups = _codes_of_both(impressions, clicks, who, "query", "doc_id")
     moments = np.concatenate([_moments(impressions), _moments(clicks)])
     is_click = np.arange(len(groups)) >= count
-    sequence = np.lexsort((is_click, moments, groups))  # a click at the very time of an impression follows it
+    # A click at the very time of an impression follows it; of impressions at one time the upper place comes last.
+    depth = np.zeros(len(groups))
+    if count and "position" in impressions.schema.names:
+        column = impressions["position"].combine_chunks().cast(pa.string())
+        depth[:count] = pc.rank(column, sort_keys="descending", tiebreaker="dense").to_numpy(zero_copy_only=False)
+    sequence = np.lexsort((depth, is_click, moments, groups))
     rank = np.arange(len(sequence))
     latest = np.maximum.accumulate(np.where(is_click[sequence], -1, rank))
     before = np.where(latest < 0, 0, sequence[latest]) if len(sequence) else sequence

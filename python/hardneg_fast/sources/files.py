@@ -90,7 +90,7 @@ def naming(name: str) -> Iterator[None]:
     except PermissionError:
         raise FileError(f"{name}: no permission to read it") from None
     except RuntimeError:
-        raise FileError(f"{name}: encrypted; unpack it first") from None
+        raise FileError(f"{name}: cannot be read; if it is an encrypted archive, unpack it first") from None
     except (OSError, EOFError, pa.ArrowException, lzma.LZMAError, zipfile.BadZipFile, zlib.error, UnicodeError):
         raise FileError(f"{name}: damaged, cut short, or not of the format that was taken for it; "
                         "write it again, or say what it is with --read.format") from None  # fmt: skip

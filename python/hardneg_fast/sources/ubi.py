@@ -64,7 +64,9 @@ def _returned(queries: pa.Table) -> pa.Table:
     if "hits" not in queries.schema.names:
         return _rows(queries.slice(0, 0), np.zeros(0, np.int64), pa.array([], pa.large_string()))
     queries = queries.filter(pc.and_(pc.is_valid(queries["hits"]), pc.is_valid(queries["search_id"])))
-    sequence = _sequence(queries)
+    # Records alike but for their hits are told apart by these.
+    hits_text = pc.binary_join(queries["hits"].combine_chunks(), "\x1f")
+    sequence = frames.order(queries.append_column("hits_text", hits_text), "time", "query", "user_id", "hits_text")
     groups = frames.codes(queries["search_id"].combine_chunks())
     chosen = np.sort(sequence[np.unique(groups[sequence], return_index=True)[1]])
     queries = queries.take(pa.array(chosen))

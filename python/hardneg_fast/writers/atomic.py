@@ -22,15 +22,12 @@ _RENAME_EXCHANGE = 2
 
 
 @contextmanager
-def whole_directory(
-    target: Path, *, overwrite: bool = False, replaceable: Collection[str] | None = None
-) -> Iterator[Path]:
+def whole_directory(target: Path, *, replaceable: Collection[str] = ()) -> Iterator[Path]:
     """Give a directory to fill; on leaving the block without an error it becomes `target`.
 
     Args:
         target: where the directory shall stand. Missing parents are made.
-        overwrite: whether a directory that holds something is replaced.
-        replaceable: names that `target` may hold and still be replaced without `overwrite`.
+        replaceable: names that `target` may hold and still be replaced.
 
     Raises:
         UsageError: `target` holds something and is not to be replaced.
@@ -38,7 +35,7 @@ def whole_directory(
     """
     final = Path(os.path.realpath(target))
     with _named(target):
-        _refuse(final, target, overwrite=overwrite, replaceable=replaceable or ())
+        _refuse(final, target, replaceable)
         final.parent.mkdir(parents=True, exist_ok=True)
         partial = _hidden(final.parent)
         partial.mkdir(mode=0o700)
@@ -48,7 +45,7 @@ def whole_directory(
             partial.chmod(0o777 & ~_umask())
             _sync_tree(partial)
             # Looked at again: a long job must not replace what somebody else has put there meanwhile.
-            _refuse(final, target, overwrite=overwrite, replaceable=replaceable or ())
+            _refuse(final, target, replaceable)
             _put(partial, final)
             _sync(final.parent)
     finally:
@@ -56,15 +53,15 @@ def whole_directory(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_directory(target: Path, *, overwrite: bool = False) -> None:
+def check_directory(target: Path, *, replaceable: Collection[str] = ()) -> None:
     """Say now what `whole_directory` would say after hours of work.
 
     Raises:
-        UsageError: `target` holds something and is not to be replaced.
+        UsageError: `target` holds something that is not to be replaced.
         FileError: `target` is no directory.
     """
     with _named(target):
-        _refuse(Path(os.path.realpath(target)), target, overwrite=overwrite, replaceable=())
+        _refuse(Path(os.path.realpath(target)), target, replaceable)
 
 
 @contextmanager
@@ -110,15 +107,18 @@ def _named(target: Path) -> Iterator[None]:
         raise FileError(f"cannot write {target}: {reason}; give a directory that can be created or written") from error
 
 
-def _refuse(final: Path, target: Path, *, overwrite: bool, replaceable: Collection[str]) -> None:
+def _refuse(final: Path, target: Path, replaceable: Collection[str]) -> None:
     if not final.exists():
         return
     if not final.is_dir():
         raise FileError(f"cannot write {target}: it exists and is not a directory; give another path")
-    if overwrite:
-        return
-    if any(entry.name not in replaceable for entry in final.iterdir()):
+    foreign = sorted(entry.name for entry in final.iterdir() if entry.name not in replaceable)
+    if foreign and not replaceable:
         raise UsageError(f"{target} exists and is not empty; give another directory, or ask for it to be overwritten")
+    if foreign:
+        raise UsageError(
+            f"{target} is not empty and holds {foreign[0]!r}, which was not made here; give another directory"
+        )
 
 
 def _hidden(parent: Path) -> Path:

@@ -43,7 +43,9 @@ def _k_users(k: int | None, *, sessions: bool) -> tuple[str, list[str]]:
     # The log did not know people, only sessions, and one person has many.
     whose = "sessions" if sessions else "people"
     caution = (
-        ["This log has no users: sessions stand for them, so all of a threshold may be one person."] if sessions else []
+        ["The log knows no people: sessions stand for users, so one person may be a whole threshold."]
+        if sessions
+        else []
     )
     return (
         f"Only queries and results of at least {number} {whose}",

@@ -1,52 +1,18 @@
 //! Impressions without raw identifiers: keyed codes for people, normalised and interned text.
 //!
-//! The only module of a job that sees raw identifiers. What leaves it is [`Row`]s of codes.
+//! The only module of a job that sees raw identifiers. What leaves it is rows of codes.
 
+use crate::clean::Window;
 use crate::error::Result;
 use crate::impressions::{Impressions, ReadStats};
 use crate::intern::Interner;
-use crate::normalize::Normalizer;
+use crate::normalize::{Normalizer, normalized};
 use crate::pseudonym::Pseudonymizer;
+use crate::records::{Row, Unit};
 use crate::scalar::NONE;
 use crate::seed::Seed;
 use crate::text::{Entries, NULL, TextColumn};
 use crate::time::NULL_TIME;
-
-/// One impression in codes.
-#[derive(Clone, Copy)]
-pub struct Row {
-    /// Keyed code of the user; of the page or the row's content in logs without users.
-    pub user: u64,
-    /// Keyed code of the session, 0 for none.
-    pub session: u64,
-    /// Search order key (docs/ARCHITECTURE.md, count, 2).
-    pub search: u64,
-    /// Microseconds, [`NULL_TIME`] for none.
-    pub time: i64,
-    /// Interned normalised query.
-    pub query: u32,
-    /// Interned document.
-    pub doc: u32,
-    /// -1 for none.
-    pub dwell_ms: i32,
-    /// -1 for none.
-    pub click_ms: i32,
-    /// 1-based, 0 for none.
-    pub position: u16,
-    /// Clicked.
-    pub clicked: bool,
-}
-
-/// The columns that decide how people and pages are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// The log names users.
-    User,
-    /// No users, but searches: each page its own user.
-    Page,
-    /// Neither: each row its own page.
-    Row,
-}
 
 /// Keyed hashes of the three identifier fields.
 pub struct Keys {
@@ -54,17 +20,6 @@ pub struct Keys {
     pub user: Pseudonymizer,
     /// Of `session_id`.
     pub session: Pseudonymizer,
-}
-
-/// Window and surface filters (count, 1).
-#[derive(Debug, Default, Clone)]
-pub struct Window {
-    /// Microseconds.
-    pub since: Option<i64>,
-    /// Microseconds.
-    pub until: Option<i64>,
-    /// Empty: all.
-    pub surfaces: Vec<String>,
 }
 
 /// Turns impressions to rows; one per worker, with memories of the last dictionaries it met.
@@ -257,18 +212,6 @@ pub struct Dropped {
     pub outside_window: u64,
     /// Of a surface not asked for.
     pub other_surface: u64,
-}
-
-/// Normalised text of every entry; None where nothing is left.
-pub fn normalized(normalizer: &Normalizer, column: &TextColumn, entries: &Entries) -> Vec<Option<String>> {
-    let mut text = String::new();
-    (0..entries.len())
-        .map(|i| {
-            let raw = std::str::from_utf8(entries.get(column, i)?).ok()?;
-            normalizer.normalize(raw, &mut text);
-            (!text.is_empty()).then(|| text.clone())
-        })
-        .collect()
 }
 
 impl Impressions {

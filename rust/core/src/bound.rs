@@ -5,14 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::anonymize::{Row, Unit};
 use crate::clean::{self, CountConfig};
 use crate::intern::Strings;
 use crate::page::{Page, clicked_range, pages, satisfied};
 use crate::partition::{Scatter, Store};
 use crate::records::{PageRecord, Preference, QueryVote, Rule, Succession, SuccessionClick, Vote, flag};
+use crate::records::{Row, Unit};
 use crate::seed::Seed;
 use crate::time::NULL_TIME;
+
+/// More impressions than this are no page that anybody saw, but ids that do not tell searches apart; the preferences of
+/// such a page would grow with its square.
+const MAX_PAGE: usize = 1_000;
 
 /// Stores of everything a user contributes, by query partition.
 pub struct Contributions {
@@ -69,6 +73,10 @@ pub struct Bounder<'a> {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Users that contributed.
     pub users: u64,
+    /// By position: users shown something there, users who clicked there.
+    pub position_users: Vec<[u32; 2]>,
+    /// By position: the last user counted in either of the two.
+    position_stamps: Vec<[u64; 2]>,
     page_buffer: Vec<Page>,
     impressions: Vec<Impression>,
     preferences: Vec<(Preference, u32)>,
@@ -144,6 +152,8 @@ impl<'a> Bounder<'a> {
             },
             dropped: BTreeMap::new(),
             users: 0,
+            position_users: Vec::new(),
+            position_stamps: Vec::new(),
             page_buffer: Vec::new(),
             impressions: Vec::new(),
             preferences: Vec::new(),
@@ -235,7 +245,7 @@ impl<'a> Bounder<'a> {
 
     /// Cuts positions beyond the limit, then pages that are too short. Rows of a page are sorted by position.
     fn shorten(&mut self, page_buffer: &mut Vec<Page>, rows: &[Row]) {
-        let (mut beyond, mut short) = (0, 0);
+        let (mut beyond, mut short, mut oversized) = (0, 0, 0);
         let (limit, least) = (self.config.max_position, self.config.min_page_length);
         let judge_length = self.shape.has_pages;
         page_buffer.retain_mut(|page| {
@@ -243,17 +253,40 @@ impl<'a> Bounder<'a> {
             beyond += (page.end - page.start - keep) as u64;
             page.end = page.start + keep;
             page.clicked = rows[page.start..page.end].iter().any(|r| r.clicked);
+            if keep > MAX_PAGE {
+                oversized += keep as u64;
+                return false;
+            }
             let long_enough = keep > 0 && (!judge_length || keep >= least);
             short += if long_enough { 0 } else { keep as u64 };
             long_enough
         });
         self.drop_rows("beyond_max_position", beyond);
+        self.drop_rows("oversized_page", oversized);
         self.drop_rows("short_page", short);
+    }
+
+    /// Counts a user once for each position seen, and once for each clicked.
+    fn positions_of(&mut self, rows: &[Row]) {
+        for row in rows {
+            let p = usize::from(row.position);
+            if self.position_users.len() <= p {
+                self.position_users.resize(p + 1, [0; 2]);
+                self.position_stamps.resize(p + 1, [0; 2]);
+            }
+            for (what, happened) in [(0, true), (1, row.clicked)] {
+                if happened && self.position_stamps[p][what] != self.users {
+                    self.position_stamps[p][what] = self.users;
+                    self.position_users[p][what] = self.position_users[p][what].saturating_add(1);
+                }
+            }
+        }
     }
 
     fn contribute(&mut self, page_buffer: &[Page], rows: &[Row]) {
         for (order, page) in page_buffer.iter().enumerate() {
             let rows = &rows[page.start..page.end];
+            self.positions_of(rows);
             self.impressions_of(order as u32, page, rows);
             self.preferences_of(order as u32, page, rows);
             self.query_votes.push(QueryVote {

@@ -2,10 +2,21 @@
 
 use serde::Deserialize;
 
-use crate::anonymize::{Row, Window};
 use crate::error::{Error, Result};
 use crate::page::Page;
+use crate::records::Row;
 use crate::time::{DAY, NULL_TIME};
+
+/// Window and surface filters (count, 1).
+#[derive(Debug, Default, Clone)]
+pub struct Window {
+    /// Microseconds.
+    pub since: Option<i64>,
+    /// Microseconds.
+    pub until: Option<i64>,
+    /// Empty: all.
+    pub surfaces: Vec<String>,
+}
 
 /// Options of counting; see docs/ARCHITECTURE.md, count. Times are microseconds.
 #[derive(Debug, Clone, Deserialize)]

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
 use crate::intern::Strings;
 use crate::tables::{
-    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum,
+    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
 };
 use crate::tally::Tally;
 
@@ -62,14 +62,19 @@ pub struct Counts {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Users (or pages standing for them) that contributed.
     pub users: u64,
+    /// By position (0: none): users shown something there, users who clicked there.
+    pub position_users: Vec<[u32; 2]>,
+    /// Whether a user is known to be counted once: in one log, or in parts that the caller said share no user.
+    pub disjoint: bool,
 }
 
 impl Counts {
-    /// Sums two counts of disjoint sets of users.
+    /// Sums two counts. Exact when no user is in both; `disjoint` is the caller's word for it, without which user counts
+    /// are upper bounds that no k-user threshold may rest on.
     ///
     /// # Errors
     /// [`Error::usage`] where they were counted from different columns or with different tables.
-    pub fn merge(self, other: Self) -> Result<Self> {
+    pub fn merge(self, other: Self, disjoint: bool) -> Result<Self> {
         if self.has.users != other.has.users
             || self.has.pages != other.has.pages
             || self.has.cell_detail != other.has.cell_detail
@@ -103,6 +108,14 @@ impl Counts {
             *ours.dropped.entry(reason).or_default() += n;
         }
         ours.users += theirs.users;
+        ours.disjoint &= theirs.disjoint && disjoint;
+        if ours.position_users.len() < theirs.position_users.len() {
+            ours.position_users.resize(theirs.position_users.len(), [0; 2]);
+        }
+        for (mine, more) in ours.position_users.iter_mut().zip(&theirs.position_users) {
+            mine[0] = mine[0].saturating_add(more[0]);
+            mine[1] = mine[1].saturating_add(more[1]);
+        }
         Ok(ours)
     }
 
@@ -162,18 +175,4 @@ impl Counts {
 fn both<T: Summed>(ours: &mut Vec<T>, theirs: Vec<T>) {
     ours.extend(theirs);
     sum(ours);
-}
-
-/// Sorts pages and adds up equal ones.
-pub fn sum_pages(pages: &mut Vec<PageRow>) {
-    let docs = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().step_by(2).collect() };
-    let clicks = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().skip(1).step_by(2).collect() };
-    pages.sort_by_cached_key(|p| (p.query, docs(p), clicks(p)));
-    pages.dedup_by(|next, kept| {
-        let same = (next.query, &next.words) == (kept.query, &kept.words);
-        if same {
-            kept.count += next.count;
-        }
-        same
-    });
 }

@@ -92,11 +92,13 @@ impl From<ArrowError> for Error {
         match e {
             ArrowError::ExternalError(e) => match e.downcast::<Self>() {
                 Ok(own) => *own,
-                Err(_) => Self::data("the input stream broke off while it was read: a file is damaged or cut short, or its producer failed; read it alone to find where"),
+                Err(_) => Self::data(
+                    "the input stream broke off while it was read: a file is damaged or cut short, or its producer failed; read it alone to find where",
+                ),
             },
-            ArrowError::CDataInterface(_) | ArrowError::IoError(..) => {
-                Self::data("the input stream broke off while it was read: a file is damaged or cut short, or its producer failed; read it alone to find where")
-            }
+            ArrowError::CDataInterface(_) | ArrowError::IoError(..) => Self::data(
+                "the input stream broke off while it was read: a file is damaged or cut short, or its producer failed; read it alone to find where",
+            ),
             ArrowError::SchemaError(_) => {
                 Self::column("the batches of the stream do not have the schema it announced")
             }

@@ -13,7 +13,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use crate::counts::Counts;
 use crate::error::{Error, Result};
-use crate::evidence::{Evidence, mean_position, wilson_upper};
+use crate::evidence::{Evidence, PositionRow, mean_position, wilson_upper};
 use crate::intern::Strings;
 use crate::release::Released;
 use crate::select::Selected;
@@ -194,19 +194,29 @@ impl Counts {
 }
 
 impl Released {
-    /// Table `released`.
+    /// Table `released`. Under k-users one row a pair, without position: that K users were shown a document says nothing
+    /// of how many were shown it at a position.
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
     pub fn table(&self) -> Result<Table> {
-        table(&self.cells, |rows, _| {
+        let rows: Vec<(u32, u32, u16, u32, u32)> = match self.k {
+            None => {
+                self.cells.iter().map(|c| (c.query, c.doc, c.position, c.clicks, c.impressions)).collect()
+            }
+            Some(k) => {
+                let clicks = |p: &Pair| if p.users_clicked < k { 0 } else { p.clicks };
+                self.pairs.iter().map(|p| (p.query, p.doc, 0, clicks(p), p.impressions)).collect()
+            }
+        };
+        table(&rows, |rows, _| {
             let zeros = || float(rows.iter().map(|_| Some(0.0)));
             Ok(vec![
-                ("query", text(&self.query_strings, rows.iter().map(|r| r.query))),
-                ("doc_id", text(&self.doc_strings, rows.iter().map(|r| r.doc))),
-                ("position", position(rows.iter().map(|r| r.position))),
-                ("clicks", float(rows.iter().map(|r| Some(self.shown(r.clicks.into()) as f64)))),
-                ("impressions", float(rows.iter().map(|r| Some(self.shown(r.impressions.into()) as f64)))),
+                ("query", text(&self.query_strings, rows.iter().map(|r| r.0))),
+                ("doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1))),
+                ("position", position(rows.iter().map(|r| r.2))),
+                ("clicks", float(rows.iter().map(|r| Some(self.shown(r.3.into()) as f64)))),
+                ("impressions", float(rows.iter().map(|r| Some(self.shown(r.4.into()) as f64)))),
                 ("clicks_variance", zeros()),
                 ("impressions_variance", zeros()),
                 ("weighting", float(rows.iter().map(|_| Some(1.0)))),
@@ -243,6 +253,9 @@ impl Evidence {
         let k = released.k.unwrap_or(0);
         let count =
             |get: fn(&Pair, u32) -> u32| int(pairs.iter().map(|i| released.shown(get(pair(i), k).into())));
+        let open_int = |get: &dyn Fn(&Pair) -> i64| -> ArrayRef {
+            Arc::new(Int64Array::from_iter(pairs.iter().map(|i| open.then(|| get(pair(i))))))
+        };
         let users = |get: fn(&Pair) -> u32| -> ArrayRef {
             let values =
                 pairs.iter().map(|i| released.has.users.then(|| released.shown(get(pair(i)).into()) as i64));
@@ -256,13 +269,10 @@ impl Evidence {
             // Clicks of fewer than K users show as none, however many there were.
             "clicks" => count(|p, k| if p.users_clicked < k { 0 } else { p.clicks }),
             "satisfied_clicks" => count(|p, k| if p.users_satisfied < k { 0 } else { p.satisfied_clicks }),
-            "rejections" => count(|p, _| p.rejections),
-            "skips" => count(|p, _| p.skips),
-            "skip_weight" => {
-                // Negative where it was passed over below `page_depth`; rounded, that is nothing.
-                let shown = |w: i64| if open { w } else { released.shown(w.max(0) as u64) as i64 };
-                Arc::new(Int64Array::from_iter_values(pairs.iter().map(|i| shown(self.skip_weight(pair(i))))))
-            }
+            // How many users stand behind these three is not counted, so under k-users they are not shown.
+            "rejections" => open_int(&|p| p.rejections.into()),
+            "skips" => open_int(&|p| p.skips.into()),
+            "skip_weight" => open_int(&|p| self.skip_weight(p)),
             "mean_position" => float(
                 pairs
                     .iter()
@@ -303,20 +313,28 @@ impl Evidence {
         })
     }
 
-    /// CTR by position: position, impressions, clicks, ctr (of the shown figures).
+    /// CTR by position: position, impressions, clicks, ctr (of the shown figures). Under k-users only positions at which K
+    /// users were shown something, and clicks only where K users clicked.
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
     pub fn positions(&self) -> Result<Table> {
-        table(&self.positions, |rows, _| {
-            let shown = |n: u64| self.released.shown(n);
-            let ctr =
-                |clicks: u64, impressions: u64| (impressions > 0).then(|| clicks as f64 / impressions as f64);
+        let k = self.released.k.unwrap_or(0);
+        let users = |p: u16| self.released.position_users.get(usize::from(p)).copied().unwrap_or_default();
+        let shown = |n: u64| self.released.shown(n);
+        let clicks = |r: &PositionRow| if users(r.position)[1] < k { 0 } else { shown(r.clicks) };
+        let rows: Vec<(u16, u64, u64)> = self
+            .positions
+            .iter()
+            .filter(|r| users(r.position)[0] >= k && shown(r.impressions) > 0)
+            .map(|r| (r.position, shown(r.impressions), clicks(r)))
+            .collect();
+        table(&rows, |rows, _| {
             Ok(vec![
-                ("position", position(rows.iter().map(|r| r.position))),
-                ("impressions", int(rows.iter().map(|r| shown(r.impressions)))),
-                ("clicks", int(rows.iter().map(|r| shown(r.clicks)))),
-                ("ctr", float(rows.iter().map(|r| ctr(shown(r.clicks), shown(r.impressions))))),
+                ("position", position(rows.iter().map(|r| r.0))),
+                ("impressions", int(rows.iter().map(|r| r.1))),
+                ("clicks", int(rows.iter().map(|r| r.2))),
+                ("ctr", float(rows.iter().map(|r| Some(r.2 as f64 / r.1 as f64)))),
             ])
         })
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow_array::RecordBatchReader;
 use arrow_schema::Schema;
 
-use crate::anonymize::{Anonymizer, Dropped, Keys, Row, Unit};
+use crate::anonymize::{Anonymizer, Dropped, Keys};
 use crate::bound::{Bounder, Contributions, Shape};
 use crate::clean::CountConfig;
 use crate::counts::{Counts, Has};
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::impressions::{ReadStats, canonical, check_schema};
 use crate::intern::{Interner, Ranks, Strings};
 use crate::partition::Store;
+use crate::records::{Row, Unit};
 use crate::seed::Seed;
 use crate::tally::{Tally, tally};
 
@@ -76,7 +77,8 @@ pub fn count(
     let (doc_strings, doc_ranks) = docs.freeze();
     let contributions = Contributions::new(PARTITIONS);
     let frozen = Frozen { queries: &query_strings, docs: &doc_strings, query_ranks, doc_ranks };
-    let (mut dropped, users) = bound(job, shape, &rows, &frozen, &contributions, threads, observe)?;
+    let (mut dropped, users, position_users) =
+        bound(job, shape, &rows, &frozen, &contributions, threads, observe)?;
     drop(rows);
     for (reason, n) in
         [("outside_window", left_out.outside_window), ("other_surface", left_out.other_surface)]
@@ -122,6 +124,8 @@ pub fn count(
         read: stats,
         dropped,
         users,
+        position_users,
+        disjoint: true,
     };
     let tallies: Vec<Tally> =
         tallies.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
@@ -205,6 +209,9 @@ struct Frozen<'a> {
     doc_ranks: Ranks,
 }
 
+/// Rows left out by reason, users, and users by position.
+type Bounded = (BTreeMap<&'static str, u64>, u64, Vec<[u32; 2]>);
+
 /// Second pass: whole users cleaned and bounded, their contributions by query partition.
 fn bound(
     job: &Job<'_>,
@@ -214,14 +221,20 @@ fn bound(
     contributions: &Contributions,
     threads: usize,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
-) -> Result<(BTreeMap<&'static str, u64>, u64)> {
-    let total = Mutex::new((BTreeMap::new(), 0));
+) -> Result<Bounded> {
+    let total: Mutex<Bounded> = Mutex::default();
     let finish = |bounder: &Bounder<'_>| {
         let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
         for (reason, n) in &bounder.dropped {
             *total.0.entry(*reason).or_default() += n;
         }
         total.1 += bounder.users;
+        let positions = bounder.position_users.len().max(total.2.len());
+        total.2.resize(positions, [0; 2]);
+        for (sum, own) in total.2.iter_mut().zip(&bounder.position_users) {
+            sum[0] = sum[0].saturating_add(own[0]);
+            sum[1] = sum[1].saturating_add(own[1]);
+        }
     };
     each_partition(
         rows.partitions(),

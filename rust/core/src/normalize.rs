@@ -4,6 +4,7 @@
 //! same query is the same string everywhere and no step is fitted to the log. Unicode Standard Annex 15 for NFKC,
 //! section 3.13 of the Unicode Standard for case folding.
 
+use crate::text::{Entries, TextColumn};
 use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 
@@ -65,4 +66,16 @@ fn squeeze(chars: impl Iterator<Item = char>, out: &mut String) {
             out.push(c);
         }
     }
+}
+
+/// Normalised text of every entry; None where nothing is left.
+pub fn normalized(normalizer: &Normalizer, column: &TextColumn, entries: &Entries) -> Vec<Option<String>> {
+    let mut text = String::new();
+    (0..entries.len())
+        .map(|i| {
+            let raw = std::str::from_utf8(entries.get(column, i)?).ok()?;
+            normalizer.normalize(raw, &mut text);
+            (!text.is_empty()).then(|| text.clone())
+        })
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! Result pages rebuilt from a user's rows, and what each impression's place on its page says.
 
-use crate::anonymize::Row;
+use crate::records::Row;
 
 /// One page: a run of rows.
 #[derive(Clone, Copy)]

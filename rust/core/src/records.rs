@@ -1,7 +1,42 @@
-//! The records that travel from user partitions to query partitions.
+//! The records that travel between the passes: rows to user partitions, contributions to query partitions.
 
-use crate::anonymize::Row;
 use crate::partition::Store;
+
+/// One impression in codes.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Keyed code of the user; of the page or the row's content in logs without users.
+    pub user: u64,
+    /// Keyed code of the session, 0 for none.
+    pub session: u64,
+    /// Search order key (docs/ARCHITECTURE.md, count, 2).
+    pub search: u64,
+    /// Microseconds, [`crate::time::NULL_TIME`] for none.
+    pub time: i64,
+    /// Interned normalised query.
+    pub query: u32,
+    /// Interned document.
+    pub doc: u32,
+    /// -1 for none.
+    pub dwell_ms: i32,
+    /// -1 for none.
+    pub click_ms: i32,
+    /// 1-based, 0 for none.
+    pub position: u16,
+    /// Clicked.
+    pub clicked: bool,
+}
+
+/// The columns that decide how people and pages are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// The log names users.
+    User,
+    /// No users, but searches: each page its own user.
+    Page,
+    /// Neither: each row its own page.
+    Row,
+}
 
 /// Bits of [`Vote::flags`].
 pub mod flag {

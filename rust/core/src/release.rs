@@ -41,6 +41,8 @@ pub struct Released {
     pub successions: Vec<SuccessionRow>,
     /// By (query, next, document).
     pub succession_clicks: Vec<SuccessionClickRow>,
+    /// By position (0: none): users shown something there, users who clicked there.
+    pub position_users: Vec<[u32; 2]>,
     /// What the log had.
     pub has: Has,
     /// The threshold, if any.
@@ -83,6 +85,12 @@ pub fn k_users(counts: &Counts, k: u32) -> Result<Released> {
         return Err(Error::privacy(
             "the k-user threshold needs user ids, and the log has none: map a column to user_id (--columns user_id=…), or \
              choose --no-privacy",
+        ));
+    }
+    if !counts.disjoint {
+        return Err(Error::privacy(
+            "these counts were merged from parts that may share users, so one person can pass for several: count the whole \
+             log at once, or say users=\"disjoint\" when merging, if no user is in two parts",
         ));
     }
     Ok(filter(counts, Some(k)))
@@ -167,6 +175,7 @@ fn filter(counts: &Counts, k: Option<u32>) -> Released {
         preferences,
         successions,
         succession_clicks,
+        position_users: counts.position_users.clone(),
         has: Has { cell_detail: false, page_counts: false, ..counts.has },
         k,
         passed,

@@ -10,10 +10,9 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use crate::anonymize::normalized;
 use crate::error::{Error, Result};
 use crate::impressions::{COLUMNS, Impressions, ReadStats, canonical, check_schema};
-use crate::normalize::Normalizer;
+use crate::normalize::{Normalizer, normalized};
 use crate::pseudonym::Pseudonymizer;
 use crate::scalar::NONE;
 use crate::text::{NULL, TextColumn};
@@ -87,7 +86,10 @@ pub fn batch(
         }
         (entries, texts)
     });
-    let rows: Vec<usize> = (0..log.rows).filter(|i| keep[*i]).collect();
+    let mut rows: Vec<usize> = (0..log.rows).filter(|i| keep[*i]).collect();
+    if let Some(rewrite) = rewrite.filter(|r| r.day) {
+        unorder(log, rewrite, &mut rows);
+    }
     let mut columns: Vec<ArrayRef> = Vec::new();
     for field in schema.fields() {
         let id = |column: &Option<TextColumn>, pseudonymizer: Option<&Pseudonymizer>| -> Result<ArrayRef> {
@@ -149,6 +151,20 @@ pub fn batch(
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
 }
 
+/// Takes the order of events out of a batch whose times were coarsened: pages by pseudonym, rows of a page by position.
+fn unorder(log: &Impressions, rewrite: &Rewrite, rows: &mut [usize]) {
+    let (column, pseudonymizer) = match (&log.search, &log.user) {
+        (Some(search), _) => (search, &rewrite.search),
+        (None, Some(user)) => (user, &rewrite.user),
+        (None, None) => return,
+    };
+    let entries = column.entries();
+    let codes: Vec<u64> =
+        (0..entries.len()).map(|i| entries.get(column, i).map_or(0, |v| pseudonymizer.code(v))).collect();
+    let position = |i: usize| log.position.as_ref().map_or(0, |p| p[i]);
+    rows.sort_by_key(|i| (codes.get(entries.rows[*i] as usize).copied().unwrap_or(0), position(*i)));
+}
+
 fn longs(values: &[i64], rows: &[usize]) -> ArrayRef {
     Arc::new(Int64Array::from_iter(rows.iter().map(|i| Some(values[*i]).filter(|v| *v != NONE))))
 }
@@ -207,6 +223,12 @@ impl Canonical {
         Ok((Self { reader, position_base, rewrite, schema, stats: stats.clone() }, stats))
     }
 
+    /// What producers say of their errors can quote cells, so it goes through ours.
+    fn next_batch(&mut self) -> Option<std::result::Result<RecordBatch, ArrowError>> {
+        let raw = self.reader.next()?;
+        Some(raw.map_err(Error::from).and_then(|raw| self.one(&raw)).map_err(ArrowError::from))
+    }
+
     fn one(&self, raw: &RecordBatch) -> Result<RecordBatch> {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let log = canonical(raw, self.position_base, &mut stats)?;
@@ -219,8 +241,7 @@ impl Iterator for Canonical {
 
     fn next(&mut self) -> Option<Self::Item> {
         // The consumer of the stream sits behind a C interface, where a panic would end the process.
-        let next =
-            catch_unwind(AssertUnwindSafe(|| Some(self.reader.next()?.and_then(|raw| Ok(self.one(&raw)?)))));
+        let next = catch_unwind(AssertUnwindSafe(|| self.next_batch()));
         next.unwrap_or_else(|_| {
             Some(Err(Error::internal("reading the log failed; this is a bug, please report it").into()))
         })

@@ -263,3 +263,17 @@ pub struct PageRow {
     /// Pages.
     pub count: u64,
 }
+
+/// Sorts pages and adds up equal ones.
+pub fn sum_pages(pages: &mut Vec<PageRow>) {
+    let docs = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().step_by(2).collect() };
+    let clicks = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().skip(1).step_by(2).collect() };
+    pages.sort_by_cached_key(|p| (p.query, docs(p), clicks(p)));
+    pages.dedup_by(|next, kept| {
+        let same = (next.query, &next.words) == (kept.query, &kept.words);
+        if same {
+            kept.count += next.count;
+        }
+        same
+    });
+}

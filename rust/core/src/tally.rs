@@ -1,10 +1,9 @@
 //! One query partition summed: votes to cells and pairs, and the rest by key.
 
 use crate::bound::Contributions;
-use crate::counts::sum_pages;
 use crate::records::{PageRecord, Vote, flag};
 use crate::tables::{
-    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum,
+    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
 };
 
 /// The tables of one partition.

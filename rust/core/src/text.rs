@@ -11,7 +11,7 @@ use arrow_array::{
 };
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
@@ -191,7 +191,8 @@ impl TextColumn {
 
     /// The distinct values of a plain column, in order of first appearance.
     fn distinct(&self) -> Entries {
-        let state = FixedState::default();
+        // Keyed at random, so that nobody can prepare strings that collide; the result does not depend on it.
+        let state = RandomState::default();
         let len = self.values_len();
         let mut table: HashTable<u32> = HashTable::with_capacity(1024);
         let mut at: Vec<u32> = Vec::new();

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hardneg_core::anonymize::Unit;
-use hardneg_core::counts::{Counts, sum_pages};
+use hardneg_core::counts::Counts;
 use hardneg_core::error::ErrorKind;
-use hardneg_core::records::{Rule, Vote};
+use hardneg_core::records::{Rule, Unit, Vote};
 use hardneg_core::tables::{
-    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum,
+    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
 };
 use hardneg_core::time::NULL_TIME;
 use proptest::collection::vec;
@@ -112,7 +111,7 @@ fn first_seen_is_a_time() {
 }
 
 fn merged(a: &Counts, b: &Counts) -> Counts {
-    a.clone().merge(b.clone()).expect("the same columns and options")
+    a.clone().merge(b.clone(), true).expect("the same columns and options")
 }
 
 proptest! {
@@ -137,7 +136,7 @@ proptest! {
             (false, true) => Unit::Page,
             (false, false) => Unit::Row,
         };
-        let made = count(&[], a, 1, 1).merge(count(&[], b, 1, 1)).map(|_| ()).map_err(|e| e.kind());
+        let made = count(&[], a, 1, 1).merge(count(&[], b, 1, 1), true).map(|_| ()).map_err(|e| e.kind());
         prop_assert_eq!(made, if unit(a) == unit(b) { Ok(()) } else { Err(ErrorKind::Usage) });
     }
 }

@@ -132,6 +132,7 @@ fn made_of(cells: Vec<Cell>, pairs: Vec<Pair>, page_depth: u32) -> Evidence {
         preferences: vec![],
         successions: vec![],
         succession_clicks: vec![],
+        position_users: vec![],
         has,
         k: None,
         passed: Passed::default(),

@@ -103,9 +103,9 @@ pub(crate) fn count(
 }
 
 #[pyfunction]
-#[pyo3(signature = (first, second, /))]
-pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts) -> PyResult<Counts> {
+#[pyo3(signature = (first, second, /, *, disjoint))]
+pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts, disjoint: bool) -> PyResult<Counts> {
     let (first, second) = (first.counts.clone(), second.counts.clone());
-    let merged = py.detach(|| counts::Counts::clone(&first).merge(counts::Counts::clone(&second)));
+    let merged = py.detach(|| counts::Counts::clone(&first).merge(counts::Counts::clone(&second), disjoint));
     Ok(Counts { counts: Arc::new(merged.map_err(to_py)?) })
 }

@@ -191,5 +191,7 @@ pub(crate) fn content(counts: &Counts) -> Vec<(&'static str, String)> {
         ("read", format!("{:?}", counts.read)),
         ("dropped", format!("{:?}", counts.dropped)),
         ("users", format!("{:?}", counts.users)),
+        ("position_users", format!("{:?}", counts.position_users)),
+        ("disjoint", format!("{:?}", counts.disjoint)),
     ]
 }
