@@ -6,7 +6,6 @@ applications, name the position bases.)
 
 from __future__ import annotations
 
-import importlib
 import os
 import shlex
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from . import _hardneg
 from .anonymize import normalize
 from .config import ReadConfig
 from .exceptions import ColumnError, DataError
@@ -142,10 +142,9 @@ def _guess(log: object, config: ReadConfig) -> tuple[Source, list[DataFile], Rea
     return source, files, config, found
 
 
-def _canonical(reader: pa.RecordBatchReader, base: int) -> tuple[pa.RecordBatchReader, Callable[[], dict[str, Any]]]:
+def _canonical(reader: pa.RecordBatchReader, base: int) -> tuple[pa.RecordBatchReader, Callable[[], _hardneg.Stats]]:
     """Canonical rows, and their statistics once they are exhausted."""
-    core = importlib.import_module("hardneg_fast._hardneg")
-    stream = core.canonicalize(reader, position_base=base)
+    stream = _hardneg.canonicalize(reader, position_base=base)
     return pa.RecordBatchReader.from_stream(stream), stream.stats
 
 
