@@ -18,7 +18,7 @@ ROWS = {
 
 
 def look(log, **options):
-    return inspect(log, ReadConfig(**options))
+    return inspect(log, config=ReadConfig(**options))
 
 
 def test_ubi(data_dir):
@@ -108,10 +108,10 @@ def test_what_is_configured_is_not_guessed_again(tmp_path):
 
 def test_a_sample_says_that_it_is_one():
     table = pa.table({"query": ["q"] * 100, "doc_id": list(range(100)), "clicked": [0] * 100})
-    found = inspect(table, ReadConfig(batch_rows=7), sample=30)
+    found = inspect(table, config=ReadConfig(batch_rows=7), sample=30)
     assert (found.rows, found.sampled) == (30, True)
     assert any("the first 30 only were read" in line for line in found.lines())
-    whole = inspect(table, ReadConfig(batch_rows=7), sample=100)
+    whole = inspect(table, config=ReadConfig(batch_rows=7), sample=100)
     assert (whole.rows, whole.sampled) == (100, False)
 
 

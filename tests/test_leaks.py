@@ -222,7 +222,7 @@ def test_errors_quote_nothing(job, kind, tmp_path, capfd):
         "mine": lambda log: hn.mine(log, out, privacy=hn.Privacy.k_users(2)),
         "anonymize": lambda log: hn.anonymize(log, out),
         "count": lambda log: hn.count(log),
-        "inspect": lambda log: hn.inspect(log, hn.ReadConfig()).lines(),
+        "inspect": lambda log: hn.inspect(log).lines(),
     }
     try:
         said = repr(jobs[job](broken(kind, tmp_path)))

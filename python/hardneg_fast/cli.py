@@ -220,7 +220,7 @@ def run_inspect(args: argparse.Namespace) -> None:
     """Prints what a log is."""
     from .inspection import inspect
 
-    found = inspect(_log(args), _config(args).read)
+    found = inspect(_log(args), config=_config(args).read)
     if args.print_as == "json":
         import json
 
@@ -286,6 +286,10 @@ def run_anonymize(args: argparse.Namespace) -> None:
         if done["key_id"]
         else "no --key was given: these pseudonyms can be joined with nothing else"
     )
+    if "search_id" not in done["columns"] and args.time == "day":
+        print(
+            "no search_id: with days for times, pages of one user, query and day are one; map search_id or --time keep"
+        )
     print("pseudonymised, not anonymous: query text can identify")
 
 
@@ -356,4 +360,32 @@ def _print_result(report: dict[str, Any], out: Path) -> None:
         print(f"  rule off: {rule}: {reason}")
     for note in report["input"]["notes"]:
         print(f"  note: {note}")
-    print(f"-> {out} (report.html, README.md; datasets.load_dataset opens it)")
+    if report["select"].get("triplets", 0) or (not report["release"]["k"] and report["funnel"][-1]["count"]):
+        print(f"-> {out} (report.html, README.md; datasets.load_dataset opens it)")
+    else:
+        print(f"-> {out} (report.html says where the rest went; too few training rows to show, or none)")
+    _print_advice(report)
+
+
+ADVICE = {
+    "zero_click_significance": "most candidates were seen too little to tell: more log helps, or --select.alpha 0.2",
+    "own_positive": "most candidates were clicked by somebody: --select.own-positive users lets single clicks pass",
+    "coec": "most candidates get nearly the clicks of their positions: --select.negative-coec 0.5 is looser",
+    "abandoned": "most candidates stood on pages without any click: --select.abandoned keep lets these count",
+}
+"""Guard that took most → what it means and the option that moves it."""
+
+
+def _print_advice(report: dict[str, Any]) -> None:
+    """What took most, and what to try."""
+    released = report["release"]
+    if released["k"] and released["pairs_out"] * 10 < released["pairs_in"]:
+        print(
+            f"  hint: most pairs have fewer than {released['k']} users; a longer log helps, or a smaller K if that is "
+            "private enough"
+        )
+    guards = report["select"]["guards"]
+    if guards:
+        worst = max(sorted(guards), key=lambda guard: guards[guard])
+        if worst in ADVICE:
+            print(f"  hint: {ADVICE[worst]}")

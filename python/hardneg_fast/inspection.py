@@ -98,7 +98,7 @@ class Inspection:
         return list(_lines(self))
 
 
-def inspect(log: object, config: ReadConfig, sample: int = SAMPLE) -> Inspection:
+def inspect(log: object, *, config: ReadConfig | None = None, sample: int = SAMPLE) -> Inspection:
     """Looks at a log; a one-shot stream is used up by it.
 
     Args:
@@ -109,7 +109,7 @@ def inspect(log: object, config: ReadConfig, sample: int = SAMPLE) -> Inspection
     Raises:
         FileError, DataError: there is nothing that can be looked at. Missing columns are no error here.
     """
-    source, files, config, found = _guess(log, config)
+    source, files, config, found = _guess(log, config or ReadConfig())
     found.files, found.format = len(files), source.format
     found.preset, found.columns = config.preset, dict(config.columns)
     try:
@@ -222,7 +222,7 @@ def _command(log: object, config: ReadConfig, found: Inspection) -> str:
     if columns:
         options.append("--columns " + shlex.quote(",".join(f"{name}={column}" for name, column in columns.items())))
     if config.constants:
-        options.append("--constants " + shlex.quote(",".join(f"{k}={v}" for k, v in config.constants.items())))
+        options.append("--read.constants " + shlex.quote(",".join(f"{k}={v}" for k, v in config.constants.items())))
     private = "--no-privacy" if LACKING["user_id"] in found.lacking else "--k-users 10"
     return " ".join(["hardneg-fast mine", *paths, "-o OUT", private, *options])
 
@@ -240,7 +240,7 @@ def _lines(found: Inspection) -> Iterator[str]:
     yield from (f"            {reason}" for reason in found.reasons)
     if found.problem:
         yield f"problem     {found.problem}"
-        yield f"next        {found.command}"
+        yield f"next        name what is missing, then: {found.command}"
         return
     first = f" (the first {found.rows:,} only were read; all figures are for these)" if found.sampled else ""
     yield f"records     {found.rows_in:,}"

@@ -62,6 +62,9 @@ def resolve(source: Source, config: ReadConfig) -> Mapping:
     shape = config.shape if config.shape != "auto" else preset.shape if preset else _shape(source, config)
     wanted: dict[str, tuple[str, ...]] = {} if preset else {name: (name,) for name in NAMES[shape]}
     wanted |= preset.columns if preset else {}
+    if wanted.get("clicks") == (config.columns.get("clicked_documents"),):
+        # The list of clicked documents is called clicks: it is not a list of flags as well.
+        del wanted["clicks"]
     wanted |= {name: (path,) for name, path in config.columns.items()}
     wanted = {name: paths for name, paths in wanted.items() if name not in config.constants}
     found = source.find({path for paths in wanted.values() for path in paths if path})
@@ -84,7 +87,7 @@ def _check_names(config: ReadConfig) -> None:
     allowed = {*CANONICAL, *PAGE}
     unknown = sorted({*config.columns, *config.constants} - allowed)
     if unknown:
-        raise UsageError(f"no such canonical columns: {unknown}; there are {[*CANONICAL, *types.LISTS]}")
+        raise UsageError(f"no such canonical columns: {unknown}; there are {[*CANONICAL, *sorted(types.LISTS)]}")
     both = sorted(config.columns.keys() & config.constants.keys())
     if both:
         raise UsageError(f"columns mapped and constant at once: {both}; choose one")

@@ -80,7 +80,7 @@ def whole_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     if final.is_dir():
         raise FileError(f"cannot write {target}: it is a directory; give a file")
     if final.exists() and not overwrite:
-        raise UsageError(f"{target} exists; give another path, or ask for it to be overwritten")
+        raise UsageError(f"{target} exists; give another path, or --overwrite (overwrite=True) it")
     partial = _hidden(final.parent)
     try:
         with _named(target):
@@ -114,7 +114,9 @@ def _refuse(final: Path, target: Path, replaceable: Collection[str]) -> None:
         raise FileError(f"cannot write {target}: it exists and is not a directory; give another path")
     foreign = sorted(entry.name for entry in final.iterdir() if entry.name not in replaceable)
     if foreign and not replaceable:
-        raise UsageError(f"{target} exists and is not empty; give another directory, or ask for it to be overwritten")
+        raise UsageError(
+            f"{target} exists and is not empty; give another directory, or --overwrite (overwrite=True) it"
+        )
     if foreign:
         raise UsageError(
             f"{target} is not empty and holds {foreign[0]!r}, which was not made here; give another directory"

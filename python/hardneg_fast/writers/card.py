@@ -33,7 +33,7 @@ _COLUMN_WORDS = {
     "kind": "how hard it is",
     "position_pos": "mean position of the positive, from 1",
     "position_neg": "mean position of the negative, from 1",
-    "expected_clicks": "clicks that its positions would let expect",
+    "expected_clicks": "clicks that its positions would let expect; under k-users rounded down to a multiple of K",
     "examinations": "expected number of times it was looked at",
     "users": "users it was shown to, or who preferred the positive to it",
     "p_false_negative": "estimated chance that it is relevant after all",
@@ -85,7 +85,8 @@ _HOW = (
     "Rows that cannot be understood are set aside and counted. Behaviour that looks like a program's is left out, and "
     "one user counts only so often for one query and document. Clicks of each document are compared with what its "
     "positions let expect, since users look less at what is further down. A document counts as positive where users "
-    "clicked and stayed, more than its positions explain. A negative is found by a rule and must pass every guard."
+    "clicked it and nothing speaks against the click, more often than its positions explain. A negative is found by a "
+    "rule and must pass every guard."
 )
 
 _LIMITS = """- A negative is a document that users passed over. Some are relevant all the same: nobody judged them.
