@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +16,8 @@ def _config(threads: int) -> hn.Config:
     """Everything that the workloads do not ask for is switched off: bounding, robots, page lengths, satisfaction."""
     return hn.Config(
         threads=threads,
-        read=hn.ReadConfig(columns={"position": "rank"}),
+        # A page is a (session, query): times would split it, and dwell times say nothing here.
+        read=hn.ReadConfig(columns={"position": "rank", "timestamp": "", "dwell_ms": ""}),
         count=hn.CountConfig(max_votes=0, robots="keep", min_page_length=1, max_position=65_535, satisfied_dwell_ms=0),
     )
 
@@ -44,13 +44,13 @@ def w4(log: str, out: str, threads: int) -> None:
     select = hn.SelectConfig(
         rules=("skipped",),
         positive_users=2,
-        positive_coec=-1,
+        positive_coec=0,
         max_positives_per_query=UNLIMITED,
         own_positive="users",
         own_positive_users=2,
         abandoned="keep",
         alpha=1,
-        negative_coec=math.inf,
+        negative_coec=1e300,
         min_impressions=3,
         max_ctr_upper=0.5,
         order="skip_weight",
