@@ -46,8 +46,9 @@ class ReadConfig:
     """What the log calls the top position."""
     join_minutes: float = 30.0
     """Event shape without search ids: a click belongs to the latest page at most this much older."""
-    batch_rows: int = 131_072
-    """Rows per Arrow batch handed to the core. No result depends on it."""
+    batch_rows: int = 1_048_576
+    """Rows per Arrow batch handed to the core: a Parquet row group or more, for dictionaries are judged once a batch.
+    No result depends on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
