@@ -140,3 +140,9 @@ def test_logs_that_are_not_there_or_break_off(tmp_path):
     with pytest.raises(DataError, match="own stream failed") as caught:
         look(pa.RecordBatchReader.from_batches(pa.record_batch(ROWS).schema, batches()), position_base="0")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("dwell", "said"), [(35, True), (35_000, False)])
+def test_dwell_times_in_seconds_are_noticed(dwell, said):
+    log = pa.table({"query": ["q"] * 4, "doc_id": [*"abcd"], "clicked": [1, 1, 1, 0], "dwell_ms": [dwell] * 3 + [None]})
+    assert any("are they seconds" in line for line in inspect(log).lines()) is said

@@ -26,6 +26,8 @@ from .sources.files import DataFile
 
 SAMPLE = 1_000_000
 """Rows read at most."""
+SECONDS = 300
+"""A median dwell below this many milliseconds is no reading time; as seconds it would be."""
 POSITIONS = 10
 """Click rates are shown for so many positions from the top."""
 
@@ -171,6 +173,10 @@ def _measure(raw: RawLog, found: Inspection, sample: int) -> None:
     found.lacking = [what for name, what in LACKING.items() if name not in raw.schema.names]
     if not {"user_id", "search_id"} & set(raw.schema.names):
         found.lacking[1] = "no search_id either: each row is a page of its own, and page rules are off"
+    if "dwell_ms" in rows.schema.names:
+        dwell = pc.quantile(rows["dwell_ms"].filter(rows["clicked"]), 0.5)[0].as_py()
+        if dwell is not None and dwell < SECONDS:
+            found.notes = [*found.notes, f"half of the dwell times are below {SECONDS} ms: are they seconds?"]
     if rows.num_rows and pc.all(rows["clicked"]).as_py():
         found.lacking.append("no impressions without a click: there is nothing to call a negative, and no rule can run")
 
