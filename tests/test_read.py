@@ -152,3 +152,11 @@ def test_every_format_gives_the_same_rows(tmp_path_factory, rows, batch_rows):
     for path in folder.iterdir():
         read = open_log(path, ReadConfig(batch_rows=batch_rows)).reader().read_all()
         assert read.to_pylist() == table.to_pylist(), path.suffix
+
+
+def test_sessions_that_stand_for_users_are_known_by_the_mapping():
+    table = pa.table({"sid": ["s"], "query": ["q"], "doc_id": ["d"], "clicked": [True]})
+    both = open_log(table, ReadConfig(columns={"user_id": "sid", "session_id": "sid"})).report
+    assert both.sessions_stand_for_users
+    assert both.notes == ["sessions stand for users"]
+    assert not open_log(table, ReadConfig(columns={"session_id": "sid"})).report.sessions_stand_for_users

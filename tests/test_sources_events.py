@@ -171,3 +171,12 @@ def test_times_of_any_notation_are_one_time(tmp_path):
     assert log.report.timestamp_notations == {
         "epoch_s": 3, "epoch_ms": 1, "epoch_us": 1, "epoch_ns": 1, "iso8601": 3, "unreadable": 1,
     }  # fmt: skip
+
+
+def test_a_click_goes_to_the_upper_of_two_places_shown_at_once():
+    """By time alone both places qualify; which line came first must not decide."""
+    shown = without_search(*(event("impression", "a", 0, place) for place in (1, 5)))
+    (click,) = without_search(event("click", "a", 3))
+    for events in ([*shown, click], [click, *reversed(shown)]):
+        rows, _ = read(events)
+        assert facts(rows, "position", "clicked") == [(1, True), (5, False)]

@@ -20,6 +20,7 @@ from .anonymize import normalize
 from .config import ReadConfig
 from .exceptions import ColumnError, DataError
 from .read import RawLog, bring
+from .result import quarantined
 from .sources import guess, open_source
 from .sources.base import Source
 from .sources.files import DataFile
@@ -161,9 +162,7 @@ def _measure(raw: RawLog, found: Inspection, sample: int) -> None:
     found.shape, found.position_bases, found.notes = report.shape, report.position_bases, report.notes
     found.rows_in, found.rows, found.sampled = report.rows_in, rows.num_rows, limited.cut
     found.timestamp_notations = report.timestamp_notations or counted["timestamp_notations"]
-    found.quarantine = dict(report.quarantine)
-    for reason, n in counted["quarantine"].items():
-        found.quarantine[reason] = found.quarantine.get(reason, 0) + n
+    found.quarantine = quarantined(report.quarantine, counted["quarantine"])
     # They belong to the log; the next stage sets them aside.
     blank = pc.sum(pc.is_null(normalize(rows["query"]))).as_py() or 0
     if blank:

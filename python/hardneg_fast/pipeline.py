@@ -174,13 +174,10 @@ def anonymize(
                 rows += batch.num_rows
                 writer.write_batch(batch)
     stats = stream.stats()
-    quarantine = dict(raw.report.quarantine)
-    for reason, n in stats["quarantine"].items():
-        quarantine[reason] = quarantine.get(reason, 0) + n
     return {
         "rows": rows,
         "rows_read": stats["rows"],
-        "quarantine": quarantine,
+        "quarantine": quarantined(raw.report.quarantine, stats["quarantine"]),
         "columns": reader.schema.names,
         "key_id": key.id if key else None,
         "notes": raw.report.notes,
@@ -215,7 +212,7 @@ def _key(key: Key | None) -> Key:
 
 def _refuse_nothing(raw: RawLog, counts: Counts) -> None:
     """A log without a row that can be read is told apart from one in which no rule finds anything."""
-    quarantine = quarantined(raw, counts)
+    quarantine = quarantined(raw.report.quarantine, counts.quarantine)
     if counts.rows > sum(n for reason, n in counts.quarantine.items() if reason not in VALUES):
         return
     reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(quarantine.items()))

@@ -19,6 +19,8 @@ from .sources.files import DataFile, naming
 
 __all__ = ["RawLog", "ReadReport", "bring", "open_log"]
 
+SESSIONS = "sessions stand for users"
+
 
 @dataclass
 class RawLog:
@@ -74,6 +76,10 @@ def bring(source: Source, files: list[DataFile], config: ReadConfig) -> RawLog:
         preset=preset.name if preset else None,
         notes=list(preset.notes) if preset else [],
     )
+    if "user_id" in found.columns and found.columns["user_id"] == found.columns.get("session_id"):
+        report.sessions_stand_for_users = True
+        if SESSIONS not in report.notes:
+            report.notes.append(SESSIONS)
     if found.shape == "events":
         return _events(source, found, config, report)
     if found.shape == "pages":

@@ -101,7 +101,7 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
         bases = {f"base {base}, some surfaces": base for base in sorted({*bases.values()})}
     funnel = selected.funnel
     passed = released.passed
-    quarantine = quarantined(raw, counts)
+    quarantine = quarantined(raw.report.quarantine, counts.quarantine)
     kept = counts.rows - sum(n for r, n in counts.quarantine.items() if r not in VALUES)
     counted = kept - sum(counts.dropped.values())
     steps = [
@@ -158,16 +158,16 @@ VALUES = ("dwell_impossible", "click_ms_impossible", "n_clicks_impossible")
 """Quarantine reasons of single values: their rows stay."""
 
 
-def quarantined(raw: Any, counts: Any) -> dict[str, int]:
+def quarantined(reader: Mapping[str, int], core: Mapping[str, int]) -> dict[str, int]:
     """Reason → rows set aside, by the reader and by the core."""
-    quarantine = dict(raw.report.quarantine)
-    for reason, n in counts.quarantine.items():
+    quarantine = dict(reader)
+    for reason, n in core.items():
         quarantine[reason] = quarantine.get(reason, 0) + n
     return quarantine
 
 
 def _statement(privacy: Privacy, raw: Any) -> dict[str, Any]:
-    sessions = any("sessions stand for users" in note for note in raw.report.notes)
+    sessions = raw.report.sessions_stand_for_users
     statement: dict[str, Any] = {
         "mode": privacy.mode,
         "identifiers": "none in the output; hashed under a key while counting",

@@ -23,6 +23,8 @@ class ReadReport:
     """Reason → records set aside by the reader; the core counts its own reasons."""
     position_bases: dict[str, int] = field(default_factory=dict)
     """Surface ("" for the whole log) → what the log calls the top position, 0 or 1."""
+    sessions_stand_for_users: bool = False
+    """Whether user_id and session_id are one column: a threshold of users is then one of sessions."""
     notes: list[str] = field(default_factory=list)
     """Sentences for the user."""
     timestamp_notations: dict[str, int] = field(default_factory=dict)

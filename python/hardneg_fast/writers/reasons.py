@@ -44,6 +44,7 @@ CLEANING = {
     "robot_no_clicks": "Users who search a lot and hardly ever click, as programs do.",
     "robot_dwell": "Users whose visits are all too short, or all equally long, for somebody who reads.",
     "beyond_max_position": "Results further down than is looked at here.",
+    "oversized_page": "Pages of more than 1,000 results: their ids do not tell searches apart.",
     "short_page": "Pages with too few results to compare.",
     "beyond_max_votes": "The same user and result again: one user counts only so often.",
 }
@@ -70,10 +71,8 @@ GUARDS = {
 """Why a candidate is not trusted to be a negative."""
 
 CAPS = {
-    "max_positives_per_query": "Positives beyond the number kept for a query.",
     "max_negatives_per_query": "Negatives beyond the number kept for a query.",
     "max_queries_per_document": "Queries beyond the number that one document may be a negative of.",
-    "short_row": "Training rows with too few negatives.",
 }
 """What goes so that no query and no document dominates."""
 

@@ -1,9 +1,10 @@
 //! Training rows: a query, a positive, and n negatives, in document ranks.
 
+use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::release::Released;
 use crate::seed::Seed;
-use crate::select::{Negative, Refill, SelectConfig, Selected};
+use crate::select::{Negative, Refill, SelectConfig, Selected, select};
 
 /// Draws that a missing place is worth before its row is given up.
 const DRAWS: u64 = 64;
@@ -17,6 +18,26 @@ pub struct Triplet {
     pub positive: u32,
     /// Ranks, `num_negatives` of them.
     pub negatives: Vec<u32>,
+}
+
+/// Everything that selection yields.
+pub struct Selection {
+    /// Negatives, positives, and where candidates went.
+    pub selected: Selected,
+    /// Training rows.
+    pub rows: Vec<Triplet>,
+    /// Short rows that were dropped.
+    pub short_rows: u64,
+}
+
+/// Negatives from evidence, and training rows from these.
+///
+/// # Errors
+/// As [`select`].
+pub fn selection(evidence: &Evidence, config: &SelectConfig, seed: Seed) -> Result<Selection> {
+    let selected = select(evidence, config, seed)?;
+    let (rows, short_rows) = triplets(evidence, &selected, config, seed);
+    Ok(Selection { selected, rows, short_rows })
 }
 
 /// Rows of `num_negatives` for each (query, positive), and how many short rows were dropped.

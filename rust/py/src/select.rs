@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hardneg_core::seed::Seed;
-use hardneg_core::select::{SelectConfig, Selected as CoreSelected, select as core_select};
-use hardneg_core::triplets::{Triplet, triplets};
+use hardneg_core::select::SelectConfig;
+use hardneg_core::triplets::{Selection, selection};
 use pyo3::prelude::*;
 
 use crate::error::{config, to_py};
@@ -16,9 +16,7 @@ use crate::table::Table;
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
 pub(crate) struct Selected {
     evidence: Arc<hardneg_core::evidence::Evidence>,
-    selected: CoreSelected,
-    rows: Vec<Triplet>,
-    short_rows: u64,
+    made: Selection,
     num_negatives: usize,
     carry: Vec<String>,
 }
@@ -42,32 +40,32 @@ struct Funnel {
 #[pymethods]
 impl Selected {
     fn negatives(&self) -> PyResult<Table> {
-        Table::new(self.evidence.negatives(&self.selected, &self.carry))
+        Table::new(self.evidence.negatives(&self.made.selected, &self.carry))
     }
 
     fn positives(&self) -> PyResult<Table> {
-        Table::new(self.evidence.positives(&self.selected))
+        Table::new(self.evidence.positives(&self.made.selected))
     }
 
     fn triplets(&self) -> PyResult<Table> {
-        Table::new(self.evidence.triplets(&self.rows, self.num_negatives))
+        Table::new(self.evidence.triplets(&self.made.rows, self.num_negatives))
     }
 
     #[getter]
     fn funnel(&self) -> Funnel {
-        let f = self.selected.funnel.clone();
+        let f = self.made.selected.funnel.clone();
         Funnel {
             queries_with_positive: f.queries_with_positive,
             queries_with_negative: f.queries_with_negative,
-            positives: self.selected.positives.len() as u64,
+            positives: self.made.selected.positives.len() as u64,
             candidates: f.candidates,
             guards: f.guards,
             caps: f.caps,
             negatives: f.negatives,
             rules_off: f.rules_off,
-            rows: self.selected.negatives.len() as u64,
-            triplets: self.rows.len() as u64,
-            short_rows: self.short_rows,
+            rows: self.made.selected.negatives.len() as u64,
+            triplets: self.made.rows.len() as u64,
+            short_rows: self.made.short_rows,
         }
     }
 }
@@ -83,11 +81,6 @@ pub(crate) fn select(
 ) -> PyResult<Selected> {
     let options: SelectConfig = config(options)?;
     let (evidence, seed) = (evidence.evidence.clone(), Seed::new(seed));
-    let made = py.detach(|| {
-        let selected = core_select(&evidence, &options, seed)?;
-        let (rows, short_rows) = triplets(&evidence, &selected, &options, seed);
-        Ok((selected, rows, short_rows))
-    });
-    let (selected, rows, short_rows) = made.map_err(to_py)?;
-    Ok(Selected { evidence, selected, rows, short_rows, num_negatives: options.num_negatives, carry })
+    let made = py.detach(|| selection(&evidence, &options, seed)).map_err(to_py)?;
+    Ok(Selected { evidence, made, num_negatives: options.num_negatives, carry })
 }
