@@ -32,7 +32,7 @@ demo: $(RELEASE) ## simulate a click log and mine hard negatives from it
 	$(BIN)/hardneg-fast demo
 
 test: $(RELEASE) ## every test: the Rust core, then Python (PYTEST_ARGS="-k name")
-	$(CARGO) test --locked -p hardneg-core
+	$(CARGO) test --locked --workspace --exclude hardneg-py
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
 lint: lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub ## formatting, clippy, ruff, mypy, import contracts, stub against binary

@@ -1,0 +1,1 @@
+//! Parquet files: read without waste, and pseudonymised page by page.
