@@ -249,7 +249,7 @@ def test_merge_of_disjoint_users():
 
 def test_progress_is_told_and_can_stop(tmp_path):
     told = []
-    hn.count(ROWS, progress=lambda stage, rows: told.append((stage, rows)))
+    hn.count(ROWS, progress=lambda stage, rows, _done: told.append((stage, rows)))
     assert all(stage in ("reading", "bounding", "counting") and rows <= N for stage, rows in told)
 
     def stop(_stage: str, _rows: int) -> None:

@@ -18,6 +18,7 @@ from hardneg_fast.config import Config, CountConfig, EvidenceConfig, SelectConfi
 from reference import (
     Counts,
     canonical_key,
+    code,
     count,
     evidence,
     in_canonical_order,
@@ -249,7 +250,7 @@ def test_fold_follows_the_search():
         ("q", "b", 2, 0, fold),
         ("p", "a", 1, 0, fold),
     }
-    parts = (b"1", b"q", NOON.to_bytes(8, "big"))
+    parts = (b"1", code("q"), NOON.to_bytes(8, "big"))
     fold = seed_hash(0, "fold", seed_hash(0, "page", *parts).to_bytes(8, "big")) % 10
     assert set(counted(page("a"), columns=ALL - {"search_id"}, has_pages=False).cells) == {("q", "a", 1, 0, fold)}
 
@@ -262,9 +263,9 @@ def test_each_row_its_own_page_without_user_and_search():
     assert column(counts.pairs, "rejections") == {"a": 0, "b": 0}
     assert counts.preferences == {}
     keys = [
-        seed_hash(0, "row", b"q", b"a", (1).to_bytes(8, "big"), clicked, b"", ordinal.to_bytes(8, "big"))
+        seed_hash(0, "row", code("q"), code("a"), (1).to_bytes(8, "big"), clicked, b"", ordinal.to_bytes(8, "big"))
         for clicked, ordinal in [(b"\0", 0), (b"\0", 1), (b"\1", 0)]
-    ] + [seed_hash(0, "row", b"q", b"b", b"", b"\0", b"", bytes(8))]
+    ] + [seed_hash(0, "row", code("q"), code("b"), b"", b"\0", b"", bytes(8))]
     folds = sorted(seed_hash(0, "fold", key.to_bytes(8, "big")) % 10 for key in keys)
     found = sorted(fold for (*_, fold), cell in counts.cells.items() for _ in range(cell["impressions"]))
     assert found == folds
@@ -782,7 +783,7 @@ def test_abandoned_is_off_where_rows_are_pages():
 
 def test_cap_and_order_random():
     rows = page("a* b c d e f g")
-    places = sorted("bcdefg", key=lambda doc: seed_hash(9, "negative", b"q", doc.encode()))
+    places = sorted("bcdefg", key=lambda doc: seed_hash(9, "negative", code("q"), code(doc)))
     result = selected(rows, seed=9, max_negatives_per_query=4)
     assert [row["neg_id"] for row in result.negatives] == places[:4]
     assert result.funnel["max_negatives_per_query"] == 2
@@ -806,7 +807,7 @@ def test_reuse_cap():
     queries = [f"q{n}" for n in range(5)]
     rows = [row for n, query in enumerate(queries) for row in page("x a*", query=query, search=f"{n}")]
     result = selected(rows, rules=("shown_not_clicked",), max_queries_per_document=2)
-    kept = sorted(queries, key=lambda query: seed_hash(0, "reuse", b"x", query.encode()))[:2]
+    kept = sorted(queries, key=lambda query: seed_hash(0, "reuse", code("x"), code(query)))[:2]
     assert [row["query"] for row in result.negatives] == sorted(kept, key=canonical_key)
     assert result.funnel["max_queries_per_document"] == 3
 
@@ -875,7 +876,7 @@ def test_triplets_of_each_positive():
     result = selected(rows, rules=("skip_above",))
     assert result.triplets == [{"query": "q", "positive": "a", "negative_1": "x"}]
     result = selected(rows, rules=("skip_above", "click_no_click_next", "shown_not_clicked"), num_negatives=2)
-    places = sorted("xy", key=lambda doc: seed_hash(0, "negative", b"q", doc.encode()))
+    places = sorted("xy", key=lambda doc: seed_hash(0, "negative", code("q"), code(doc)))
     names = {"negative_1": places[0], "negative_2": places[1]}
     assert result.triplets == [{"query": "q", "positive": doc} | names for doc in sorted("ab", key=canonical_key)]
 
@@ -893,7 +894,7 @@ def test_refill():
     assert rows_of("repeat", 2) == [[x, y], [z, x]]
     assert rows_of("repeat", 7) == [[x, y, z, x, y, z, x]]
     documents = sorted(["a", "x", "y", "z", *(f"o{n}" for n in range(9))], key=canonical_key)
-    draws = [documents[seed_hash(0, "refill", b"q", i.to_bytes(8, "big")) % 13] for i in range(64)]
+    draws = [documents[seed_hash(0, "refill", code("q"), i.to_bytes(8, "big")) % 13] for i in range(64)]
     others = list(dict.fromkeys(doc for doc in draws if doc.startswith("o")))
     assert rows_of("random", 2) == [[x, y], [z, others[0]]]
     assert rows_of("random", 3) == [[x, y, z]]

@@ -5,6 +5,7 @@ object with `__arrow_c_stream__`, `__arrow_c_array__`. Options are the fields of
 """
 
 from collections.abc import Callable
+from os import PathLike
 from typing import Any, TypedDict, final, type_check_only
 
 __all__ = [
@@ -73,7 +74,7 @@ class Stream:
 class Counts:
     """Counts of a log: exact, private."""
 
-    def table(self, name: str) -> Table: ...
+    def table(self, name: str, /, *, columns: list[str]) -> Table: ...
     def stats(self) -> Stats: ...
     @property
     def dropped(self) -> dict[str, int]: ...
@@ -131,9 +132,12 @@ def count(
     position_base: int,
     has_pages: bool,
     threads: int,
-    progress: Callable[[str, int], object] | None = None,
+    memory: int,
+    spill: str | PathLike[str],
+    progress: Callable[[str, int, float | None], object] | None = None,
 ) -> Counts:
-    """Counts a log. `progress` is called with stage and rows about ten times a second; what it raises stops the job."""
+    """Counts a log. `memory` is in bytes; what does not fit goes to an unnamed file in `spill`. `progress` is called with stage, rows
+    and the share of the stage that is done about ten times a second; what it raises stops the job."""
 
 def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
     """Sums counts; `disjoint` says that no user is in both."""
@@ -141,8 +145,8 @@ def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
 def release(counts: Counts, /, *, k_users: int | None) -> Released:
     """Lets pass everything (None), or what `k_users` users stand behind."""
 
-def evidence(released: Released, /, *, options: str) -> Evidence:
+def evidence(released: Released, /, *, options: str, threads: int) -> Evidence:
     """Evidence of what was released."""
 
-def select(evidence: Evidence, /, *, options: str, carry: list[str], seed: int) -> Selected:
+def select(evidence: Evidence, /, *, options: str, carry: list[str], seed: int, threads: int) -> Selected:
     """Negatives from evidence; `carry` names evidence columns to take along."""

@@ -115,6 +115,8 @@ def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) ->
     if "count" in sections:
         command.add_argument("--threads", metavar="N", help="worker threads; HARDNEG_THREADS; all cores otherwise")
         command.add_argument("--seed", metavar="N", help="of all sampling (default 0)")
+        command.add_argument("--memory", metavar="SIZE", help="budget for counting, such as 512MB; a quarter of RAM otherwise")
+        command.add_argument("--spill-dir", metavar="DIR", help="where encrypted spill goes; TMPDIR otherwise")
     group = command.add_argument_group("configuration, also in --config (defaults in brackets)")
     for dotted, words, default, about in options.fields():
         if dotted.partition(".")[0] in sections and dotted not in ("read.preset", "read.columns"):
@@ -131,6 +133,8 @@ def _config(args: argparse.Namespace) -> Config:
         "read.preset": args.preset,
         "read.columns": args.columns,
         "seed": getattr(args, "seed", None),
+        "memory": getattr(args, "memory", None),
+        "spill_dir": getattr(args, "spill_dir", None),
         "threads": getattr(args, "threads", None) or (os.environ.get("HARDNEG_THREADS") or None),
     }
     return options.load(args.config, {**overrides, **{k: v for k, v in named.items() if v is not None}})

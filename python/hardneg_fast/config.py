@@ -57,6 +57,8 @@ class CountConfig:
 
     max_votes: int = 3
     """Impressions of one (user, query, document) that count; 0 for all."""
+    max_pairs_per_user: int = 20
+    """Table `bounded`: (query, document) pairs of one user that count, chosen by seeded hash."""
     satisfied_dwell_ms: int = 10_000
     """A click is satisfied from this dwell time on."""
     session_gap_minutes: float = 30.0
@@ -146,10 +148,14 @@ class SelectConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The whole tree. `seed` steers all sampling, `threads` 0 takes every core."""
+    """The whole tree. `seed` steers all sampling, `threads` 0 takes every core. `memory` is the budget for counting in
+    bytes, or text such as "512MB"; 0 takes a quarter of the machine's memory. What does not fit goes, encrypted, to an
+    unnamed file in `spill_dir` ("" for the system's folder for temporary files)."""
 
     seed: int = 0
     threads: int = 0
+    memory: int | str = 0
+    spill_dir: str = ""
     read: ReadConfig = field(default_factory=ReadConfig)
     count: CountConfig = field(default_factory=CountConfig)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)

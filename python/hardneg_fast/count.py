@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-from collections.abc import Callable
+import tempfile
+from pathlib import Path
+import os
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import pyarrow as pa
@@ -17,9 +20,10 @@ from .keys import Key
 
 __all__ = ["TABLES", "Counts", "count_stream", "merge"]
 
-TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "pages")
+TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages")
 
-Progress = Callable[[str, int], object]
+Progress = Callable[[str, int, float | None], object]
+"""Called with the stage, rows read so far, and how much of the stage is done (0 to 1; None where nobody knows)."""
 
 
 class Counts:
@@ -31,13 +35,17 @@ class Counts:
     def __init__(self, core: _hardneg.Counts) -> None:
         self._core = core
 
-    def table(self, name: str) -> _hardneg.Table:
-        """One of `TABLES`, as an object that any Arrow consumer takes.
+    def table(self, name: str, *, columns: Sequence[str] = ()) -> _hardneg.Table:
+        """One of `TABLES`, as an object that any Arrow consumer takes; its batches are made while they are read.
+
+        Args:
+            name: which table.
+            columns: only these; all by default.
 
         Raises:
-            UsageError: it does not exist, or was not asked for.
+            UsageError: it does not exist, or was not asked for; a column that it has not.
         """
-        return self._core.table(name)
+        return self._core.table(name, columns=list(columns))
 
     @property
     def queries(self) -> _hardneg.Table:
@@ -63,6 +71,11 @@ class Counts:
     def successions(self) -> _hardneg.Table:
         """query, next_query → users, users_clicked_after."""
         return self.table("successions")
+
+    @property
+    def bounded(self) -> _hardneg.Table:
+        """query, doc_id → users_shown, users_clicked, of each user at most `max_pairs_per_user` pairs."""
+        return self.table("bounded")
 
     @property
     def rows(self) -> int:
@@ -105,6 +118,8 @@ def count_stream(
     key: Key,
     seed: int,
     threads: int,
+    memory: int,
+    spill_dir: str,
     position_base: int,
     has_pages: bool,
     tables: tuple[str, ...],
@@ -117,6 +132,8 @@ def count_stream(
         UsageError: options that do not fit the log; a table that does not exist.
     """
     unknown = [name for name in tables if name not in TABLES]
+    if "bounded" in tables and not config.max_pairs_per_user:
+        raise UsageError("table bounded needs count.max_pairs_per_user above 0")
     if unknown:
         raise UsageError(f"no counts tables are called {unknown}; give a tuple of names out of {TABLES}")
     options = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
@@ -126,6 +143,7 @@ def count_stream(
         "page_counts": config.page_counts == "on" or "pages" in tables,
         "preferences": bool({"preferences", "successions", "succession_clicks"} & {*tables}),
         "cell_detail": "cells" in tables,
+        "max_pairs_per_user": config.max_pairs_per_user if "bounded" in tables else 0,
     }
     core = _hardneg.count(
         reader,
@@ -135,9 +153,21 @@ def count_stream(
         position_base=position_base,
         has_pages=has_pages,
         threads=threads,
+        memory=memory or default_memory(),
+        spill=spill_dir or tempfile.gettempdir(),
         progress=progress,
     )
     return Counts(core)
+
+
+def default_memory() -> int:
+    """A quarter of the memory of the machine, or of the control group that holds this process."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError):
+        pass  # no such group, or one without a limit
+    return max(total // 4, 64_000_000)
 
 
 def merge(first: Counts, second: Counts, /, *, users: Literal["disjoint", "unknown"] = "unknown") -> Counts:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import difflib
 import itertools
+import re
 import tomllib
 import types
 import typing
@@ -16,6 +17,7 @@ from typing import Any
 from .config import Config
 from .exceptions import FileError, UsageError
 
+LEAST_MEMORY = 64 * 10**6
 SECTIONS = ("read", "count", "evidence", "select")
 LEAST = {"read.batch_rows": 1, "select.num_negatives": 1}
 MOST = {"seed": 2**64 - 1, "threads": 4_096, "read.batch_rows": 2**31 - 1, "select.num_negatives": 1_000}
@@ -141,6 +143,8 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _value(kind: Any, name: str, value: Any) -> Any:
     """`value` as the type `kind`; text is read, other types must fit."""
+    if name == "memory":
+        return _bytes(name, value)
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if value is None or value in ("", "none"):
@@ -189,6 +193,21 @@ def _time(name: str, value: Any) -> datetime.datetime:
     if not isinstance(value, datetime.datetime):
         raise UsageError(f"{name} must be a date or time")
     return value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
+
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "K": 10**3, "M": 10**6, "G": 10**9}
+UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+def _bytes(name: str, value: Any) -> int:
+    """A number of bytes, or text such as 512MB; 0 leaves the choice."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    if isinstance(value, bool) or not isinstance(value, int | str) or not match or match[2].upper() not in UNITS:
+        raise UsageError(f"{name} is {value!r}; give bytes, or a size such as 512MB or 2GB")
+    size = int(float(match[1]) * UNITS[match[2].upper()])
+    if size and not LEAST_MEMORY <= size < 2**60:
+        raise UsageError(f"{name} is {value!r}; at least {LEAST_MEMORY // 10**6}MB, or 0 for a quarter of the memory")
+    return size
 
 
 def _number(kind: type[int] | type[float], name: str, value: Any) -> int | float:

@@ -54,7 +54,7 @@ def mine(
         documents: table or Parquet file with doc_id and text; triplets then hold texts.
         key: master key for identifiers; without one they are hashed under a key forgotten with the run.
         overwrite: replace the dataset that stands at `out`.
-        progress: called with stage and rows about ten times a second; what it raises stops the job.
+        progress: called with stage, rows read and the share of the stage that is done, about ten times a second; what it raises stops the job.
 
     Raises:
         PrivacyError: the privacy asked for cannot be had on this log.
@@ -76,8 +76,8 @@ def mine(
     counts = _counted(raw, config, key, MINED_TABLES, progress)
     _refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
-    weighed = weigh(released, config=config.evidence)
-    selected = select(weighed, config=config.select, seed=config.seed)
+    weighed = weigh(released, config=config.evidence, threads=config.threads)
+    selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads)
     result = built(raw, counts, released, weighed, selected, config)
     if out is not None:
         mined = Mined(
@@ -96,7 +96,7 @@ def count(
     log: object,
     *,
     config: Config | None = None,
-    tables: tuple[str, ...] = TABLES[:-1],
+    tables: tuple[str, ...] = TABLES[:-2],
     key: Key | None = None,
     progress: Progress | None = None,
 ) -> Counts:
@@ -194,6 +194,8 @@ def _counted(
             key=_key(key),
             seed=config.seed,
             threads=config.threads,
+            memory=int(config.memory),
+            spill_dir=config.spill_dir,
             position_base=raw.position_base,
             has_pages=raw.has_pages,
             tables=tables,

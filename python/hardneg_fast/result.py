@@ -149,7 +149,7 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
 def _config(config: Config) -> dict[str, Any]:
     """The configuration without what no result depends on, and without constants' values: they can be identifiers."""
     tree = options.as_plain(config)
-    del tree["threads"], tree["read"]["batch_rows"]
+    del tree["threads"], tree["memory"], tree["spill_dir"], tree["read"]["batch_rows"]
     tree["read"]["constants"] = sorted(tree["read"]["constants"])
     return tree
 

@@ -47,7 +47,9 @@ class Selected:
         return self._core.funnel
 
 
-def select(evidence: HasEvidence, /, *, config: SelectConfig | None = None, seed: int = 0) -> Selected:
+def select(
+    evidence: HasEvidence, /, *, config: SelectConfig | None = None, seed: int = 0, threads: int = 0
+) -> Selected:
     """Selects negatives.
 
     Raises:
@@ -56,7 +58,7 @@ def select(evidence: HasEvidence, /, *, config: SelectConfig | None = None, seed
     """
     options = dataclasses.asdict(checked_section("select", config or SelectConfig()))
     carry = list(options.pop("carry"))
-    return Selected(_hardneg.select(evidence._core, options=_json(options), carry=carry, seed=seed))
+    return Selected(_hardneg.select(evidence._core, options=_json(options), carry=carry, seed=seed, threads=threads))
 
 
 def _json(options: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ starts with "reading:" says how it was understood.
 from .count import Counts, count, in_canonical_order
 from .evidence import evidence
 from .mine import Mined, mine
-from .normalize import canonical_key, normalize, query_id
+from .normalize import canonical_key, code, normalize, query_id
 from .pseudonym import pseudonym
 from .release import Released, release
 from .seedhash import seed_hash, siphash24
@@ -19,6 +19,7 @@ __all__ = [
     "Released",
     "Selected",
     "canonical_key",
+    "code",
     "count",
     "evidence",
     "in_canonical_order",

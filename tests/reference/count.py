@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .normalize import canonical_key, normalize
+from .normalize import canonical_key, code, normalize
 from .seedhash import seed_hash
 
 if TYPE_CHECKING:
@@ -199,14 +199,14 @@ def page_keys(rows: list[dict], columns: set[str], seed: int) -> list[tuple[tupl
             # reading: this holds for logs without timestamps too, where the user's rows of (session, query) are a page.
             page = (row["user_id"], row["session_id"], query, time)
             session = (row["session_id"] or "").encode()
-            order = seed_hash(seed, "page", session, query.encode(), as_bytes(time))
+            order = seed_hash(seed, "page", session, code(query), as_bytes(time))
         else:
             # A page to itself. reading: rows are identical in what this hash takes; make_pages has put them in order.
             content = (query, row["doc_id"], row["position"], row["clicked"], time)
             ordinal = ordinals.get(content, 0)
             ordinals[content] = ordinal + 1
             page = (*content, ordinal)
-            parts = (query.encode(), row["doc_id"].encode(), as_bytes(row["position"]), bytes([row["clicked"]]))
+            parts = (code(query), code(row["doc_id"]), as_bytes(row["position"]), bytes([row["clicked"]]))
             order = seed_hash(seed, "row", *parts, as_bytes(time), as_bytes(ordinal))
         keys.append((page, order))
     return keys

@@ -31,6 +31,11 @@ def canonical_key(text: str) -> tuple[int, bytes]:
     return int.from_bytes(hashlib.sha256(raw).digest()[:8], "big"), raw
 
 
+def code(text: str) -> bytes:
+    """What sampling takes for a query or a document: the head of its SHA-256."""
+    return hashlib.sha256(text.encode()).digest()[:8]
+
+
 def query_id(text: str) -> str:
     """Name of a query that is normalised already."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

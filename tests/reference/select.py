@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .normalize import canonical_key, query_id
+from .normalize import canonical_key, code, query_id
 from .release import Released
 from .seedhash import seed_hash
 
@@ -152,7 +152,7 @@ def cap_query(query: str, kept: dict, evidence: dict, config: SelectConfig, seed
     def place(doc: str) -> tuple:
         if config.order == "random":
             # reading: ties of a seed hash go by the document's bytes, here and for `reuse` by canonical order.
-            return seed_hash(seed, "negative", query.encode(), doc.encode()), doc.encode()
+            return seed_hash(seed, "negative", code(query), code(doc)), doc.encode()
         return -evidence[query, doc]["skip_weight"], doc.encode()
 
     docs = sorted({neg_id for _, neg_id in kept}, key=place)[: config.max_negatives_per_query]
@@ -167,7 +167,7 @@ def cap_documents(kept: dict, places: dict, config: SelectConfig, seed: int, fun
     """Reuse; runs after the cap of every query, which is not filled up again."""
     for doc in {doc for docs in places.values() for doc in docs}:
         users = [query for query, docs in places.items() if doc in docs]
-        users.sort(key=lambda query: (seed_hash(seed, "reuse", doc.encode(), query.encode()), canonical_key(query)))
+        users.sort(key=lambda query: (seed_hash(seed, "reuse", code(doc), code(query)), canonical_key(query)))
         for query in users[config.max_queries_per_document :]:
             places[query].remove(doc)
             for pair in [pair for pair in kept[query] if pair[1] == doc]:
@@ -248,7 +248,7 @@ def rows_of(
         for i in range(DRAWS):
             if len(last) == config.num_negatives:
                 break
-            drawn = seed_hash(seed, "refill", query.encode(), i.to_bytes(8, "big")) % len(released_docs)
+            drawn = seed_hash(seed, "refill", code(query), i.to_bytes(8, "big")) % len(released_docs)
             doc = released_docs[drawn]
             # reading: "never shown for this one" is by released pairs; what was not released is not known.
             if (query, doc) not in released.pairs and doc not in last:

@@ -8,10 +8,10 @@ use crate::impressions::{Impressions, ReadStats};
 use crate::intern::Interner;
 use crate::normalize::{Normalizer, normalized};
 use crate::pseudonym::Pseudonymizer;
-use crate::records::{Row, Unit};
+use crate::records::{Row, RunHead, Unit};
 use crate::scalar::NONE;
 use crate::seed::Seed;
-use crate::text::{Entries, NULL, TextColumn};
+use crate::text::{Entries, NULL, Rows, TextColumn};
 use crate::time::NULL_TIME;
 
 /// Keyed hashes of the three identifier fields.
@@ -22,35 +22,51 @@ pub struct Keys {
     pub session: Pseudonymizer,
 }
 
-/// Turns impressions to rows; one per worker, with memories of the last dictionaries it met.
+/// Turns impressions to runs of rows; one per worker, with memories of the last dictionaries it met.
 pub struct Anonymizer<'a> {
     keys: &'a Keys,
     seed: Seed,
     window: &'a Window,
-    queries: &'a Interner,
-    docs: &'a Interner,
+    queries: &'a Interner<'a>,
+    docs: &'a Interner<'a>,
     normalizer: Normalizer,
-    query_memo: Memo<Option<u32>>,
-    doc_memo: Memo<Option<u32>>,
-    user_memo: Memo<u64>,
-    session_memo: Memo<u64>,
+    query_memo: Memo,
+    doc_memo: Memo,
+    user_memo: Memo,
+    session_memo: Memo,
+    search_memo: Memo,
 }
 
-/// What the entries of the last dictionary came to. Holding the column keeps its memory from being used again.
-struct Memo<T>(Option<(TextColumn, Vec<T>)>);
+/// What the entries of the last dictionary came to; 0 for null. Holding the column keeps its memory from being used again.
+#[derive(Default)]
+struct Memo(Option<(TextColumn, Vec<u64>)>);
 
-impl<T: Clone> Memo<T> {
+impl Memo {
     fn entries(
         &mut self,
         column: &TextColumn,
-        make: impl FnOnce(&Entries) -> Result<Vec<T>>,
-    ) -> Result<(Entries, &[T])> {
+        make: impl FnOnce(&Entries) -> Result<Vec<u64>>,
+    ) -> Result<Coded<'_>> {
         let entries = column.entries();
         let same = self.0.as_ref().is_some_and(|(last, _)| last.same_dictionary(column));
         if !same {
             self.0 = Some((column.clone(), make(&entries)?));
         }
-        Ok((entries, self.0.as_ref().map_or(&[], |(_, made)| made)))
+        Ok(Coded { rows: entries.rows, codes: self.0.as_ref().map_or(&[], |(_, made)| made) })
+    }
+}
+
+/// A column in codes: the entry of each row, and the code of each entry.
+struct Coded<'a> {
+    rows: Rows,
+    codes: &'a [u64],
+}
+
+impl Coded<'_> {
+    /// 0 for null.
+    #[inline]
+    fn of(&self, row: usize) -> u64 {
+        self.codes.get(self.rows[row] as usize).copied().unwrap_or(0)
     }
 }
 
@@ -60,8 +76,8 @@ impl<'a> Anonymizer<'a> {
         keys: &'a Keys,
         seed: Seed,
         window: &'a Window,
-        queries: &'a Interner,
-        docs: &'a Interner,
+        queries: &'a Interner<'a>,
+        docs: &'a Interner<'a>,
     ) -> Self {
         Self {
             keys,
@@ -70,76 +86,77 @@ impl<'a> Anonymizer<'a> {
             queries,
             docs,
             normalizer: Normalizer::default(),
-            query_memo: Memo(None),
-            doc_memo: Memo(None),
-            user_memo: Memo(None),
-            session_memo: Memo(None),
+            query_memo: Memo::default(),
+            doc_memo: Memo::default(),
+            user_memo: Memo::default(),
+            session_memo: Memo::default(),
+            search_memo: Memo::default(),
         }
     }
 
-    /// Codes one batch; rows go to `emit`. Rows outside window and surfaces are counted in `dropped`.
+    /// Codes one batch; rows go to `emit` with what they share with the row before, and whether it is the same. Rows
+    /// outside window and surfaces are counted in `dropped`.
     ///
     /// # Errors
-    /// Where the interners are full.
+    /// Where the interners are full; whatever `emit` reports.
     pub fn batch(
         &mut self,
         log: &Impressions,
         unit: Unit,
         stats: &mut ReadStats,
         dropped: &mut Dropped,
-        mut emit: impl FnMut(Row),
+        mut emit: impl FnMut(&RunHead, bool, &Row) -> Result<()>,
     ) -> Result<()> {
-        let (queries, normalizer) = (self.queries, &self.normalizer);
-        let (query_entries, query_codes) = self.query_memo.entries(&log.query, |entries| {
+        let (seed, keys, docs, interner, normalizer) =
+            (self.seed, self.keys, self.docs, self.queries, &self.normalizer);
+        let queries = self.query_memo.entries(&log.query, |entries| {
             let texts = normalized(normalizer, &log.query, entries);
-            queries.intern(texts.iter().map(|t| t.as_deref().map(str::as_bytes)))
+            interner.intern(texts.len(), |i| texts.get(i).map(str::as_bytes))
         })?;
-        let docs = self.docs;
-        let (doc_entries, doc_codes) = self.doc_memo.entries(&log.doc, |entries| {
-            docs.intern(
-                (0..entries.len())
-                    .map(|i| entries.get(&log.doc, i).filter(|v| std::str::from_utf8(v).is_ok())),
-            )
+        let docs = self.doc_memo.entries(&log.doc, |entries| {
+            let valid = |v: &&[u8]| std::str::from_utf8(v).is_ok();
+            docs.intern(entries.len(), |i| entries.get(&log.doc, i).filter(valid))
         })?;
-        let codes =
-            |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
-                Ok((0..entries.len())
-                    .map(|i| entries.get(column, i).map_or(0, |v| pseudonymizer.code(v)))
-                    .collect())
-            };
+        let coded = |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
+            let code = |i| entries.get(column, i).map_or(0, |v| pseudonymizer.code(v));
+            Ok((0..entries.len()).map(code).collect())
+        };
         let users = match &log.user {
-            Some(column) => Some(self.user_memo.entries(column, |e| codes(&self.keys.user, column, e))?),
+            Some(column) => Some(self.user_memo.entries(column, |e| coded(&keys.user, column, e))?),
             None => None,
         };
         let sessions = match &log.session {
-            Some(column) => {
-                Some(self.session_memo.entries(column, |e| codes(&self.keys.session, column, e))?)
-            }
+            Some(column) => Some(self.session_memo.entries(column, |e| coded(&keys.session, column, e))?),
             None => None,
         };
-        let searches = log.search.as_ref().map(|column| {
-            let entries = column.entries();
-            let keys: Vec<u64> = (0..entries.len())
-                .map(|i| self.seed.hash("search", &[entries.get(column, i).unwrap_or_default()]))
-                .collect();
-            (entries, keys)
-        });
+        let searches = match &log.search {
+            Some(column) => Some(self.search_memo.entries(column, |entries| {
+                let key = |i| seed.hash("search", &[entries.get(column, i).unwrap_or_default()]);
+                Ok((0..entries.len()).map(key).collect())
+            })?),
+            None => None,
+        };
         let surfaces = surface_mask(log, self.window);
-        // Pages of logs without searches: neighbours share theirs, so the last hash is kept.
-        let mut last_page: Option<((u32, u32, i64), u64)> = None;
-        let mut query_text = String::new();
+        // What tells a run from the next, in entries: comparing these is cheaper than making codes of every row.
+        let entry = |column: &Option<Coded<'_>>, i: usize| column.as_ref().map_or(NULL, |c| c.rows[i]);
+        let mut last: Option<(u32, u32, u32, u32, i64)> = None;
+        let mut run = RunHead { user: 0, search: 0, query: 0, session: 0, time: NULL_TIME };
         for i in 0..log.rows {
             if !log.keep[i] {
                 continue;
             }
-            let query_entry = query_entries.rows[i];
-            // Missing, or normalised to nothing.
-            let Some(query) = query_codes.get(query_entry as usize).copied().flatten() else {
+            let time = log.timestamp.as_ref().map_or(NULL_TIME, |t| t[i]);
+            let here = (entry(&users, i), entry(&sessions, i), entry(&searches, i), queries.rows[i], time);
+            let same = last == Some(here);
+            // A query that is missing, or normalised to nothing.
+            if !same && queries.of(i) == 0 {
                 *stats.quarantine.entry("null_query").or_default() += 1;
                 continue;
-            };
-            let Some(doc) = doc_codes[doc_entries.rows[i] as usize] else { continue };
-            let time = log.timestamp.as_ref().map_or(NULL_TIME, |t| t[i]);
+            }
+            let doc = docs.of(i);
+            if doc == 0 {
+                continue;
+            }
             if self.window.since.is_some_and(|s| time < s) || self.window.until.is_some_and(|u| time >= u) {
                 dropped.outside_window += 1;
                 continue;
@@ -148,61 +165,41 @@ impl<'a> Anonymizer<'a> {
                 dropped.other_surface += 1;
                 continue;
             }
-            let session_entry = sessions.as_ref().map_or(NULL, |(e, _)| e.rows[i]);
-            let session = match &sessions {
-                Some((_, codes)) if session_entry != NULL => codes[session_entry as usize],
-                _ => 0,
-            };
-            let search = match &searches {
-                Some((entries, keys)) => keys[entries.rows[i] as usize],
-                None if unit == Unit::Row => 0,
-                None => {
-                    let page = (session_entry, query_entry, time);
-                    match last_page {
-                        Some((last, hash)) if last == page => hash,
-                        _ => {
-                            let raw = log.query_text(query_entry, &query_entries);
-                            self.normalizer.normalize(raw, &mut query_text);
-                            let session = log.session.as_ref().and_then(|c| c.row(i)).unwrap_or_default();
-                            let hash = self.seed.hash(
-                                "page",
-                                &[session, query_text.as_bytes(), &time_bytes(time)[..time_len(time)]],
-                            );
-                            last_page = Some((page, hash));
-                            hash
-                        }
-                    }
-                }
-            };
-            let mut row = Row {
-                user: 0,
-                session,
-                search,
-                time,
-                query,
+            let row = Row {
                 doc,
+                time,
                 dwell_ms: log.dwell_ms.as_ref().map_or(-1, |v| millis(v[i])),
                 click_ms: log.click_ms.as_ref().map_or(-1, |v| millis(v[i])),
                 position: log.position.as_ref().map_or(0, |v| v[i]),
                 clicked: log.clicked[i] == 1,
             };
-            row.user = match (&users, unit) {
-                (Some((entries, codes)), _) => codes[entries.rows[i] as usize],
-                (None, Unit::Row) => content(self.seed, &self.normalizer, log, i, time),
-                (None, _) => search,
-            };
-            emit(row);
+            if !same {
+                run.query = queries.of(i);
+                run.time = time;
+                run.session = sessions.as_ref().map_or(0, |s| s.of(i));
+                run.search = match &searches {
+                    Some(searches) => searches.of(i),
+                    None if unit == Unit::Row => 0,
+                    None => {
+                        let session = log.session.as_ref().and_then(|c| c.row(i)).unwrap_or_default();
+                        let time = &time.to_be_bytes()[..if time == NULL_TIME { 0 } else { 8 }];
+                        seed.hash("page", &[session, &run.query.to_be_bytes(), time])
+                    }
+                };
+                run.user = users.as_ref().map_or(run.search, |u| u.of(i));
+                last = Some(here);
+            }
+            if unit == Unit::Row {
+                // Identical rows meet under one code, whatever stands next to them.
+                let content = [run.query.to_be_bytes(), doc.to_be_bytes(), time.to_be_bytes()];
+                run.user = seed.hash("content", &[&content.concat()]);
+                emit(&run, false, &row)?;
+            } else {
+                emit(&run, same, &row)?;
+            }
         }
         Ok(())
     }
-}
-
-/// A hash under which identical rows meet.
-fn content(seed: Seed, normalizer: &Normalizer, log: &Impressions, i: usize, time: i64) -> u64 {
-    let query = log.query.row(i).unwrap_or_default();
-    let mut text = String::new();
-    normalizer.normalize(std::str::from_utf8(query).unwrap_or_default(), &mut text);
-    seed.hash("content", &[text.as_bytes(), log.doc.row(i).unwrap_or_default(), &time.to_be_bytes()])
 }
 
 /// Rows left out before cleaning.
@@ -212,13 +209,6 @@ pub struct Dropped {
     pub outside_window: u64,
     /// Of a surface not asked for.
     pub other_surface: u64,
-}
-
-impl Impressions {
-    fn query_text(&self, entry: u32, entries: &Entries) -> &str {
-        let bytes = entries.get(&self.query, entry as usize).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
-    }
 }
 
 fn surface_mask(log: &Impressions, window: &Window) -> Option<Vec<bool>> {
@@ -232,14 +222,4 @@ fn surface_mask(log: &Impressions, window: &Window) -> Option<Vec<bool>> {
 
 fn millis(value: i64) -> i32 {
     if value == NONE { -1 } else { i32::try_from(value).unwrap_or(i32::MAX) }
-}
-
-/// A time as hash input: eight bytes, or none for a missing one.
-pub fn time_bytes(time: i64) -> [u8; 8] {
-    time.to_be_bytes()
-}
-
-/// How many of [`time_bytes`] count.
-pub fn time_len(time: i64) -> usize {
-    if time == NULL_TIME { 0 } else { 8 }
 }

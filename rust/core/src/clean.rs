@@ -24,6 +24,8 @@ pub struct Window {
 pub struct CountConfig {
     /// Impressions of one (user, query, document) that count; 0 for all.
     pub max_votes: usize,
+    /// (query, document) pairs of one user that table `bounded` counts; 0 does without the table.
+    pub max_pairs_per_user: usize,
     /// A click is satisfied from this dwell time on.
     pub satisfied_dwell_ms: i32,
     /// An idle gap above this ends a session, in minutes.

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::impressions::ReadStats;
 use crate::intern::Strings;
-use crate::tables::{
-    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
-};
-use crate::tally::Tally;
+use crate::packed::{Packer, Sizes, Tables};
+use crate::tables::{Summed, sum, sum_pages};
 
 /// What the log had, and so what can be asked of its counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,29 +30,19 @@ pub struct Has {
     pub preferences: bool,
     /// Whole pages were counted.
     pub page_counts: bool,
+    /// Pairs were bounded per user, at most so many each.
+    pub bounded: u32,
 }
 
-/// All tables, in canonical order.
+/// All tables, by query in canonical order.
 #[derive(Clone)]
 pub struct Counts {
-    /// Query strings by rank.
+    /// Query strings by code.
     pub query_strings: Arc<Strings>,
-    /// Document strings by rank.
+    /// Document strings by code.
     pub doc_strings: Arc<Strings>,
-    /// Table `queries`.
-    pub queries: Vec<QueryRow>,
-    /// Table `cells`.
-    pub cells: Vec<Cell>,
-    /// Table `pairs`.
-    pub pairs: Vec<Pair>,
-    /// Table `preferences`.
-    pub preferences: Vec<PreferenceRow>,
-    /// Table `successions`.
-    pub successions: Vec<SuccessionRow>,
-    /// Table `succession_clicks`.
-    pub succession_clicks: Vec<SuccessionClickRow>,
-    /// Table `pages`.
-    pub pages: Vec<PageRow>,
+    /// The tables.
+    pub tables: Arc<Tables>,
     /// What the log had.
     pub has: Has,
     /// What reading found.
@@ -69,110 +58,125 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Rows of each table.
+    pub fn sizes(&self) -> Sizes {
+        self.tables.sizes()
+    }
+
     /// Sums two counts. Exact when no user is in both; `disjoint` is the caller's word for it, without which user counts
     /// are upper bounds that no k-user threshold may rest on.
     ///
     /// # Errors
-    /// [`Error::usage`] where they were counted from different columns or with different tables.
-    pub fn merge(self, other: Self, disjoint: bool) -> Result<Self> {
+    /// [`Error::usage`] where they were counted from different columns or with different tables; [`Error::data`] where
+    /// they hold different strings of one code, or cannot be read.
+    pub fn merge(&self, other: &Self, disjoint: bool) -> Result<Self> {
         if self.has.users != other.has.users
             || self.has.pages != other.has.pages
             || self.has.cell_detail != other.has.cell_detail
             || self.has.preferences != other.has.preferences
             || self.has.page_counts != other.has.page_counts
+            || self.has.bounded != other.has.bounded
         {
             return Err(Error::usage(
                 "these counts cannot be merged: one has users, pages or tables that the other lacks; count both with the \
                  same columns and options",
             ));
         }
-        let (query_strings, our_queries, their_queries) = self.query_strings.merge(&other.query_strings);
-        let (doc_strings, our_docs, their_docs) = self.doc_strings.merge(&other.doc_strings);
-        let mut ours = self.recoded(&our_queries, &our_docs);
-        let theirs = other.recoded(&their_queries, &their_docs);
-        ours.query_strings = Arc::new(query_strings);
-        ours.doc_strings = Arc::new(doc_strings);
-        both(&mut ours.queries, theirs.queries);
-        both(&mut ours.cells, theirs.cells);
-        both(&mut ours.pairs, theirs.pairs);
-        both(&mut ours.preferences, theirs.preferences);
-        both(&mut ours.successions, theirs.successions);
-        both(&mut ours.succession_clicks, theirs.succession_clicks);
-        ours.pages.extend(theirs.pages);
-        sum_pages(&mut ours.pages);
-        ours.has.positions |= theirs.has.positions;
-        ours.has.times &= theirs.has.times;
-        ours.has.unclicked |= theirs.has.unclicked;
-        ours.read.add(&theirs.read);
-        for (reason, n) in theirs.dropped {
-            *ours.dropped.entry(reason).or_default() += n;
+        let (query_strings, query_clashes) = self.query_strings.merge(&other.query_strings);
+        let (doc_strings, doc_clashes) = self.doc_strings.merge(&other.doc_strings);
+        if query_clashes.len() + doc_clashes.len() > 0 {
+            return Err(Error::data(
+                "these counts cannot be merged: two different queries or documents share a code; count both logs at once",
+            ));
         }
-        ours.users += theirs.users;
-        ours.disjoint &= theirs.disjoint && disjoint;
-        if ours.position_users.len() < theirs.position_users.len() {
-            ours.position_users.resize(theirs.position_users.len(), [0; 2]);
+        let mut read = self.read.clone();
+        read.add(&other.read);
+        let mut dropped = self.dropped.clone();
+        for (reason, n) in &other.dropped {
+            *dropped.entry(reason).or_default() += n;
         }
-        for (mine, more) in ours.position_users.iter_mut().zip(&theirs.position_users) {
+        let mut position_users = self.position_users.clone();
+        position_users.resize(position_users.len().max(other.position_users.len()), [0; 2]);
+        for (mine, more) in position_users.iter_mut().zip(&other.position_users) {
             mine[0] = mine[0].saturating_add(more[0]);
             mine[1] = mine[1].saturating_add(more[1]);
         }
-        Ok(ours)
-    }
-
-    /// Takes in the tables of partitions that follow one another. Partitions are ranges of query ranks, so appending keeps
-    /// canonical order.
-    pub fn append(&mut self, tallies: Vec<Tally>) {
-        self.queries.reserve_exact(tallies.iter().map(|t| t.queries.len()).sum());
-        self.cells.reserve_exact(tallies.iter().map(|t| t.cells.len()).sum());
-        self.pairs.reserve_exact(tallies.iter().map(|t| t.pairs.len()).sum());
-        self.preferences.reserve_exact(tallies.iter().map(|t| t.preferences.len()).sum());
-        for one in tallies {
-            self.queries.extend(one.queries);
-            self.cells.extend(one.cells);
-            self.pairs.extend(one.pairs);
-            self.preferences.extend(one.preferences);
-            self.successions.extend(one.successions);
-            self.succession_clicks.extend(one.succession_clicks);
-            self.pages.extend(one.pages);
-        }
-    }
-
-    /// With ranks replaced; the maps ascend, so order stays canonical.
-    fn recoded(mut self, queries: &[u32], docs: &[u32]) -> Self {
-        let (q, d) =
-            (|rank: &mut u32| *rank = queries[*rank as usize], |rank: &mut u32| *rank = docs[*rank as usize]);
-        self.queries.iter_mut().for_each(|r| q(&mut r.query));
-        for row in &mut self.cells {
-            q(&mut row.query);
-            d(&mut row.doc);
-        }
-        for row in &mut self.pairs {
-            q(&mut row.query);
-            d(&mut row.doc);
-        }
-        for row in &mut self.preferences {
-            q(&mut row.query);
-            d(&mut row.preferred);
-            d(&mut row.skipped);
-        }
-        for row in &mut self.successions {
-            q(&mut row.query);
-            q(&mut row.next);
-        }
-        for row in &mut self.succession_clicks {
-            q(&mut row.query);
-            q(&mut row.next);
-            d(&mut row.doc);
-        }
-        for row in &mut self.pages {
-            q(&mut row.query);
-            row.words.iter_mut().step_by(2).for_each(d);
-        }
-        self
+        Ok(Self {
+            query_strings: Arc::new(query_strings),
+            doc_strings: Arc::new(doc_strings),
+            tables: Arc::new(merged(&self.tables, &other.tables)?),
+            has: Has {
+                positions: self.has.positions || other.has.positions,
+                times: self.has.times && other.has.times,
+                unclicked: self.has.unclicked || other.has.unclicked,
+                ..self.has
+            },
+            read,
+            dropped,
+            users: self.users + other.users,
+            position_users,
+            disjoint: self.disjoint && other.disjoint && disjoint,
+        })
     }
 }
 
-fn both<T: Summed>(ours: &mut Vec<T>, theirs: Vec<T>) {
-    ours.extend(theirs);
-    sum(ours);
+/// Both by query, in order.
+fn merged(one: &Tables, two: &Tables) -> Result<Tables> {
+    let mut out = Packer::new(one.detail());
+    let (mut ours, mut theirs) = (one.groups(), two.groups());
+    let (mut a, mut b) = (ours.next()?, theirs.next()?);
+    loop {
+        match (&mut a, &mut b) {
+            (Some(x), Some(y)) if x.query == y.query => {
+                out.push(&added(x, y))?;
+                (a, b) = (ours.next()?, theirs.next()?);
+            }
+            (Some(x), y) if y.as_ref().is_none_or(|y| x.query < y.query) => {
+                out.push(x)?;
+                a = ours.next()?;
+            }
+            (_, Some(y)) => {
+                out.push(y)?;
+                b = theirs.next()?;
+            }
+            _ => return Ok(Tables::new(out.into_parts()?, one.detail())),
+        }
+    }
+}
+
+/// The sum of two groups of one query.
+fn added(one: &Group, two: &Group) -> Group {
+    let mut out = Group { query: one.query, ..Group::default() };
+    out.users = one.users.saturating_add(two.users);
+    out.searches = one.searches.saturating_add(two.searches);
+    out.searches_clicked = one.searches_clicked.saturating_add(two.searches_clicked);
+    let mut pairs: Vec<(u64, &Group, usize)> = [one, two]
+        .into_iter()
+        .flat_map(|g| g.pairs.iter().enumerate().map(move |(i, p)| (p.doc, g, i)))
+        .collect();
+    pairs.sort_by_key(|p| p.0);
+    for same in pairs.chunk_by(|a, b| a.0 == b.0) {
+        let mut pair = same[0].1.pairs[same[0].2];
+        let mut cells = same[0].1.cells_of(same[0].2).to_vec();
+        if let [_, (_, group, i)] = same {
+            pair.add(&group.pairs[*i]);
+            cells.extend_from_slice(group.cells_of(*i));
+            sum(&mut cells);
+        }
+        out.pairs.push(pair);
+        out.cells.extend(cells);
+        out.ends.push(out.cells.len() as u32);
+    }
+    out.preferences = both(&one.preferences, &two.preferences);
+    out.successions = both(&one.successions, &two.successions);
+    out.succession_clicks = both(&one.succession_clicks, &two.succession_clicks);
+    out.pages = [one.pages.as_slice(), &two.pages].concat();
+    sum_pages(&mut out.pages);
+    out
+}
+
+fn both<T: Summed>(ours: &[T], theirs: &[T]) -> Vec<T> {
+    let mut rows = [ours, theirs].concat();
+    sum(&mut rows);
+    rows
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::release::Released;
-use crate::tables::{Pair, Summed};
+use crate::tables::Pair;
+use crate::workers::collect;
 
 /// Options; see docs/ARCHITECTURE.md, evidence.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,14 +49,16 @@ pub struct EvidenceRow {
     pub p_zero: f64,
 }
 
-/// Evidence, row by row beside [`Released::pairs`].
+/// Evidence of everything released. Its rows are worked out where they are wanted: they follow from the released counts
+/// and the few figures here, and keeping them would take more memory than the counts.
 pub struct Evidence {
-    /// What it was made from.
+    /// What it is made from.
     pub released: Arc<Released>,
     /// CTR by position.
     pub positions: Vec<PositionRow>,
-    /// One row a pair.
-    pub rows: Vec<EvidenceRow>,
+    /// CTR of each position, 0 first.
+    ctr: Vec<f64>,
+    shrinkage: f64,
     /// For `skip_weight`.
     page_depth: u32,
 }
@@ -64,6 +68,24 @@ impl Evidence {
     pub fn skip_weight(&self, pair: &Pair) -> i64 {
         let weight = (i64::from(self.page_depth) + 1).saturating_mul(i64::from(pair.skips));
         weight.saturating_sub_unsigned(pair.skip_position_sum)
+    }
+
+    /// Evidence of pair number `i` of a released query.
+    ///
+    /// The sum of expected clicks runs over all positions at which the pair was shown, in ascending order: the variant
+    /// that takes the best position only lets several times as many relevant documents through.
+    pub fn row(&self, group: &Group, i: usize) -> EvidenceRow {
+        let clicks = group.pairs[i].clicks;
+        let mut expected_clicks = 0.0;
+        for (position, impressions, _) in group.by_position(i) {
+            expected_clicks += impressions as f64 * self.ctr[usize::from(position)];
+        }
+        let a = self.shrinkage;
+        EvidenceRow {
+            expected_clicks,
+            coec: (f64::from(clicks) + a) / (expected_clicks + a),
+            p_zero: poisson_cdf(clicks, expected_clicks),
+        }
     }
 }
 
@@ -79,47 +101,46 @@ pub fn wilson_upper(clicks: u32, impressions: u32) -> f64 {
     (p + z2 / (2.0 * n) + 1.96 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt()) / (1.0 + z2 / n)
 }
 
-/// Expected clicks (Zhang & Jones 2007), COEC and zero-click significance of every released pair.
-///
-/// The sum runs over all positions at which the pair was shown, in ascending order: the variant that takes the best
-/// position only lets several times as many relevant documents through.
+/// Expected clicks (Zhang & Jones 2007), COEC and zero-click significance of everything released.
 ///
 /// # Errors
-/// [`Error::usage`] for a shrinkage that is not above 0.
-pub fn evidence(released: Arc<Released>, config: &EvidenceConfig) -> Result<Evidence> {
+/// [`Error::usage`] for a shrinkage that is not above 0, and where the spill cannot be read.
+pub fn evidence(released: Arc<Released>, config: &EvidenceConfig, threads: usize) -> Result<Evidence> {
     if config.shrinkage.is_nan() || config.shrinkage <= 0.0 {
         return Err(Error::usage("evidence.shrinkage must be above 0"));
     }
     let mut positions: Vec<PositionRow> = Vec::new();
-    for cell in &released.cells {
-        let p = usize::from(cell.position);
-        if positions.len() <= p {
-            positions.resize(p + 1, PositionRow::default());
-        }
-        positions[p].impressions += u64::from(cell.impressions);
-        positions[p].clicks += u64::from(cell.clicks);
+    let tables = &released.tables;
+    let parts = collect(
+        tables.len(),
+        threads,
+        || Ok(()),
+        |part| {
+            let mut own = Vec::new();
+            tables.part(part, |group| {
+                (0..group.pairs.len()).for_each(|i| {
+                    group.by_position(i).for_each(|(p, shown, clicks)| add(&mut own, p, shown, clicks));
+                });
+                Ok(())
+            })?;
+            Ok(own)
+        },
+    )?;
+    for row in parts.into_iter().flatten() {
+        add(&mut positions, row.position, row.impressions, row.clicks);
     }
-    for (p, row) in positions.iter_mut().enumerate() {
-        row.position = p as u16;
-    }
-    let ctr: Vec<f64> = positions.iter().map(PositionRow::ctr).collect();
-    let mut rows = Vec::with_capacity(released.pairs.len());
-    let mut cells = released.cells.iter().peekable();
-    for pair in &released.pairs {
-        let mut expected_clicks = 0.0;
-        while let Some(cell) = cells.next_if(|c| (u64::from(c.query) << 32 | u64::from(c.doc)) == pair.key())
-        {
-            expected_clicks += f64::from(cell.impressions) * ctr[usize::from(cell.position)];
-        }
-        let a = config.shrinkage;
-        rows.push(EvidenceRow {
-            expected_clicks,
-            coec: (f64::from(pair.clicks) + a) / (expected_clicks + a),
-            p_zero: poisson_cdf(pair.clicks, expected_clicks),
-        });
-    }
+    let ctr = positions.iter().map(PositionRow::ctr).collect();
     positions.retain(|p| p.impressions > 0);
-    Ok(Evidence { released, positions, rows, page_depth: config.page_depth })
+    Ok(Evidence { released, positions, ctr, shrinkage: config.shrinkage, page_depth: config.page_depth })
+}
+
+fn add(positions: &mut Vec<PositionRow>, position: u16, impressions: u64, clicks: u64) {
+    while positions.len() <= usize::from(position) {
+        positions.push(PositionRow { position: positions.len() as u16, ..PositionRow::default() });
+    }
+    let row = &mut positions[usize::from(position)];
+    row.impressions += impressions;
+    row.clicks += clicks;
 }
 
 /// P(Poisson(mean) <= n): terms summed downwards from n, relative to the last, so that nothing under- or overflows.

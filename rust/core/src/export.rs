@@ -1,6 +1,7 @@
 //! Tables as Arrow, in canonical order: utf8, integers, floats and booleans only, which every consumer reads.
 //!
-//! Whatever comes from a k-users release is rounded here, on its way out.
+//! Batches are made when they are asked for, so that a table takes the memory of one. Whatever comes from a k-users
+//! release is rounded here, on its way out.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,42 +14,117 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use crate::counts::Counts;
 use crate::error::{Error, Result};
-use crate::evidence::{Evidence, PositionRow, mean_position, wilson_upper};
+use crate::evidence::{Evidence, EvidenceRow, PositionRow, mean_position, wilson_upper};
+use crate::group::Group;
 use crate::intern::Strings;
+use crate::packed::{Sizes, Tables};
 use crate::release::Released;
 use crate::select::Selected;
-use crate::tables::Pair;
+use crate::tables::{Cell, Pair};
 use crate::time::NULL_TIME;
 use crate::triplets::Triplet;
 
-/// Rows per batch: large enough to amortise, small enough that text stays far below 2 GiB.
-const BATCH: usize = 1 << 19;
+/// Rows per batch: large enough to amortise, small enough to weigh little.
+const BATCH: usize = 1 << 17;
 
-/// A table: schema and batches.
-pub type Table = (SchemaRef, Vec<RecordBatch>);
+type Make = dyn Fn(Range<usize>) -> Result<RecordBatch> + Send + Sync;
 
-/// Columns of one batch, by name, and whether they can hold null.
-type Columns = Vec<(&'static str, ArrayRef)>;
-
-/// Cuts `rows` into batches of `columns`; an empty table keeps its schema.
-fn table<T>(rows: &[T], columns: impl Fn(&[T], Range<usize>) -> Result<Columns>) -> Result<Table> {
-    let batch = |range: Range<usize>| -> Result<RecordBatch> {
-        let columns = columns(&rows[range.clone()], range)?;
-        let fields: Vec<Field> =
-            columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
-        let arrays = columns.into_iter().map(|(_, array)| array).collect();
-        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
-    };
-    let schema = batch(0..0)?.schema();
-    let batches = (0..rows.len())
-        .step_by(BATCH)
-        .map(|start| batch(start..(start + BATCH).min(rows.len())))
-        .collect::<Result<Vec<_>>>()?;
-    Ok((schema, batches))
+/// A table: its schema, how many rows, and how to make its batches.
+#[derive(Clone)]
+pub struct Table {
+    /// Columns.
+    pub schema: SchemaRef,
+    /// Rows.
+    pub rows: usize,
+    ranges: Arc<Vec<Range<usize>>>,
+    make: Arc<Make>,
 }
 
-fn text<'a>(strings: &'a Strings, ranks: impl Iterator<Item = u32>) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(ranks.map(|r| strings.get(r) as &'a str)))
+impl Table {
+    fn new(
+        rows: usize,
+        ranges: Vec<Range<usize>>,
+        make: impl Fn(Range<usize>) -> Result<RecordBatch> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let schema = make(0..0)?.schema();
+        Ok(Self { schema, rows, ranges: Arc::new(ranges), make: Arc::new(make) })
+    }
+
+    /// The batches, each made when its turn comes.
+    pub fn batches(&self) -> impl Iterator<Item = Result<RecordBatch>> + Send + use<> {
+        let (ranges, make) = (self.ranges.clone(), self.make.clone());
+        (0..ranges.len()).map(move |i| make(ranges[i].clone()))
+    }
+}
+
+/// A column, by name; made only where it is wanted.
+type Columns<'a> = Vec<(&'static str, Box<dyn Fn() -> ArrayRef + 'a>)>;
+
+/// Which columns to make; empty for all.
+type Wanted<'a> = &'a [String];
+
+fn batch(columns: Columns<'_>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+    if let Some(unknown) = wanted.iter().find(|w| columns.iter().all(|(name, _)| name != w)) {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        return Err(Error::usage(format!("columns not found: [{unknown:?}]; available: {names:?}")));
+    }
+    let made: Vec<(&str, ArrayRef)> = columns
+        .iter()
+        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name))
+        .map(|(name, make)| (*name, make()))
+        .collect();
+    let fields: Vec<Field> =
+        made.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    let arrays = made.into_iter().map(|(_, array)| array).collect();
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+/// Parts of `tables`, gathered to batches of about [`BATCH`] rows.
+fn part_ranges(tables: &Tables, rows: impl Fn(Sizes) -> u64) -> Vec<Range<usize>> {
+    let (mut ranges, mut start, mut held) = (Vec::new(), 0, 0);
+    for part in 0..tables.len() {
+        held += rows(tables.sizes_of(part)) as usize;
+        if held >= BATCH {
+            ranges.push(start..part + 1);
+            (start, held) = (part + 1, 0);
+        }
+    }
+    if held > 0 {
+        ranges.push(start..tables.len());
+    }
+    ranges
+}
+
+fn row_ranges(rows: usize) -> Vec<Range<usize>> {
+    (0..rows).step_by(BATCH).map(|start| start..(start + BATCH).min(rows)).collect()
+}
+
+/// What `each` gathers from the groups of these parts.
+fn gathered<T>(
+    tables: &Tables,
+    parts: Range<usize>,
+    mut each: impl FnMut(&mut Group, &mut Vec<T>),
+) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    for part in parts {
+        tables.part(part, |group| {
+            each(group, &mut out);
+            Ok(())
+        })?;
+    }
+    Ok(out)
+}
+
+fn text(strings: &Strings, codes: impl Iterator<Item = u64>) -> ArrayRef {
+    let mut out = StringBuilder::with_capacity(codes.size_hint().0, codes.size_hint().0 * 16);
+    let (mut last, mut value) = (0, "");
+    for code in codes {
+        if code != last {
+            (last, value) = (code, strings.get(code));
+        }
+        out.append_value(value);
+    }
+    Arc::new(out.finish())
 }
 
 fn int(values: impl Iterator<Item = u64>) -> ArrayRef {
@@ -74,122 +150,188 @@ fn time(values: impl Iterator<Item = i64>) -> ArrayRef {
 }
 
 /// First 16 hex digits of the SHA-256 of a query.
-pub fn query_id(strings: &Strings, rank: u32) -> String {
-    format!("{:016x}", strings.hash(rank))
+pub fn query_id(code: u64) -> String {
+    format!("{code:016x}")
 }
 
 macro_rules! ints {
-    ($rows:expr, $( $name:ident ),+ ) => {
-        vec![ $( (stringify!($name), int($rows.iter().map(|r| u64::from(r.$name)))) ),+ ]
+    ($out:expr, $rows:expr, $get:expr, $( $name:ident ),+ ) => {
+        $( $out.push((
+            stringify!($name),
+            Box::new(move || int($rows.iter().map(|r| { let r = $get(r); u64::from(r.$name) }))),
+        )); )+
+    };
+}
+
+macro_rules! column {
+    ($out:expr, $name:expr, $make:expr) => {
+        $out.push(($name, Box::new(move || $make)))
     };
 }
 
 impl Counts {
-    /// One of the counts tables by name.
+    /// One of the counts tables by name; of its columns those `wanted`, all where none is named.
     ///
     /// # Errors
     /// [`Error::usage`] for a table that was not counted or does not exist.
-    pub fn table(&self, name: &str) -> Result<Table> {
-        let (queries, docs) = (&*self.query_strings, &*self.doc_strings);
+    pub fn table(self: &Arc<Self>, name: &str, wanted: &[String]) -> Result<Table> {
         let not_counted =
             |what: &str| Error::usage(format!("{what} were not counted: ask for them when counting"));
-        match name {
-            "queries" => table(&self.queries, |rows, _| {
-                let mut out: Columns = vec![("query", text(queries, rows.iter().map(|r| r.query)))];
-                out.extend(ints!(rows, users, searches, searches_clicked));
-                Ok(out)
-            }),
-            "cells" if !self.has.cell_detail => Err(not_counted("cells")),
-            "cells" => table(&self.cells, |rows, _| {
-                let mut out: Columns = vec![
-                    ("query", text(queries, rows.iter().map(|r| r.query))),
-                    ("doc_id", text(docs, rows.iter().map(|r| r.doc))),
-                    ("position", int32(rows.iter().map(|r| r.position))),
-                    ("previous_click", int32(rows.iter().map(|r| r.previous_click))),
-                    ("fold", int32(rows.iter().map(|r| r.fold.into()))),
-                ];
-                out.extend(ints!(rows, impressions, clicks, satisfied_clicks));
-                Ok(out)
-            }),
-            "pairs" => table(&self.pairs, |rows, _| {
-                let mut out: Columns = vec![
-                    ("query", text(queries, rows.iter().map(|r| r.query))),
-                    ("doc_id", text(docs, rows.iter().map(|r| r.doc))),
-                ];
-                out.extend(ints!(
-                    rows,
-                    users_shown,
-                    users_clicked,
-                    users_satisfied,
-                    impressions,
-                    clicks,
-                    satisfied_clicks,
-                    rejections,
-                    skips,
-                    skip_position_sum,
-                    positioned,
-                    position_sum,
-                    examined_first,
-                    examined_last,
-                    last_clicks,
-                    dwell_ms_sum,
-                    dwells
-                ));
-                out.push(("first_seen", time(rows.iter().map(|r| r.first_seen))));
-                out.push(("last_seen", time(rows.iter().map(|r| r.last_seen))));
-                Ok(out)
-            }),
-            "preferences" | "successions" | "succession_clicks" if !self.has.preferences => {
-                Err(not_counted(name))
-            }
-            "preferences" => table(&self.preferences, |rows, _| {
-                let mut out: Columns = vec![
-                    ("query", text(queries, rows.iter().map(|r| r.query))),
-                    ("preferred", text(docs, rows.iter().map(|r| r.preferred))),
-                    ("skipped", text(docs, rows.iter().map(|r| r.skipped))),
-                    ("rule", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.rule.name())))),
-                ];
-                out.extend(ints!(rows, users, position_preferred_sum, position_skipped_sum));
-                Ok(out)
-            }),
-            "successions" => table(&self.successions, |rows, _| {
-                let mut out: Columns = vec![
-                    ("query", text(queries, rows.iter().map(|r| r.query))),
-                    ("next_query", text(queries, rows.iter().map(|r| r.next))),
-                ];
-                out.extend(ints!(rows, users, users_clicked_after));
-                Ok(out)
-            }),
-            "succession_clicks" => table(&self.succession_clicks, |rows, _| {
-                let mut out: Columns = vec![
-                    ("query", text(queries, rows.iter().map(|r| r.query))),
-                    ("next_query", text(queries, rows.iter().map(|r| r.next))),
-                    ("doc_id", text(docs, rows.iter().map(|r| r.doc))),
-                ];
-                out.extend(ints!(rows, users));
-                Ok(out)
-            }),
-            "pages" if !self.has.page_counts => Err(not_counted("pages")),
-            "pages" => table(&self.pages, |rows, _| {
-                let mut documents = ListBuilder::new(StringBuilder::new());
-                let mut clicks = ListBuilder::new(BooleanBuilder::new());
-                for row in rows {
-                    for word in row.words.chunks(2) {
-                        documents.values().append_value(docs.get(word[0]));
-                        clicks.values().append_value(word[1] == 1);
-                    }
-                    documents.append(true);
-                    clicks.append(true);
+        let has = self.has;
+        let (make, rows): (fn(&Self, Range<usize>, Wanted<'_>) -> Result<RecordBatch>, fn(Sizes) -> u64) =
+            match name {
+                "queries" => (Self::queries, |s| s.queries),
+                "cells" if !has.cell_detail => return Err(not_counted("cells")),
+                "cells" => (Self::cells, |s| s.cells),
+                "pairs" => (Self::pairs, |s| s.pairs),
+                "bounded" if has.bounded == 0 => return Err(not_counted("bounded")),
+                "bounded" => (Self::bounded, |s| s.bounded),
+                "preferences" | "successions" | "succession_clicks" if !has.preferences => {
+                    return Err(not_counted(name));
                 }
-                Ok(vec![
-                    ("query", text(queries, rows.iter().map(|r| r.query))),
-                    ("documents", Arc::new(documents.finish()) as ArrayRef),
-                    ("clicks", Arc::new(clicks.finish()) as ArrayRef),
-                    ("count", int(rows.iter().map(|r| r.count))),
-                ])
-            }),
-            _ => Err(Error::usage(format!("no counts table is called {name:?}"))),
+                "preferences" => (Self::preferences, |s| s.preferences),
+                "successions" => (Self::successions, |s| s.successions),
+                "succession_clicks" => (Self::succession_clicks, |s| s.succession_clicks),
+                "pages" if !has.page_counts => return Err(not_counted("pages")),
+                "pages" => (Self::pages, |s| s.pages),
+                _ => return Err(Error::usage(format!("no counts table is called {name:?}"))),
+            };
+        let (counts, wanted) = (self.clone(), wanted.to_vec());
+        let ranges = part_ranges(&self.tables, rows);
+        Table::new(rows(self.sizes()) as usize, ranges, move |parts| make(&counts, parts, &wanted))
+    }
+
+    fn queries(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows = &gathered(&self.tables, parts, |g, out| {
+            out.push((g.query, u64::from(g.users), g.searches, g.searches_clicked));
+        })?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
+        column!(out, "users", int(rows.iter().map(|r| r.1)));
+        column!(out, "searches", int(rows.iter().map(|r| r.2)));
+        column!(out, "searches_clicked", int(rows.iter().map(|r| r.3)));
+        batch(out, wanted)
+    }
+
+    fn cells(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows: &Vec<(u64, u64, Cell)> = &gathered(&self.tables, parts, |g, out| {
+            for (i, pair) in g.pairs.iter().enumerate() {
+                out.extend(g.cells_of(i).iter().map(|cell| (g.query, pair.doc, *cell)));
+            }
+        })?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
+        column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1)));
+        column!(out, "position", int32(rows.iter().map(|r| r.2.position)));
+        column!(out, "previous_click", int32(rows.iter().map(|r| r.2.previous_click)));
+        column!(out, "fold", int32(rows.iter().map(|r| r.2.fold.into())));
+        ints!(out, rows, |r: &(u64, u64, Cell)| r.2, impressions, clicks, satisfied_clicks);
+        batch(out, wanted)
+    }
+
+    fn pairs(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows: &Vec<(u64, Pair)> = &gathered(&self.tables, parts, |g, out| {
+            out.extend(g.pairs.iter().map(|p| (g.query, *p)));
+        })?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
+        column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1.doc)));
+        fn of(row: &(u64, Pair)) -> &Pair {
+            &row.1
         }
+        ints!(
+            out,
+            rows,
+            of,
+            users_shown,
+            users_clicked,
+            users_satisfied,
+            impressions,
+            clicks,
+            satisfied_clicks,
+            rejections,
+            skips,
+            skip_position_sum,
+            positioned,
+            position_sum,
+            examined_first,
+            examined_last,
+            last_clicks,
+            dwell_ms_sum,
+            dwells
+        );
+        column!(out, "first_seen", time(rows.iter().map(|r| r.1.first_seen)));
+        column!(out, "last_seen", time(rows.iter().map(|r| r.1.last_seen)));
+        batch(out, wanted)
+    }
+
+    fn bounded(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows: &Vec<(u64, Pair)> = &gathered(&self.tables, parts, |g, out| {
+            out.extend(g.pairs.iter().filter(|p| p.bounded_shown > 0).map(|p| (g.query, *p)));
+        })?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
+        column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1.doc)));
+        column!(out, "users_shown", int(rows.iter().map(|r| r.1.bounded_shown.into())));
+        column!(out, "users_clicked", int(rows.iter().map(|r| r.1.bounded_clicked.into())));
+        batch(out, wanted)
+    }
+
+    fn preferences(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.preferences))?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
+        column!(out, "preferred", text(&self.doc_strings, rows.iter().map(|r| r.preferred)));
+        column!(out, "skipped", text(&self.doc_strings, rows.iter().map(|r| r.skipped)));
+        column!(out, "rule", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.rule.name()))));
+        column!(out, "users", int(rows.iter().map(|r| r.users.into())));
+        column!(out, "position_preferred_sum", int(rows.iter().map(|r| r.position_preferred_sum)));
+        column!(out, "position_skipped_sum", int(rows.iter().map(|r| r.position_skipped_sum)));
+        batch(out, wanted)
+    }
+
+    fn successions(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.successions))?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
+        column!(out, "next_query", text(&self.query_strings, rows.iter().map(|r| r.next)));
+        column!(out, "users", int(rows.iter().map(|r| r.users.into())));
+        column!(out, "users_clicked_after", int(rows.iter().map(|r| r.users_clicked_after.into())));
+        batch(out, wanted)
+    }
+
+    fn succession_clicks(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.succession_clicks))?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
+        column!(out, "next_query", text(&self.query_strings, rows.iter().map(|r| r.next)));
+        column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.doc)));
+        column!(out, "users", int(rows.iter().map(|r| r.users.into())));
+        batch(out, wanted)
+    }
+
+    fn pages(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+        let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.pages))?;
+        let mut out: Columns<'_> = Vec::new();
+        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
+        column!(out, "documents", {
+            let mut documents = ListBuilder::new(StringBuilder::new());
+            for row in rows {
+                row.shown.iter().for_each(|(doc, _)| documents.values().append_value(self.doc_strings.get(*doc)));
+                documents.append(true);
+            }
+            Arc::new(documents.finish())
+        });
+        column!(out, "clicks", {
+            let mut clicks = ListBuilder::new(BooleanBuilder::new());
+            for row in rows {
+                row.shown.iter().for_each(|(_, clicked)| clicks.values().append_value(*clicked));
+                clicks.append(true);
+            }
+            Arc::new(clicks.finish())
+        });
+        column!(out, "count", int(rows.iter().map(|r| r.count)));
+        batch(out, wanted)
     }
 }
 
@@ -199,28 +341,48 @@ impl Released {
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
-    pub fn table(&self) -> Result<Table> {
-        let rows: Vec<(u32, u32, u16, u32, u32)> = match self.k {
+    pub fn table(self: &Arc<Self>) -> Result<Table> {
+        let rows = match self.k {
+            // Cells may keep previous click and fold apart, which this table does not.
             None => {
-                self.cells.iter().map(|c| (c.query, c.doc, c.position, c.clicks, c.impressions)).collect()
+                let mut rows = 0;
+                for part in 0..self.tables.len() {
+                    rows += self.rows(part..part + 1)?.len();
+                }
+                rows
             }
-            Some(k) => {
-                let clicks = |p: &Pair| if p.users_clicked < k { 0 } else { p.clicks };
-                self.pairs.iter().map(|p| (p.query, p.doc, 0, clicks(p), p.impressions)).collect()
-            }
+            Some(_) => self.passed.after.pairs as usize,
         };
-        table(&rows, |rows, _| {
+        let released = self.clone();
+        Table::new(rows, part_ranges(&self.tables, |s| s.cells), move |parts| {
+            let rows = &released.rows(parts)?;
             let zeros = || float(rows.iter().map(|_| Some(0.0)));
-            Ok(vec![
-                ("query", text(&self.query_strings, rows.iter().map(|r| r.0))),
-                ("doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1))),
-                ("position", position(rows.iter().map(|r| r.2))),
-                ("clicks", float(rows.iter().map(|r| Some(self.shown(r.3.into()) as f64)))),
-                ("impressions", float(rows.iter().map(|r| Some(self.shown(r.4.into()) as f64)))),
-                ("clicks_variance", zeros()),
-                ("impressions_variance", zeros()),
-                ("weighting", float(rows.iter().map(|_| Some(1.0)))),
-            ])
+            let mut out: Columns<'_> = Vec::new();
+            let shown = |n: u64| Some(released.shown(n) as f64);
+            out.push(("query", Box::new(|| text(&released.query_strings, rows.iter().map(|r| r.0)))));
+            out.push(("doc_id", Box::new(|| text(&released.doc_strings, rows.iter().map(|r| r.1)))));
+            out.push(("position", Box::new(|| position(rows.iter().map(|r| r.2)))));
+            out.push(("clicks", Box::new(|| float(rows.iter().map(|r| shown(r.3))))));
+            out.push(("impressions", Box::new(|| float(rows.iter().map(|r| shown(r.4))))));
+            out.push(("clicks_variance", Box::new(zeros)));
+            out.push(("impressions_variance", Box::new(zeros)));
+            out.push(("weighting", Box::new(|| float(rows.iter().map(|_| Some(1.0))))));
+            batch(out, &[])
+        })
+    }
+
+    /// Query, document, position, clicks, impressions.
+    fn rows(&self, parts: Range<usize>) -> Result<Vec<(u64, u64, u16, u64, u64)>> {
+        gathered(&self.tables, parts, |g, out| {
+            for (i, pair) in g.pairs.iter().enumerate() {
+                match self.k {
+                    None => out.extend(g.by_position(i).map(|(p, n, c)| (g.query, pair.doc, p, c, n))),
+                    Some(k) => {
+                        let clicks = if pair.users_clicked < k { 0 } else { pair.clicks };
+                        out.push((g.query, pair.doc, 0, clicks.into(), pair.impressions.into()));
+                    }
+                }
+            }
         })
     }
 }
@@ -243,73 +405,67 @@ pub const EVIDENCE_COLUMNS: [&str; 14] = [
     "ctr_upper",
 ];
 
+/// What an evidence column is worked out from.
+type Weighed = (Pair, EvidenceRow);
+
 impl Evidence {
-    /// One evidence column for the pairs of these indices. Under k-users counts are rounded, the mean position is a whole
-    /// number, and rates, from which exact counts could be worked out, are null.
-    fn column(&self, name: &str, pairs: &[usize]) -> Result<ArrayRef> {
+    /// One evidence column of these pairs. Under k-users counts are rounded, the mean position is a whole number, and
+    /// rates, from which exact counts could be worked out, are null.
+    fn column<'r>(&self, name: &str, rows: impl Iterator<Item = &'r Weighed>) -> ArrayRef {
         let released = &*self.released;
-        let pair = |i: &usize| &released.pairs[*i];
         let open = released.k.is_none();
         let k = released.k.unwrap_or(0);
-        let count =
-            |get: fn(&Pair, u32) -> u32| int(pairs.iter().map(|i| released.shown(get(pair(i), k).into())));
-        let open_int = |get: &dyn Fn(&Pair) -> i64| -> ArrayRef {
-            Arc::new(Int64Array::from_iter(pairs.iter().map(|i| open.then(|| get(pair(i))))))
+        let as_int = |get: &dyn Fn(&Pair) -> Option<i64>, rows: &mut dyn Iterator<Item = &'r Weighed>| {
+            Arc::new(Int64Array::from_iter(rows.map(|r| get(&r.0)))) as ArrayRef
         };
-        let users = |get: fn(&Pair) -> u32| -> ArrayRef {
-            let values =
-                pairs.iter().map(|i| released.has.users.then(|| released.shown(get(pair(i)).into()) as i64));
-            Arc::new(Int64Array::from_iter(values))
-        };
-        Ok(match name {
-            "users_shown" => users(|p| p.users_shown),
-            "users_clicked" => users(|p| p.users_clicked),
-            "users_satisfied" => users(|p| p.users_satisfied),
-            "impressions" => count(|p, _| p.impressions),
+        let shown = |n: u32| released.shown(n.into()) as i64;
+        let users = |n: u32| released.has.users.then(|| shown(n));
+        let mut rows = rows;
+        match name {
+            "users_shown" => as_int(&|p| users(p.users_shown), &mut rows),
+            "users_clicked" => as_int(&|p| users(p.users_clicked), &mut rows),
+            "users_satisfied" => as_int(&|p| users(p.users_satisfied), &mut rows),
+            "impressions" => as_int(&|p| Some(shown(p.impressions)), &mut rows),
             // Clicks of fewer than K users show as none, however many there were.
-            "clicks" => count(|p, k| if p.users_clicked < k { 0 } else { p.clicks }),
-            "satisfied_clicks" => count(|p, k| if p.users_satisfied < k { 0 } else { p.satisfied_clicks }),
+            "clicks" => as_int(&|p| Some(if p.users_clicked < k { 0 } else { shown(p.clicks) }), &mut rows),
+            "satisfied_clicks" => {
+                as_int(&|p| Some(if p.users_satisfied < k { 0 } else { shown(p.satisfied_clicks) }), &mut rows)
+            }
             // How many users stand behind these three is not counted, so under k-users they are not shown.
-            "rejections" => open_int(&|p| p.rejections.into()),
-            "skips" => open_int(&|p| p.skips.into()),
-            "skip_weight" => open_int(&|p| self.skip_weight(p)),
+            "rejections" => as_int(&|p| open.then(|| p.rejections.into()), &mut rows),
+            "skips" => as_int(&|p| open.then(|| p.skips.into()), &mut rows),
+            "skip_weight" => as_int(&|p| open.then(|| self.skip_weight(p)), &mut rows),
             "mean_position" => float(
-                pairs
-                    .iter()
-                    .map(|i| mean_position(pair(i)).map(|m| if open { m } else { (m + 0.5).floor() })),
+                rows.map(|r| mean_position(&r.0).map(|m| if open { m } else { (m + 0.5).floor() })),
             ),
-            "expected_clicks" => {
-                float(pairs.iter().map(|i| Some(released.shown_measure(self.rows[*i].expected_clicks))))
-            }
-            "coec" => float(pairs.iter().map(|i| open.then(|| self.rows[*i].coec))),
-            "p_zero" => float(pairs.iter().map(|i| open.then(|| self.rows[*i].p_zero))),
-            "ctr_upper" => {
-                float(pairs.iter().map(|i| open.then(|| wilson_upper(pair(i).clicks, pair(i).impressions))))
-            }
-            _ => {
-                return Err(Error::usage(format!(
-                    "no evidence column is called {name:?}; available: {EVIDENCE_COLUMNS:?}"
-                )));
-            }
-        })
+            "expected_clicks" => float(rows.map(|r| Some(released.shown_measure(r.1.expected_clicks)))),
+            "coec" => float(rows.map(|r| open.then_some(r.1.coec))),
+            "p_zero" => float(rows.map(|r| open.then_some(r.1.p_zero))),
+            _ => float(rows.map(|r| open.then(|| wilson_upper(r.0.clicks, r.0.impressions)))),
+        }
     }
 
     /// Table `evidence`.
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
-    pub fn table(&self) -> Result<Table> {
-        let released = &*self.released;
-        table(&released.pairs, |rows, range| {
-            let indices: Vec<usize> = range.collect();
-            let mut out: Columns = vec![
-                ("query", text(&released.query_strings, rows.iter().map(|r| r.query))),
-                ("doc_id", text(&released.doc_strings, rows.iter().map(|r| r.doc))),
-            ];
+    pub fn table(self: &Arc<Self>) -> Result<Table> {
+        let evidence = self.clone();
+        let tables = &self.released.tables;
+        let rows = tables.sizes().pairs as usize;
+        Table::new(rows, part_ranges(tables, |s| s.pairs), move |parts| {
+            let released = &*evidence.released;
+            let rows: Vec<(u64, Weighed)> = gathered(&released.tables, parts, |g, out| {
+                out.extend((0..g.pairs.len()).map(|i| (g.query, (g.pairs[i], evidence.row(g, i)))));
+            })?;
+            let (rows, evidence) = (&rows, &evidence);
+            let mut out: Columns<'_> = Vec::new();
+            column!(out, "query", text(&released.query_strings, rows.iter().map(|r| r.0)));
+            column!(out, "doc_id", text(&released.doc_strings, rows.iter().map(|r| r.1.0.doc)));
             for name in EVIDENCE_COLUMNS {
-                out.push((name, self.column(name, &indices)?));
+                column!(out, name, evidence.column(name, rows.iter().map(|r| &r.1)));
             }
-            Ok(out)
+            batch(out, &[])
         })
     }
 
@@ -329,13 +485,14 @@ impl Evidence {
             .filter(|r| users(r.position)[0] >= k && shown(r.impressions) > 0)
             .map(|r| (r.position, shown(r.impressions), clicks(r)))
             .collect();
-        table(&rows, |rows, _| {
-            Ok(vec![
-                ("position", position(rows.iter().map(|r| r.0))),
-                ("impressions", int(rows.iter().map(|r| r.1))),
-                ("clicks", int(rows.iter().map(|r| r.2))),
-                ("ctr", float(rows.iter().map(|r| Some(r.2 as f64 / r.1 as f64)))),
-            ])
+        Table::new(rows.len(), row_ranges(rows.len()), move |range| {
+            let rows = &rows[range];
+            let mut out: Columns<'_> = Vec::new();
+            column!(out, "position", position(rows.iter().map(|r| r.0)));
+            column!(out, "impressions", int(rows.iter().map(|r| r.1)));
+            column!(out, "clicks", int(rows.iter().map(|r| r.2)));
+            column!(out, "ctr", float(rows.iter().map(|r| Some(r.2 as f64 / r.1 as f64))));
+            batch(out, &[])
         })
     }
 
@@ -343,8 +500,7 @@ impl Evidence {
     ///
     /// # Errors
     /// [`Error::usage`] for a carried column that does not exist.
-    pub fn negatives(&self, selected: &Selected, carry: &[String]) -> Result<Table> {
-        let released = &*self.released;
+    pub fn negatives(self: &Arc<Self>, selected: &Arc<Selected>, carry: &[String]) -> Result<Table> {
         let carried: Vec<&'static str> = carry
             .iter()
             .map(|name| {
@@ -362,37 +518,38 @@ impl Evidence {
         if let Some(twice) = carried.iter().enumerate().find(|(i, c)| carried[..*i].contains(c)) {
             return Err(Error::usage(format!("select.carry names {} twice", twice.1)));
         }
-        let nothing = |n: usize| float(std::iter::repeat_n(None, n));
-        table(&selected.negatives, |rows, _| {
+        let (evidence, selected) = (self.clone(), selected.clone());
+        let rows = selected.negatives.len();
+        Table::new(rows, row_ranges(rows), move |range| {
+            let (rows, released) = (&selected.negatives[range], &*evidence.released);
             let n = rows.len();
-            let pairs: Vec<usize> = rows.iter().map(|r| r.pair).collect();
-            let queries = &*released.query_strings;
-            let preferred = rows.iter().map(|r| r.positive.map(|(doc, _)| released.doc_strings.get(doc)));
+            let docs = &*released.doc_strings;
+            let weighed: &Vec<Weighed> = &rows.iter().map(|r| (r.pair, r.evidence)).collect();
+            let nothing = || float(std::iter::repeat_n(None, n));
+            let mut out: Columns<'_> = Vec::new();
+            let ids = || Arc::new(StringArray::from_iter_values(rows.iter().map(|r| query_id(r.query))));
+            let preferred = || rows.iter().map(|r| r.positive.map(|(doc, _)| docs.get(doc)));
             let users =
-                rows.iter().map(|r| released.has.users.then(|| released.shown(r.users.into()) as i64));
-            let mut out: Columns = vec![
-                (
-                    "query_id",
-                    Arc::new(StringArray::from_iter_values(rows.iter().map(|r| query_id(queries, r.query)))),
-                ),
-                ("query", text(queries, rows.iter().map(|r| r.query))),
-                ("pos_id", Arc::new(StringArray::from_iter(preferred))),
-                ("neg_id", text(&released.doc_strings, rows.iter().map(|r| r.doc))),
-                ("rule", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.rule.name())))),
-                ("kind", Arc::new(StringArray::from_iter_values(rows.iter().map(|_| "hard")))),
-                ("position_pos", position(rows.iter().map(|r| r.position_pos))),
-                ("position_neg", position(rows.iter().map(|r| r.position_neg))),
-                ("expected_clicks", self.column("expected_clicks", &pairs)?),
-                ("examinations", nothing(n)),
-                ("users", Arc::new(Int64Array::from_iter(users))),
-                ("p_false_negative", nothing(n)),
-                ("weight", nothing(n)),
-                ("split", Arc::new(StringArray::new_null(n))),
-            ];
+                || rows.iter().map(|r| released.has.users.then(|| released.shown(r.users.into()) as i64));
+            column!(out, "query_id", ids());
+            column!(out, "query", text(&released.query_strings, rows.iter().map(|r| r.query)));
+            column!(out, "pos_id", Arc::new(StringArray::from_iter(preferred())));
+            column!(out, "neg_id", text(docs, rows.iter().map(|r| r.pair.doc)));
+            column!(out, "rule", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.rule.name()))));
+            column!(out, "kind", Arc::new(StringArray::from_iter_values(rows.iter().map(|_| "hard"))));
+            column!(out, "position_pos", position(rows.iter().map(|r| r.position_pos)));
+            column!(out, "position_neg", position(rows.iter().map(|r| r.position_neg)));
+            let evidence = &*evidence;
+            column!(out, "expected_clicks", evidence.column("expected_clicks", weighed.iter()));
+            column!(out, "examinations", nothing());
+            column!(out, "users", Arc::new(Int64Array::from_iter(users())));
+            column!(out, "p_false_negative", nothing());
+            column!(out, "weight", nothing());
+            column!(out, "split", Arc::new(StringArray::new_null(n)));
             for name in &carried {
-                out.push((name, self.column(name, &pairs)?));
+                column!(out, *name, evidence.column(name, weighed.iter()));
             }
-            Ok(out)
+            batch(out, &[])
         })
     }
 
@@ -400,12 +557,16 @@ impl Evidence {
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
-    pub fn positives(&self, selected: &Selected) -> Result<Table> {
-        table(&selected.positives, |rows, _| {
-            Ok(vec![
-                ("query", text(&self.released.query_strings, rows.iter().map(|r| r.query))),
-                ("doc_id", text(&self.released.doc_strings, rows.iter().map(|r| r.doc))),
-            ])
+    pub fn positives(self: &Arc<Self>, selected: &Arc<Selected>) -> Result<Table> {
+        let (released, selected) = (self.released.clone(), selected.clone());
+        let rows = selected.positives.len();
+        Table::new(rows, row_ranges(rows), move |range| {
+            let rows = &selected.positives[range];
+            let released = &*released;
+            let mut out: Columns<'_> = Vec::new();
+            column!(out, "query", text(&released.query_strings, rows.iter().map(|r| r.query)));
+            column!(out, "doc_id", text(&released.doc_strings, rows.iter().map(|r| r.doc)));
+            batch(out, &[])
         })
     }
 
@@ -413,24 +574,22 @@ impl Evidence {
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
-    pub fn triplets(&self, rows: &[Triplet], num_negatives: usize) -> Result<Table> {
-        let (queries, docs) = (&*self.released.query_strings, &*self.released.doc_strings);
+    pub fn triplets(&self, rows: &Arc<Vec<Triplet>>, num_negatives: usize) -> Result<Table> {
         let mut names = vec!["query".to_owned(), "positive".to_owned()];
         names.extend((1..=num_negatives).map(|i| format!("negative_{i}")));
         let fields: Vec<Field> =
             names.iter().map(|n| Field::new(n, arrow_schema::DataType::Utf8, false)).collect();
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let mut batches = Vec::new();
-        for chunk in rows.chunks(BATCH) {
+        let (released, rows) = (self.released.clone(), rows.clone());
+        Table::new(rows.len(), row_ranges(rows.len()), move |range| {
+            let rows = &rows[range];
+            let docs = &*released.doc_strings;
             let mut columns = vec![
-                text(queries, chunk.iter().map(|r| r.query)),
-                text(docs, chunk.iter().map(|r| r.positive)),
+                text(&released.query_strings, rows.iter().map(|r| r.query)),
+                text(docs, rows.iter().map(|r| r.positive)),
             ];
-            for i in 0..num_negatives {
-                columns.push(text(docs, chunk.iter().map(|r| r.negatives[i])));
-            }
-            batches.push(RecordBatch::try_new(schema.clone(), columns)?);
-        }
-        Ok((schema, batches))
+            columns.extend((0..num_negatives).map(|i| text(docs, rows.iter().map(|r| r.negatives[i]))));
+            Ok(RecordBatch::try_new(schema.clone(), columns)?)
+        })
     }
 }

@@ -1,216 +1,310 @@
-//! Strings to codes: a concurrent table while the log is read, frozen afterwards into canonical order.
+//! Strings to codes. The code of a string is the head of its SHA-256, so codes are the same in every run, whatever was met
+//! before, and comparing codes is comparing canonical order. The table that remembers which strings there are only
+//! saves hashing them again.
 //!
-//! Codes given while reading depend on arrival. [`Interner::freeze`] replaces them by *ranks* in canonical order (by the
-//! first eight bytes of the string's SHA-256, ties by its bytes), so that nothing later depends on arrival, and comparing
-//! ranks is comparing canonical order.
+//! Two different strings with one code would be one query, or one document. By chance that takes some 10^9 distinct
+//! strings; on purpose, some 2^32 hashes. All strings of such a code are therefore set aside ([`Strings::clashes`]):
+//! whoever makes them loses them, and nobody else loses anything.
 
 use std::hash::BuildHasher;
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
-use sha2::{Digest, Sha256};
 
+use crate::budget::Budget;
+use crate::digest;
 use crate::error::{Error, Result};
 
-const SHARD_BITS: u32 = 6;
+const SHARD_BITS: u32 = 8;
 const SHARDS: usize = 1 << SHARD_BITS;
+
+/// What an entry takes beside its bytes: code, hash, end and table slot.
+const ENTRY: usize = 8 + 4 + 4 + 6;
 
 #[derive(Default)]
 struct Shard {
     table: HashTable<u32>,
-    hashes: Vec<u64>,
-    ends: Vec<usize>,
+    /// High halves of the table's hashes: they tell strings apart before their bytes do, and grow the table.
+    hashes: Vec<u32>,
+    codes: Vec<u64>,
+    ends: Vec<u32>,
     bytes: Vec<u8>,
 }
 
 impl Shard {
     fn value(&self, i: u32) -> &[u8] {
         let i = i as usize;
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.bytes[start..self.ends[i]]
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.bytes[start..self.ends[i] as usize]
     }
 
-    fn intern(&mut self, hash: u64, value: &[u8]) -> Option<u32> {
-        if let Some(&i) =
-            self.table.find(hash, |&i| self.hashes[i as usize] == hash && self.value(i) == value)
-        {
-            return Some(i);
+    /// The place of a string, and whether it is new; the code of a new one is still to be set.
+    fn intern(&mut self, hash: u64, value: &[u8]) -> Option<(u32, bool)> {
+        let short = half(hash);
+        let found = self
+            .table
+            .find(slot(short), |&i| self.hashes[i as usize] == short && self.value(i) == value);
+        if let Some(&i) = found {
+            return Some((i, false));
         }
-        let i = u32::try_from(self.ends.len()).ok().filter(|i| *i < 1 << (32 - SHARD_BITS))?;
+        let i = u32::try_from(self.ends.len()).ok()?;
+        let end = u32::try_from(self.bytes.len() + value.len()).ok()?;
         self.bytes.extend_from_slice(value);
-        self.ends.push(self.bytes.len());
-        self.hashes.push(hash);
-        self.table.insert_unique(hash, i, |&i| self.hashes[i as usize]);
-        Some(i)
+        self.ends.push(end);
+        self.hashes.push(short);
+        self.codes.push(0);
+        let hashes = &self.hashes;
+        self.table.insert_unique(slot(short), i, |&i| slot(hashes[i as usize]));
+        Some((i, true))
     }
+}
+
+/// Half of a hash, of bits that did not choose the shard.
+fn half(hash: u64) -> u32 {
+    (hash >> (32 - SHARD_BITS)) as u32
+}
+
+/// A half as the table wants it, which takes its slot from the bottom and its control byte from the top of 64 bits.
+fn slot(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// A concurrent string table.
-pub struct Interner {
+pub struct Interner<'b> {
     // Keyed at random, so that nobody can prepare strings that collide.
     state: RandomState,
     shards: Vec<Mutex<Shard>>,
+    budget: &'b Budget,
 }
 
-impl Default for Interner {
-    fn default() -> Self {
-        Self { state: RandomState::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+impl<'b> Interner<'b> {
+    /// An empty table.
+    pub fn new(budget: &'b Budget) -> Self {
+        Self {
+            state: RandomState::default(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            budget,
+        }
     }
-}
 
-impl Interner {
-    /// The code of each value (None stays None); safe from any number of threads.
+    /// The code of each value, 0 for none; safe from any number of threads.
     ///
     /// # Errors
-    /// [`Error::data`] beyond about four thousand million distinct strings.
-    pub fn intern<'a>(&self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Vec<Option<u32>>> {
-        let mut codes = Vec::with_capacity(values.size_hint().0);
-        // Sorted by shard, a batch takes each lock once.
-        let mut by_shard: Vec<Vec<(u32, u64, &[u8])>> = vec![Vec::new(); SHARDS];
-        for value in values {
-            if let Some(value) = value {
-                let hash = self.state.hash_one(value);
-                by_shard[(hash >> (64 - SHARD_BITS)) as usize].push((codes.len() as u32, hash, value));
-            }
-            codes.push(None);
+    /// [`Error::data`] beyond about a million million bytes of distinct strings.
+    pub fn intern<'a>(&self, n: usize, value: impl Fn(usize) -> Option<&'a [u8]>) -> Result<Vec<u64>> {
+        let mut codes = vec![0; n];
+        // Sorted by shard, a batch takes each lock once, and a shard stays in the cache while it is looked through.
+        let hashes: Vec<u64> = (0..n).map(|i| value(i).map_or(0, |v| self.state.hash_one(v) | 1)).collect();
+        let mut ends = [0_u32; SHARDS + 1];
+        for hash in hashes.iter().filter(|h| **h != 0) {
+            ends[(hash >> (64 - SHARD_BITS)) as usize + 1] += 1;
         }
-        for (s, wanted) in by_shard.iter().enumerate().filter(|(_, w)| !w.is_empty()) {
+        for s in 0..SHARDS {
+            ends[s + 1] += ends[s];
+        }
+        let mut order = vec![0_u32; ends[SHARDS] as usize];
+        let mut next = ends;
+        for (i, hash) in hashes.iter().enumerate().filter(|(_, h)| **h != 0) {
+            let place = &mut next[(hash >> (64 - SHARD_BITS)) as usize];
+            order[*place as usize] = i as u32;
+            *place += 1;
+        }
+        let mut places: Vec<u32> = Vec::new();
+        for (s, window) in ends.windows(2).enumerate().filter(|(_, w)| w[0] < w[1]) {
+            let wanted = &order[window[0] as usize..window[1] as usize];
             let mut shard = self.shards[s].lock().unwrap_or_else(PoisonError::into_inner);
-            for &(at, hash, value) in wanted {
-                let i = shard.intern(hash, value).ok_or_else(|| {
-                    Error::data("more distinct queries or documents than this version can hold (about 4e9)")
+            let known = shard.codes.len();
+            let bytes = shard.bytes.len();
+            places.clear();
+            for &i in wanted {
+                let Some(value) = value(i as usize) else { continue };
+                let (place, _) = shard.intern(hashes[i as usize], value).ok_or_else(|| {
+                    Error::data("more distinct queries or documents than this version can hold (about 10^12 bytes)")
                 })?;
-                codes[at as usize] = Some(i << SHARD_BITS | s as u32);
+                places.push(place);
+            }
+            if shard.codes.len() > known {
+                let fresh: Vec<&[u8]> = (known..shard.codes.len()).map(|i| shard.value(i as u32)).collect();
+                let mut heads = Vec::with_capacity(fresh.len());
+                digest::heads(&fresh, &mut heads);
+                self.budget.hold(shard.bytes.len() - bytes + ENTRY * heads.len());
+                // 0 is kept for "none": the head 0 (one string in 2^64) goes by 1.
+                shard.codes.truncate(known);
+                shard.codes.extend(heads.into_iter().map(|h| h.max(1)));
+            }
+            for (&i, &place) in wanted.iter().zip(&places) {
+                codes[i as usize] = shard.codes[place as usize];
             }
         }
         Ok(codes)
     }
 
-    /// Ends reading: the strings in canonical order, and the rank of every code.
-    pub fn freeze(self) -> (Strings, Ranks) {
+    /// Ends reading: the strings in canonical order.
+    pub fn freeze(self) -> Strings {
         let shards: Vec<Shard> =
             self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        let total = shards.iter().map(|s| s.ends.len()).sum();
-        let mut order: Vec<(u64, u32)> = Vec::with_capacity(total);
+        let n = shards.iter().map(|s| s.codes.len()).sum();
+        let mut entries: Vec<(u64, u32, u32)> = Vec::with_capacity(n);
         for (s, shard) in shards.iter().enumerate() {
-            order.extend(
-                (0..shard.ends.len() as u32).map(|i| (hash(shard.value(i)), i << SHARD_BITS | s as u32)),
-            );
+            entries.extend(shard.codes.iter().enumerate().map(|(i, code)| (*code, s as u32, i as u32)));
         }
-        let value = |code: u32| shards[code as usize & (SHARDS - 1)].value(code >> SHARD_BITS);
-        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| value(a.1).cmp(value(b.1))));
-        let longest = shards.iter().map(|s| s.ends.len()).max().unwrap_or(0);
-        let mut ranks = vec![0_u32; longest << SHARD_BITS];
-        let mut strings = Strings::with_capacity(total, shards.iter().map(|s| s.bytes.len()).sum());
-        for (rank, &(hash, code)) in order.iter().enumerate() {
-            ranks[code as usize] = rank as u32;
-            strings.push(hash, value(code));
+        entries.sort_unstable();
+        let mut strings = Strings::with_capacity(n, shards.iter().map(|s| s.bytes.len()).sum());
+        for same in entries.chunk_by(|a, b| a.0 == b.0) {
+            if let [(code, s, i)] = same {
+                strings.push(*code, shards[*s as usize].value(*i));
+            } else {
+                strings.clashes.push(same[0].0);
+            }
         }
-        (strings, Ranks(ranks))
+        strings.index();
+        strings
     }
 }
 
-/// Rank of every code of a frozen interner.
-pub struct Ranks(Vec<u32>);
-
-impl Ranks {
-    /// Rank of `code`.
-    #[inline]
-    pub fn of(&self, code: u32) -> u32 {
-        self.0[code as usize]
-    }
+/// First eight bytes of the SHA-256 of `value`, big-endian: the head of its `query_id`. Never 0.
+pub fn code(value: &[u8]) -> u64 {
+    let mut head = Vec::with_capacity(1);
+    digest::heads(&[value], &mut head);
+    head[0].max(1)
 }
 
-/// First eight bytes of the SHA-256 of `value`, big-endian: the head of its `query_id`.
-pub fn hash(value: &[u8]) -> u64 {
-    let digest = Sha256::digest(value);
-    let mut head = [0; 8];
-    head.copy_from_slice(&digest[..8]);
-    u64::from_be_bytes(head)
-}
-
-/// Distinct UTF-8 strings in canonical order; a string's index is its rank.
+/// Distinct UTF-8 strings in canonical order, to be found by code.
 #[derive(Default, Clone)]
 pub struct Strings {
-    hashes: Vec<u64>,
+    codes: Vec<u64>,
     ends: Vec<usize>,
     bytes: Vec<u8>,
+    /// Where the codes with each head of `bits` bits begin: codes are uniform, so a head has one or two.
+    starts: Vec<u32>,
+    bits: u32,
+    clashes: Vec<u64>,
 }
 
 impl Strings {
     fn with_capacity(strings: usize, bytes: usize) -> Self {
         Self {
-            hashes: Vec::with_capacity(strings),
+            codes: Vec::with_capacity(strings),
             ends: Vec::with_capacity(strings),
             bytes: Vec::with_capacity(bytes),
+            ..Self::default()
         }
     }
 
-    fn push(&mut self, hash: u64, value: &[u8]) {
-        self.hashes.push(hash);
+    fn push(&mut self, code: u64, value: &[u8]) {
+        self.codes.push(code);
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len());
     }
 
-    /// Only the strings of these ranks, which ascend; their new rank is their place in the list.
-    pub fn subset(&self, ranks: &[u32]) -> Self {
-        let mut out = Self::with_capacity(ranks.len(), 0);
-        for &rank in ranks {
-            out.push(self.hashes[rank as usize], self.get(rank).as_bytes());
+    fn index(&mut self) {
+        self.bits = self.codes.len().max(2).ilog2().min(28);
+        self.starts = vec![0; (1 << self.bits) + 1];
+        for code in &self.codes {
+            self.starts[(code >> (64 - self.bits)) as usize + 1] += 1;
         }
+        for i in 1..self.starts.len() {
+            self.starts[i] += self.starts[i - 1];
+        }
+    }
+
+    /// The strings of these (code, value)s, which ascend by code.
+    pub fn of<'a>(sorted: impl Iterator<Item = (u64, &'a str)>) -> Self {
+        let mut out = Self::default();
+        sorted.for_each(|(code, value)| out.push(code, value.as_bytes()));
+        out.index();
         out
+    }
+
+    /// Only the strings of these codes, which ascend.
+    pub fn subset(&self, codes: &[u64]) -> Self {
+        Self::of(codes.iter().map(|c| (*c, self.get(*c))))
     }
 
     /// How many strings.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.codes.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.codes.is_empty()
     }
 
-    /// The string of `rank`.
-    pub fn get(&self, rank: u32) -> &str {
-        let i = rank as usize;
+    /// Codes, ascending.
+    pub fn codes(&self) -> &[u64] {
+        &self.codes
+    }
+
+    /// Codes that different strings share; their rows are set aside.
+    pub fn clashes(&self) -> &[u64] {
+        &self.clashes
+    }
+
+    /// Place of a code among the codes.
+    #[inline]
+    pub fn find(&self, code: u64) -> Option<usize> {
+        let head = (code >> (64 - self.bits)) as usize;
+        let (start, end) = (*self.starts.get(head)? as usize, *self.starts.get(head + 1)? as usize);
+        self.codes[start..end].iter().position(|c| *c == code).map(|i| start + i)
+    }
+
+    /// String number `i` in canonical order.
+    #[inline]
+    pub fn at(&self, i: usize) -> &str {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         // Only valid UTF-8 is interned; an empty string would be a bug, not undefined behaviour.
         std::str::from_utf8(&self.bytes[start..self.ends[i]]).unwrap_or_default()
     }
 
-    /// Head of the string's SHA-256.
-    pub fn hash(&self, rank: u32) -> u64 {
-        self.hashes[rank as usize]
+    /// The string of a code.
+    #[inline]
+    pub fn get(&self, code: u64) -> &str {
+        self.find(code).map_or("", |i| self.at(i))
     }
 
-    /// Both lists as one, and where each rank of either went.
-    pub fn merge(&self, other: &Self) -> (Self, Vec<u32>, Vec<u32>) {
+    /// (code, string)s in canonical order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &str)> {
+        self.codes.iter().enumerate().map(|(i, code)| (*code, self.at(i)))
+    }
+
+    /// Both lists as one. Codes that name different strings in the two are returned beside it, without a string.
+    pub fn merge(&self, other: &Self) -> (Self, Vec<u64>) {
         let mut out = Self::with_capacity(self.len() + other.len(), self.bytes.len() + other.bytes.len());
-        let (mut ours, mut theirs) = (Vec::with_capacity(self.len()), Vec::with_capacity(other.len()));
-        let key = |s: &Self, i: usize| (i < s.len()).then(|| s.hashes[i]);
-        let (mut i, mut j) = (0, 0);
-        while i < self.len() || j < other.len() {
-            let order = match (key(self, i), key(other, j)) {
-                (Some(a), Some(b)) => a.cmp(&b).then_with(|| self.get(i as u32).cmp(other.get(j as u32))),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                _ => std::cmp::Ordering::Greater,
-            };
-            let rank = out.len() as u32;
-            if order.is_le() {
-                out.push(self.hashes[i], self.get(i as u32).as_bytes());
-                ours.push(rank);
-                i += 1;
-            }
-            if order.is_ge() {
-                if order.is_gt() {
-                    out.push(other.hashes[j], other.get(j as u32).as_bytes());
+        let mut clashes = Vec::new();
+        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
+        loop {
+            let (code, value) = match (ours.peek(), theirs.peek()) {
+                (Some(a), Some(b)) if a.0 == b.0 => {
+                    let (a, b) = (*a, *b);
+                    (ours.next(), theirs.next());
+                    if a.1 != b.1 {
+                        clashes.push(a.0);
+                        continue;
+                    }
+                    a
                 }
-                theirs.push(rank);
-                j += 1;
-            }
+                (Some(a), b) if b.is_none_or(|b| a.0 < b.0) => {
+                    let a = *a;
+                    ours.next();
+                    a
+                }
+                (_, Some(b)) => {
+                    let b = *b;
+                    theirs.next();
+                    b
+                }
+                _ => break,
+            };
+            out.push(code, value.as_bytes());
         }
-        (out, ours, theirs)
+        out.index();
+        (out, clashes)
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + 8 * (self.codes.capacity() + self.ends.capacity()) + 4 * self.starts.capacity()
     }
 }

@@ -1,18 +1,23 @@
-//! Raw click logs to privacy-safe hard negatives: the core, without Python, network or files.
+//! Raw click logs to privacy-safe hard negatives: the core, without Python or network, and without files but the spill.
 //!
 //! One module a stage, in the order of `docs/ARCHITECTURE.md`; [`job`] alone knows that order.
 
 pub mod anonymize;
+pub mod batches;
 pub mod bound;
+pub mod budget;
 pub mod clean;
 pub mod counts;
+pub mod digest;
 pub mod error;
 pub mod evidence;
 pub mod export;
+pub mod group;
 pub mod impressions;
 pub mod intern;
 pub mod job;
 pub mod normalize;
+pub mod packed;
 pub mod page;
 pub mod partition;
 pub mod pseudonym;
@@ -22,8 +27,12 @@ pub mod rewrite;
 pub mod scalar;
 pub mod seed;
 pub mod select;
+pub mod spill;
+pub mod steps;
 pub mod tables;
 pub mod tally;
 pub mod text;
 pub mod time;
 pub mod triplets;
+pub mod votes;
+pub mod workers;

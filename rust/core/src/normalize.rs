@@ -68,14 +68,41 @@ fn squeeze(chars: impl Iterator<Item = char>, out: &mut String) {
     }
 }
 
-/// Normalised text of every entry; None where nothing is left.
-pub fn normalized(normalizer: &Normalizer, column: &TextColumn, entries: &Entries) -> Vec<Option<String>> {
-    let mut text = String::new();
-    (0..entries.len())
+/// Normalised texts of a column's entries, end to end.
+pub struct Texts {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// How many entries.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Text of entry `i`; None where nothing is left, or there was none.
+    pub fn get(&self, i: usize) -> Option<&str> {
+        let start = if i == 0 { 0 } else { *self.ends.get(i - 1)? };
+        Some(&self.text[start..*self.ends.get(i)?]).filter(|t| !t.is_empty())
+    }
+}
+
+/// Normalised text of every entry.
+pub fn normalized(normalizer: &Normalizer, column: &TextColumn, entries: &Entries) -> Texts {
+    let (mut text, mut one) = (String::new(), String::new());
+    let ends = (0..entries.len())
         .map(|i| {
-            let raw = std::str::from_utf8(entries.get(column, i)?).ok()?;
-            normalizer.normalize(raw, &mut text);
-            (!text.is_empty()).then(|| text.clone())
+            if let Some(raw) = entries.get(column, i).and_then(|v| std::str::from_utf8(v).ok()) {
+                normalizer.normalize(raw, &mut one);
+                text.push_str(&one);
+            }
+            text.len()
         })
-        .collect()
+        .collect();
+    Texts { text, ends }
 }

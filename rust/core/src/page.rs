@@ -1,9 +1,22 @@
-//! Result pages rebuilt from a user's rows, and what each impression's place on its page says.
+//! Result pages rebuilt from a user's runs, and what each impression's place on its page says.
 
-use crate::records::Row;
+use crate::records::{Cursor, Row, RunHead};
 
-/// One page: a run of rows.
-#[derive(Clone, Copy)]
+/// A run in a partition: what its rows share, and where they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    /// What its rows share.
+    pub head: RunHead,
+    /// Number of the chunk.
+    pub chunk: u32,
+    /// Place of its rows in the chunk.
+    pub at: u32,
+    /// Rows.
+    pub rows: u32,
+}
+
+/// One page: a range of rows.
+#[derive(Debug, Clone, Copy)]
 pub struct Page {
     /// First row.
     pub start: usize,
@@ -13,54 +26,74 @@ pub struct Page {
     pub time: i64,
     /// Search order key.
     pub search: u64,
-    /// Query rank.
-    pub query: u32,
+    /// Query code.
+    pub query: u64,
     /// Session code, 0 for none.
     pub session: u64,
     /// Whether anything was clicked.
     pub clicked: bool,
 }
 
-/// Groups a user's rows, sorted by (search, query, position, document), into pages; merges rows of one impression in
-/// place. Returns the rows left and how many were merged away.
-pub fn pages(rows: &mut [Row], pages: &mut Vec<Page>) -> (usize, u64) {
-    pages.clear();
-    let mut kept = 0;
-    for i in 0..rows.len() {
-        let row = rows[i];
-        let same_page = pages.last().is_some_and(|p| p.search == row.search && p.query == row.query);
-        if !same_page {
-            pages.push(Page {
-                start: kept,
-                end: kept,
-                time: row.time,
-                search: row.search,
-                query: row.query,
-                session: row.session,
-                clicked: false,
-            });
-        }
-        let Some(page) = pages.last_mut() else { continue };
-        page.time = page.time.min(row.time);
-        if page.session != row.session {
+/// Reads the page of `runs`, which share user, search and query, behind `rows`. Its rows come to stand by position and
+/// document, and rows of one impression are merged. Rows of the documents `clashes` are left out. Returns how many were
+/// merged away, and how many left out.
+pub fn page(runs: &[Run], chunks: &[Vec<u8>], clashes: &[u64], rows: &mut Vec<Row>) -> (Page, u64, u64) {
+    let start = rows.len();
+    let head = runs[0].head;
+    let mut page = Page {
+        start,
+        end: start,
+        time: head.time,
+        search: head.search,
+        query: head.query,
+        session: head.session,
+        clicked: false,
+    };
+    let (mut above, mut ordered, mut clashed) = (0, true, 0);
+    for run in runs {
+        page.time = page.time.min(run.head.time);
+        if page.session != run.head.session {
             // Rows of one page that name different sessions are not to be believed about any.
             page.session = 0;
         }
-        page.clicked |= row.clicked;
-        if page.end > page.start {
-            let last = &mut rows[kept - 1];
-            if last.position == row.position && last.doc == row.doc {
-                merge(last, &row);
+        let mut from = Cursor(&chunks[run.chunk as usize][run.at as usize..]);
+        for _ in 0..run.rows {
+            let row = Row::read(&mut from, run.head.time);
+            if !clashes.is_empty() && clashes.binary_search(&row.doc).is_ok() {
+                clashed += 1;
                 continue;
             }
+            page.clicked |= row.clicked;
+            ordered &= row.position > above;
+            above = row.position;
+            rows.push(row);
         }
-        rows[kept] = row;
-        kept += 1;
-        page.end = kept;
     }
-    (kept, (rows.len() - kept) as u64)
+    page.end = rows.len();
+    // Most logs hold pages as they were shown, from the top: nothing to sort, nothing to merge.
+    let merged = if ordered || rows.len() == start { 0 } else { in_order(rows, start) };
+    page.end = rows.len();
+    (page, merged, clashed)
 }
 
+fn in_order(rows: &mut Vec<Row>, start: usize) -> u64 {
+    rows[start..].sort_unstable_by_key(|r| (r.position, r.doc));
+    let mut kept = start;
+    for i in start + 1..rows.len() {
+        let row = rows[i];
+        if rows[kept].position == row.position && rows[kept].doc == row.doc {
+            merge(&mut rows[kept], &row);
+        } else {
+            kept += 1;
+            rows[kept] = row;
+        }
+    }
+    let merged = rows.len() - (kept + 1).min(rows.len());
+    rows.truncate(kept + 1);
+    merged as u64
+}
+
+/// Commutes, so the order of equal rows does not matter.
 fn merge(into: &mut Row, row: &Row) {
     into.clicked |= row.clicked;
     into.dwell_ms = into.dwell_ms.max(row.dwell_ms);

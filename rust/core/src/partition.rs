@@ -1,98 +1,173 @@
-//! Scattering records to partitions: per-worker buffers of cache lines, appended to shared chunks.
+//! Scattering records to partitions, in blocks of bytes that are used again and again.
 //!
-//! The store is the one place where records of a job rest between passes, so a budget and a spill live behind
-//! [`Store::append`] and [`Store::take`] and nowhere else.
+//! The store is the one place where records of a job rest between passes. It keeps within its share of the memory
+//! budget: what does not fit is written to the spill, fullest partition first, and comes back with the partition.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Records a worker gathers for a partition before it takes the partition's lock.
-const BUFFER: usize = 32;
+use crate::budget::Budget;
+use crate::error::Result;
+use crate::spill::Extent;
 
-/// Records in a chunk: small enough to waste little, large enough that chunks are few. Chunks never grow, because
-/// growing means copying, and fresh memory costs as much as the work done in it.
-const CHUNK: usize = 1024;
+/// Bytes of a block. Fresh memory costs as much as the work done in it, so blocks are recycled; a worker holds one for
+/// each partition it writes to, so they are small. Records never span blocks.
+pub const BLOCK: usize = 16 << 10;
 
-/// Records of one kind, by partition.
-pub struct Store<T> {
-    partitions: Vec<Mutex<Vec<Vec<T>>>>,
+/// Blocks that one spilled extent gathers: a megabyte, so that disks see long writes.
+const EXTENT_BLOCKS: usize = 64;
+
+/// Records of one kind in one partition.
+#[derive(Default)]
+struct Part {
+    blocks: Vec<Vec<u8>>,
+    extents: Vec<Extent>,
 }
 
-impl<T: Copy> Store<T> {
+/// Byte records of several kinds, by partition.
+pub struct Store<'b> {
+    budget: &'b Budget,
+    partitions: usize,
+    parts: Vec<Mutex<Part>>,
+    /// Blocks in memory of each part: whom to spill.
+    held: Vec<AtomicUsize>,
+    free: Mutex<Vec<Vec<u8>>>,
+    /// Bytes of all blocks, those in use and those waiting.
+    allocated: AtomicUsize,
+}
+
+impl<'b> Store<'b> {
     /// An empty store.
-    pub fn new(partitions: usize) -> Self {
-        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect() }
-    }
-
-    /// Appends records that must stay together and in order.
-    pub fn append(&self, partition: usize, mut records: &[T]) {
-        let mut chunks = self.partitions[partition].lock().unwrap_or_else(PoisonError::into_inner);
-        while !records.is_empty() {
-            if chunks.last().is_none_or(|c| c.len() == CHUNK) {
-                chunks.push(Vec::with_capacity(CHUNK));
-            }
-            let Some(chunk) = chunks.last_mut() else { return };
-            let (now, later) = records.split_at(records.len().min(CHUNK - chunk.len()));
-            chunk.extend_from_slice(now);
-            records = later;
+    pub fn new(budget: &'b Budget, kinds: usize, partitions: usize) -> Self {
+        Self {
+            budget,
+            partitions,
+            parts: (0..kinds * partitions).map(|_| Mutex::default()).collect(),
+            held: (0..kinds * partitions).map(|_| AtomicUsize::new(0)).collect(),
+            free: Mutex::default(),
+            allocated: AtomicUsize::new(0),
         }
     }
 
-    /// Moves a partition's records to `into`, in no particular order, and frees what held them.
-    pub fn take(&self, partition: usize, into: &mut Vec<T>) {
-        into.clear();
-        let chunks = self.chunks(partition);
-        into.reserve(chunks.iter().map(Vec::len).sum());
-        for chunk in chunks {
-            into.extend_from_slice(&chunk);
-        }
-    }
-
-    /// Takes a partition's records out one by one.
-    pub fn drain(&self, partition: usize) -> impl Iterator<Item = T> + use<T> {
-        self.chunks(partition).into_iter().flatten()
-    }
-
-    fn chunks(&self, partition: usize) -> Vec<Vec<T>> {
-        std::mem::take(&mut *self.partitions[partition].lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// How many partitions.
+    /// How many partitions each kind has.
     pub fn partitions(&self) -> usize {
-        self.partitions.len()
+        self.partitions
     }
 
-    /// A worker's entrance.
-    pub fn scatter(&self) -> Scatter<'_, T> {
-        Scatter { store: self, buffers: (0..self.partitions()).map(|_| Vec::new()).collect() }
+    /// A worker's entrance for records of one kind.
+    pub fn scatter(&self, kind: usize) -> Scatter<'_, 'b> {
+        Scatter { store: self, kind, open: (0..self.partitions).map(|_| Vec::new()).collect() }
+    }
+
+    /// Takes a partition's records out, in chunks of whole records, in no particular order.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub fn take(&self, kind: usize, partition: usize) -> Result<Vec<Vec<u8>>> {
+        let at = kind * self.partitions + partition;
+        let part = std::mem::take(&mut *self.parts[at].lock().unwrap_or_else(PoisonError::into_inner));
+        self.held[at].store(0, Ordering::Relaxed);
+        let mut chunks = part.blocks;
+        for extent in &part.extents {
+            let mut chunk = Vec::new();
+            self.budget.spill().read(extent, &mut chunk)?;
+            self.budget.spill().free(extent);
+            chunks.push(chunk);
+        }
+        Ok(chunks)
+    }
+
+    /// Gives back what [`Store::take`] gave out.
+    pub fn recycle(&self, chunks: &mut Vec<Vec<u8>>) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        for mut chunk in chunks.drain(..).filter(|c| c.capacity() == BLOCK) {
+            if self.allocated.load(Ordering::Relaxed) > self.budget.left_for_records() {
+                self.allocated.fetch_sub(BLOCK, Ordering::Relaxed);
+            } else {
+                chunk.clear();
+                free.push(chunk);
+            }
+        }
+    }
+
+    fn block(&self) -> Result<Vec<u8>> {
+        loop {
+            if let Some(block) = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+                return Ok(block);
+            }
+            let over = self.allocated.load(Ordering::Relaxed) + BLOCK > self.budget.left_for_records();
+            if !over || !self.spill_fullest()? {
+                self.allocated.fetch_add(BLOCK, Ordering::Relaxed);
+                return Ok(Vec::with_capacity(BLOCK));
+            }
+        }
+    }
+
+    fn put(&self, at: usize, block: Vec<u8>) {
+        self.parts[at].lock().unwrap_or_else(PoisonError::into_inner).blocks.push(block);
+        self.held[at].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes the part with most blocks in memory to the spill; false where no part has any.
+    fn spill_fullest(&self) -> Result<bool> {
+        let fullest = (0..self.held.len()).max_by_key(|at| self.held[*at].load(Ordering::Relaxed));
+        let Some(at) = fullest.filter(|at| self.held[*at].load(Ordering::Relaxed) > 0) else {
+            return Ok(false);
+        };
+        let mut blocks = {
+            let mut part = self.parts[at].lock().unwrap_or_else(PoisonError::into_inner);
+            let from = part.blocks.len().saturating_sub(EXTENT_BLOCKS);
+            part.blocks.split_off(from)
+        };
+        if blocks.is_empty() {
+            return Ok(true); // somebody else was faster
+        }
+        self.held[at].fetch_sub(blocks.len(), Ordering::Relaxed);
+        let mut bytes = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
+        blocks.iter().for_each(|b| bytes.extend_from_slice(b));
+        let extent = self.budget.spill().write(&mut bytes)?;
+        self.parts[at].lock().unwrap_or_else(PoisonError::into_inner).extents.push(extent);
+        self.recycle(&mut blocks);
+        Ok(true)
     }
 }
 
-/// A worker's buffers in front of a [`Store`]; flushed when dropped.
-pub struct Scatter<'a, T: Copy> {
-    store: &'a Store<T>,
-    buffers: Vec<Vec<T>>,
+/// A worker's open blocks, one a partition.
+pub struct Scatter<'s, 'b> {
+    store: &'s Store<'b>,
+    kind: usize,
+    open: Vec<Vec<u8>>,
 }
 
-impl<T: Copy> Scatter<'_, T> {
-    /// Sends `record` to `partition`.
+impl Scatter<'_, '_> {
+    /// Sends `record`, of at most [`BLOCK`] bytes, to `partition`.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
     #[inline]
-    pub fn push(&mut self, partition: usize, record: T) {
-        let buffer = &mut self.buffers[partition];
-        if buffer.capacity() == 0 {
-            buffer.reserve_exact(BUFFER);
+    pub fn push(&mut self, partition: usize, record: &[u8]) -> Result<()> {
+        let block = &mut self.open[partition];
+        if block.capacity() - block.len() < record.len() {
+            self.renew(partition)?;
         }
-        buffer.push(record);
-        if buffer.len() == BUFFER {
-            self.store.append(partition, buffer);
-            buffer.clear();
-        }
+        self.open[partition].extend_from_slice(record);
+        Ok(())
     }
-}
 
-impl<T: Copy> Drop for Scatter<'_, T> {
-    fn drop(&mut self) {
-        for (partition, buffer) in self.buffers.iter().enumerate().filter(|(_, b)| !b.is_empty()) {
-            self.store.append(partition, buffer);
+    #[cold]
+    fn renew(&mut self, partition: usize) -> Result<()> {
+        let fresh = self.store.block()?;
+        let full = std::mem::replace(&mut self.open[partition], fresh);
+        if !full.is_empty() {
+            self.store.put(self.kind * self.store.partitions + partition, full);
+        }
+        Ok(())
+    }
+
+    /// Hands all open blocks over. A scatter that is dropped without it was on its way to an error.
+    pub fn finish(&mut self) {
+        for (partition, block) in self.open.iter_mut().enumerate().filter(|(_, b)| b.capacity() > 0) {
+            self.store.put(self.kind * self.store.partitions + partition, std::mem::take(block));
         }
     }
 }

@@ -1,31 +1,9 @@
-//! The records that travel between the passes: rows to user partitions, contributions to query partitions.
+//! The byte records that travel between the passes, and the columns that decide what they hold.
+//!
+//! Neighbouring rows of one page share all but document, position and click, so both passes send *runs*: what is common
+//! once, then the rows. A log whose pages are not contiguous still works: its runs are short.
 
-use crate::partition::Store;
-
-/// One impression in codes.
-#[derive(Clone, Copy)]
-pub struct Row {
-    /// Keyed code of the user; of the page or the row's content in logs without users.
-    pub user: u64,
-    /// Keyed code of the session, 0 for none.
-    pub session: u64,
-    /// Search order key (docs/ARCHITECTURE.md, count, 2).
-    pub search: u64,
-    /// Microseconds, [`crate::time::NULL_TIME`] for none.
-    pub time: i64,
-    /// Interned normalised query.
-    pub query: u32,
-    /// Interned document.
-    pub doc: u32,
-    /// -1 for none.
-    pub dwell_ms: i32,
-    /// -1 for none.
-    pub click_ms: i32,
-    /// 1-based, 0 for none.
-    pub position: u16,
-    /// Clicked.
-    pub clicked: bool,
-}
+use crate::time::NULL_TIME;
 
 /// The columns that decide how people and pages are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +14,228 @@ pub enum Unit {
     Page,
     /// Neither: each row its own page.
     Row,
+}
+
+/// Rows that one run holds at most: its length is a byte, and a run fits a block.
+pub const RUN: usize = 255;
+
+/// Kinds of records in a job's store.
+pub mod kind {
+    /// Rows by user: [`super::RunHead`], then [`super::Row`]s.
+    pub const ROWS: usize = 0;
+    /// Votes by query: [`super::VoteHead`], then [`super::Vote`]s.
+    pub const VOTES: usize = 1;
+    /// [`super::Preference`]s by query.
+    pub const PREFERENCES: usize = 2;
+    /// [`super::Succession`]s by query.
+    pub const SUCCESSIONS: usize = 3;
+    /// [`super::SuccessionClick`]s by query.
+    pub const SUCCESSION_CLICKS: usize = 4;
+    /// Whole pages by query.
+    pub const PAGES: usize = 5;
+    /// How many kinds.
+    pub const ALL: usize = 6;
+}
+
+/// Which optional fields the heads of runs hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// Users of their own; otherwise the search stands for one.
+    pub user: bool,
+    /// Sessions.
+    pub session: bool,
+    /// Times.
+    pub time: bool,
+}
+
+/// What the rows of a run share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunHead {
+    /// Keyed code of the user; of the page or the row's content in logs without users.
+    pub user: u64,
+    /// Search order key (docs/ARCHITECTURE.md, count, 2).
+    pub search: u64,
+    /// Code of the normalised query.
+    pub query: u64,
+    /// Keyed code of the session, 0 for none.
+    pub session: u64,
+    /// Microseconds, [`NULL_TIME`] for none.
+    pub time: i64,
+}
+
+/// One impression.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Code.
+    pub doc: u64,
+    /// Microseconds, [`NULL_TIME`] for none.
+    pub time: i64,
+    /// -1 for none.
+    pub dwell_ms: i32,
+    /// -1 for none.
+    pub click_ms: i32,
+    /// 1-based, 0 for none.
+    pub position: u16,
+    /// Clicked.
+    pub clicked: bool,
+}
+
+const CLICKED: u8 = 1;
+const HAS_DWELL: u8 = 2;
+const HAS_CLICK_MS: u8 = 4;
+
+/// Reads fields off the front of a record. Records are our own, so running out of bytes is a bug, not input.
+pub struct Cursor<'a>(pub &'a [u8]);
+
+impl<'a> Cursor<'a> {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The next `n` bytes.
+    #[inline]
+    pub fn bytes(&mut self, n: usize) -> &'a [u8] {
+        let (head, rest) = self.0.split_at(n);
+        self.0 = rest;
+        head
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        out.copy_from_slice(self.bytes(N));
+        out
+    }
+
+    /// One byte.
+    #[inline]
+    pub fn u8(&mut self) -> u8 {
+        self.array::<1>()[0]
+    }
+
+    /// Two bytes.
+    #[inline]
+    pub fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.array())
+    }
+
+    /// Four bytes.
+    #[inline]
+    pub fn i32(&mut self) -> i32 {
+        i32::from_le_bytes(self.array())
+    }
+
+    /// Eight bytes.
+    #[inline]
+    pub fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.array())
+    }
+
+    /// Eight bytes.
+    #[inline]
+    pub fn i64(&mut self) -> i64 {
+        i64::from_le_bytes(self.array())
+    }
+
+    /// A number in as many bytes as it needs (LEB128).
+    #[inline]
+    pub fn varint(&mut self) -> u64 {
+        let (mut value, mut shift) = (0_u64, 0);
+        loop {
+            let byte = self.u8();
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return value;
+            }
+            shift += 7;
+        }
+    }
+}
+
+/// Appends a number in as many bytes as it needs (LEB128).
+#[inline]
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+impl RunHead {
+    /// Starts a record; its last byte, the number of rows, is set when the run ends.
+    #[inline]
+    pub fn write(&self, layout: Layout, out: &mut Vec<u8>) {
+        out.clear();
+        if layout.user {
+            out.extend_from_slice(&self.user.to_le_bytes());
+        }
+        out.extend_from_slice(&self.search.to_le_bytes());
+        out.extend_from_slice(&self.query.to_le_bytes());
+        if layout.session {
+            out.extend_from_slice(&self.session.to_le_bytes());
+        }
+        if layout.time {
+            out.extend_from_slice(&self.time.to_le_bytes());
+        }
+        out.push(0);
+    }
+
+    /// Bytes of a head.
+    pub fn len(layout: Layout) -> usize {
+        17 + 8 * (usize::from(layout.user) + usize::from(layout.session) + usize::from(layout.time))
+    }
+
+    /// Reads a head and the number of rows behind it.
+    #[inline]
+    pub fn read(layout: Layout, from: &mut Cursor<'_>) -> (Self, usize) {
+        let user = if layout.user { from.u64() } else { 0 };
+        let (search, query) = (from.u64(), from.u64());
+        let session = if layout.session { from.u64() } else { 0 };
+        let time = if layout.time { from.i64() } else { NULL_TIME };
+        let user = if layout.user { user } else { search };
+        (Self { user, search, query, session, time }, usize::from(from.u8()))
+    }
+}
+
+impl Row {
+    /// Appends a row; its time is the run's.
+    #[inline]
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut bytes = [0; 19];
+        bytes[..8].copy_from_slice(&self.doc.to_le_bytes());
+        bytes[8..10].copy_from_slice(&self.position.to_le_bytes());
+        let mut flags = if self.clicked { CLICKED } else { 0 };
+        let mut len = 11;
+        for (value, flag) in [(self.dwell_ms, HAS_DWELL), (self.click_ms, HAS_CLICK_MS)] {
+            if value >= 0 {
+                flags |= flag;
+                bytes[len..len + 4].copy_from_slice(&value.to_le_bytes());
+                len += 4;
+            }
+        }
+        bytes[10] = flags;
+        out.extend_from_slice(&bytes[..len]);
+    }
+
+    /// Reads a row.
+    #[inline]
+    pub fn read(from: &mut Cursor<'_>, time: i64) -> Self {
+        let (doc, position, flags) = (from.u64(), from.u16(), from.u8());
+        let dwell_ms = if flags & HAS_DWELL != 0 { from.i32() } else { -1 };
+        let click_ms = if flags & HAS_CLICK_MS != 0 { from.i32() } else { -1 };
+        Self { doc, time, dwell_ms, click_ms, position, clicked: flags & CLICKED != 0 }
+    }
+
+    /// Skips `n` rows.
+    #[inline]
+    pub fn skip(from: &mut Cursor<'_>, n: usize) {
+        for _ in 0..n {
+            let flags = from.bytes(11)[10];
+            from.bytes(4 * (flags & (HAS_DWELL | HAS_CLICK_MS)).count_ones() as usize);
+        }
+    }
 }
 
 /// Bits of [`Vote::flags`].
@@ -54,21 +254,71 @@ pub mod flag {
     pub const EXAMINED_LAST: u16 = 1 << 5;
     /// The last click itself.
     pub const LAST_CLICK: u16 = 1 << 6;
-    /// The user's first vote for this (query, document); the two below stand on it only.
+    /// The user's first vote for this (query, document); the three below stand on it only.
     pub const FIRST: u16 = 1 << 7;
     /// The user clicked it at least once.
     pub const USER_CLICKED: u16 = 1 << 8;
     /// The user was satisfied at least once.
     pub const USER_SATISFIED: u16 = 1 << 9;
+    /// Among the pairs that bounding keeps of this user.
+    pub const BOUNDED: u16 = 1 << 10;
+    /// A dwell time follows.
+    pub const DWELL: u16 = 1 << 11;
+    /// A time of its own follows.
+    pub const TIME: u16 = 1 << 12;
+}
+
+/// What the votes of a run share: they are of one page.
+#[derive(Debug, Clone, Copy)]
+pub struct VoteHead {
+    /// Code.
+    pub query: u64,
+    /// Microseconds.
+    pub time: i64,
+    /// 0–9.
+    pub fold: u8,
+    /// See [`head`].
+    pub marks: u8,
+}
+
+/// Bits of [`VoteHead::marks`].
+pub mod head {
+    /// The user's first page for the query.
+    pub const USER: u8 = 1;
+    /// The page itself: later runs of the same page lack it.
+    pub const PAGE: u8 = 2;
+    /// It has a click.
+    pub const CLICKED: u8 = 4;
+}
+
+impl VoteHead {
+    /// Starts a record.
+    #[inline]
+    pub fn write(&self, times: bool, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.query.to_le_bytes());
+        if times {
+            out.extend_from_slice(&self.time.to_le_bytes());
+        }
+        out.push(self.fold | self.marks << 4);
+        out.push(0);
+    }
+
+    /// Reads a head and the number of votes behind it.
+    #[inline]
+    pub fn read(times: bool, from: &mut Cursor<'_>) -> (Self, usize) {
+        let query = from.u64();
+        let time = if times { from.i64() } else { NULL_TIME };
+        let bits = from.u8();
+        (Self { query, time, fold: bits & 15, marks: bits >> 4 }, usize::from(from.u8()))
+    }
 }
 
 /// One bounded impression.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Vote {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub doc: u32,
+    /// Code.
+    pub doc: u64,
     /// Microseconds.
     pub time: i64,
     /// -1 for none.
@@ -79,19 +329,53 @@ pub struct Vote {
     pub previous_click: u16,
     /// See [`flag`].
     pub flags: u16,
-    /// 0–9.
-    pub fold: u8,
 }
 
-/// One user's searches for a query.
-#[derive(Clone, Copy)]
-pub struct QueryVote {
-    /// Rank.
-    pub query: u32,
-    /// Pages.
-    pub searches: u32,
-    /// Pages with a click.
-    pub clicked: u32,
+impl Vote {
+    /// Appends a vote of a run of that time; `detail` keeps the click before.
+    #[inline]
+    pub fn write(&self, run_time: i64, detail: bool, out: &mut Vec<u8>) {
+        let mut flags = self.flags;
+        flags |= if self.dwell_ms >= 0 { flag::DWELL } else { 0 };
+        flags |= if self.time != run_time { flag::TIME } else { 0 };
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.doc.to_le_bytes());
+        bytes[8..10].copy_from_slice(&flags.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.position.to_le_bytes());
+        out.extend_from_slice(&bytes);
+        if detail {
+            out.extend_from_slice(&self.previous_click.to_le_bytes());
+        }
+        if flags & flag::DWELL != 0 {
+            out.extend_from_slice(&self.dwell_ms.to_le_bytes());
+        }
+        if flags & flag::TIME != 0 {
+            out.extend_from_slice(&self.time.to_le_bytes());
+        }
+    }
+
+    /// Reads a vote.
+    #[inline]
+    pub fn read(from: &mut Cursor<'_>, run_time: i64, detail: bool) -> Self {
+        let (doc, flags, position) = (from.u64(), from.u16(), from.u16());
+        let previous_click = if detail { from.u16() } else { 0 };
+        let dwell_ms = if flags & flag::DWELL != 0 { from.i32() } else { -1 };
+        let time = if flags & flag::TIME != 0 { from.i64() } else { run_time };
+        Self { doc, time, dwell_ms, position, previous_click, flags }
+    }
+
+    /// Skips `n` votes.
+    #[inline]
+    pub fn skip(from: &mut Cursor<'_>, n: usize, detail: bool) {
+        for _ in 0..n {
+            let head = from.bytes(12);
+            let flags = u16::from_le_bytes([head[8], head[9]]);
+            let more = if detail { 2 } else { 0 }
+                + if flags & flag::DWELL != 0 { 4 } else { 0 }
+                + if flags & flag::TIME != 0 { 8 } else { 0 };
+            from.bytes(more);
+        }
+    }
 }
 
 /// Rules that compare two documents of one page (Joachims 2002; Joachims et al. 2005, table 2).
@@ -107,6 +391,9 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All, by number.
+    pub const ALL: [Self; 3] = [Self::SkipAbove, Self::LastClickSkipAbove, Self::ClickNoClickNext];
+
     /// Name in tables and options.
     pub fn name(self) -> &'static str {
         match self {
@@ -118,14 +405,14 @@ impl Rule {
 }
 
 /// One user's preference between two documents of a query.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Preference {
-    /// Rank.
-    pub query: u32,
-    /// Rank of the clicked document.
-    pub preferred: u32,
-    /// Rank of the document passed over.
-    pub skipped: u32,
+    /// Code.
+    pub query: u64,
+    /// Code of the clicked document.
+    pub preferred: u64,
+    /// Code of the document passed over.
+    pub skipped: u64,
     /// Why.
     pub rule: Rule,
     /// Where it was clicked.
@@ -136,52 +423,99 @@ pub struct Preference {
 
 impl Preference {
     /// What one user has one vote for.
-    pub fn key(&self) -> (u32, u32, u32, Rule) {
+    pub fn key(&self) -> (u64, u64, u64, Rule) {
         (self.query, self.preferred, self.skipped, self.rule)
+    }
+
+    /// As a record.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.clear();
+        for code in [self.query, self.preferred, self.skipped] {
+            out.extend_from_slice(&code.to_le_bytes());
+        }
+        out.push(self.rule as u8);
+        out.extend_from_slice(&self.position_preferred.to_le_bytes());
+        out.extend_from_slice(&self.position_skipped.to_le_bytes());
+    }
+
+    /// Back from a record.
+    pub fn read(from: &mut Cursor<'_>) -> Self {
+        Self {
+            query: from.u64(),
+            preferred: from.u64(),
+            skipped: from.u64(),
+            rule: Rule::ALL[usize::from(from.u8())],
+            position_preferred: from.u16(),
+            position_skipped: from.u16(),
+        }
     }
 }
 
 /// One user's step from a query to the next.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Succession {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub next: u32,
+    /// Code.
+    pub query: u64,
+    /// Code.
+    pub next: u64,
     /// Whether a page of the next query was clicked.
     pub clicked: bool,
 }
 
-/// A document clicked after such a step.
-#[derive(Clone, Copy)]
-pub struct SuccessionClick {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub next: u32,
-    /// Rank.
-    pub doc: u32,
+impl Succession {
+    /// As a record.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.query.to_le_bytes());
+        out.extend_from_slice(&self.next.to_le_bytes());
+        out.push(u8::from(self.clicked));
+    }
+
+    /// Back from a record.
+    pub fn read(from: &mut Cursor<'_>) -> Self {
+        Self { query: from.u64(), next: from.u64(), clicked: from.u8() == 1 }
+    }
 }
 
-/// Whole pages as words: query, length, then document and click of each impression.
-pub struct PageRecord;
+/// A document clicked after such a step.
+#[derive(Debug, Clone, Copy)]
+pub struct SuccessionClick {
+    /// Code.
+    pub query: u64,
+    /// Code.
+    pub next: u64,
+    /// Code.
+    pub doc: u64,
+}
 
-impl PageRecord {
-    /// Appends a page.
-    pub fn append(store: &Store<u32>, partition: usize, query: u32, rows: &[Row]) {
-        let mut words = vec![query, rows.len() as u32];
-        words.extend(rows.iter().flat_map(|r| [r.doc, u32::from(r.clicked)]));
-        store.append(partition, &words);
-    }
-
-    /// The pages in `words`: query, then (document, click) pairs.
-    pub fn read(mut words: &[u32]) -> Vec<(u32, &[u32])> {
-        let mut out = Vec::new();
-        while let [query, len, rest @ ..] = words {
-            let (page, tail) = rest.split_at(2 * *len as usize);
-            out.push((*query, page));
-            words = tail;
+impl SuccessionClick {
+    /// As a record.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.clear();
+        for code in [self.query, self.next, self.doc] {
+            out.extend_from_slice(&code.to_le_bytes());
         }
-        out
     }
+
+    /// Back from a record.
+    pub fn read(from: &mut Cursor<'_>) -> Self {
+        Self { query: from.u64(), next: from.u64(), doc: from.u64() }
+    }
+}
+
+/// A whole page as a record: query, then document and click of each impression.
+pub fn write_page(query: u64, rows: &[Row], out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&query.to_le_bytes());
+    out.extend_from_slice(&(rows.len() as u16).to_le_bytes());
+    for row in rows {
+        out.extend_from_slice(&row.doc.to_le_bytes());
+        out.push(u8::from(row.clicked));
+    }
+}
+
+/// The query of such a record, and its (document, click)s.
+pub fn read_page(from: &mut Cursor<'_>) -> (u64, Vec<(u64, bool)>) {
+    let (query, n) = (from.u64(), from.u16());
+    (query, (0..n).map(|_| (from.u64(), from.u8() == 1)).collect())
 }

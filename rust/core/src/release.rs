@@ -3,44 +3,33 @@
 //! [`Released`] is the wall. It holds strings and counts of what passed and nothing else; later stages take it by
 //! reference and can reach neither counts nor log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
+use crate::group::Group;
 use crate::intern::Strings;
-use crate::tables::{Cell, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed};
+use crate::packed::{Packer, Sizes, Tables};
+use crate::tables::{Cell, Pair, Summed};
 
-/// How much passed.
+/// Rows of each table before and after.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// Queries before and after.
-    pub queries: (u64, u64),
-    /// Pairs before and after.
-    pub pairs: (u64, u64),
-    /// Preferences before and after.
-    pub preferences: (u64, u64),
-    /// Successions before and after.
-    pub successions: (u64, u64),
+    /// Before.
+    pub before: Sizes,
+    /// After.
+    pub after: Sizes,
 }
 
 /// Released tables, in canonical order. Counts inside are exact; whoever shows them rounds by [`Released::shown`].
 pub struct Released {
-    /// Query strings by rank.
+    /// Query strings by code.
     pub query_strings: Arc<Strings>,
-    /// Document strings by rank.
+    /// Document strings by code.
     pub doc_strings: Arc<Strings>,
-    /// Users and searches.
-    pub queries: Vec<QueryRow>,
-    /// By (query, document).
-    pub pairs: Vec<Pair>,
-    /// By (query, document, position).
-    pub cells: Vec<Cell>,
-    /// By (query, preferred, skipped, rule).
-    pub preferences: Vec<PreferenceRow>,
-    /// By (query, next).
-    pub successions: Vec<SuccessionRow>,
-    /// By (query, next, document).
-    pub succession_clicks: Vec<SuccessionClickRow>,
+    /// The tables.
+    pub tables: Arc<Tables>,
     /// By position (0: none): users shown something there, users who clicked there.
     pub position_users: Vec<[u32; 2]>,
     /// What the log had.
@@ -58,6 +47,24 @@ impl Released {
         n / k * k
     }
 
+    /// Codes of the documents that pairs name, ascending. Strings can be more: a row that was left out had a document, too.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub fn documents(&self) -> Result<Vec<u64>> {
+        let mut docs = Vec::new();
+        for part in 0..self.tables.len() {
+            self.tables.part(part, |group| {
+                docs.extend(group.pairs.iter().map(|p| p.doc));
+                thin(&mut docs);
+                Ok(())
+            })?;
+        }
+        docs.sort_unstable();
+        docs.dedup();
+        Ok(docs)
+    }
+
     /// A measure that counts, rounded likewise.
     pub fn shown_measure(&self, x: f64) -> f64 {
         self.k.map_or(x, |k| (x / f64::from(k)).floor() * f64::from(k))
@@ -66,7 +73,16 @@ impl Released {
 
 /// Releases everything.
 pub fn everything(counts: &Counts) -> Released {
-    filter(counts, None)
+    let sizes = counts.sizes();
+    Released {
+        query_strings: counts.query_strings.clone(),
+        doc_strings: counts.doc_strings.clone(),
+        tables: counts.tables.clone(),
+        position_users: counts.position_users.clone(),
+        has: counts.has,
+        k: None,
+        passed: Passed { before: sizes, after: sizes },
+    }
 }
 
 /// Releases what at least `k` users stand behind: queries that k users issued; their documents that k users were shown
@@ -76,7 +92,7 @@ pub fn everything(counts: &Counts) -> Released {
 /// below it.
 ///
 /// # Errors
-/// [`Error::privacy`] where the log has no users, [`Error::usage`] for k below 2.
+/// [`Error::privacy`] where the log has no users, [`Error::usage`] for k below 2, and where the spill cannot be read.
 pub fn k_users(counts: &Counts, k: u32) -> Result<Released> {
     if k < 2 {
         return Err(Error::usage("k must be at least 2: with 1, every single person's rows would pass"));
@@ -93,126 +109,109 @@ pub fn k_users(counts: &Counts, k: u32) -> Result<Released> {
              log at once, or say users=\"disjoint\" when merging, if no user is in two parts",
         ));
     }
-    Ok(filter(counts, Some(k)))
+    filter(counts, k)
 }
 
-fn filter(counts: &Counts, k: Option<u32>) -> Released {
-    let enough = |users: u32| users >= k.unwrap_or(0);
-    let mut query_passes = vec![false; counts.query_strings.len()];
-    for row in &counts.queries {
-        query_passes[row.query as usize] = enough(row.users);
+fn filter(counts: &Counts, k: u32) -> Result<Released> {
+    let named = Named::of(counts, k)?;
+    let mut packer = Packer::new(false);
+    let (mut queries, mut docs) = (Vec::new(), Vec::new());
+    let mut kept = Group::default();
+    for part in 0..counts.tables.len() {
+        counts.tables.part(part, |group| {
+            if group.users < k {
+                return Ok(());
+            }
+            passing(group, k, &named, &mut kept);
+            queries.push(kept.query);
+            docs.extend(kept.pairs.iter().map(|p| p.doc));
+            // Documents without a passing pair are not named at all.
+            thin(&mut docs);
+            packer.push(&kept)
+        })?;
     }
-    let pairs: Vec<Pair> = counts
-        .pairs
-        .iter()
-        .filter(|p| query_passes[p.query as usize] && enough(p.users_shown))
-        .copied()
-        .collect();
-    // Documents without a passing pair are not named at all.
-    let mut doc_named = vec![false; counts.doc_strings.len()];
-    for pair in &pairs {
-        doc_named[pair.doc as usize] = true;
-    }
-    let (query_strings, queries_to) = subset(&counts.query_strings, &query_passes);
-    let (doc_strings, docs_to) = subset(&counts.doc_strings, &doc_named);
-    let has_pair = |query: u32, doc: u32| {
-        let key = u64::from(query) << 32 | u64::from(doc);
-        pairs.binary_search_by_key(&key, Summed::key).is_ok()
-    };
-    let preferences: Vec<PreferenceRow> = counts
-        .preferences
-        .iter()
-        .filter(|p| enough(p.users) && has_pair(p.query, p.preferred) && has_pair(p.query, p.skipped))
-        .map(|p| PreferenceRow {
-            query: queries_to[p.query as usize],
-            preferred: docs_to[p.preferred as usize],
-            skipped: docs_to[p.skipped as usize],
-            ..*p
-        })
-        .collect();
-    let named = |query: u32| query_passes[query as usize];
-    let successions: Vec<SuccessionRow> = counts
-        .successions
-        .iter()
-        .filter(|s| enough(s.users) && named(s.query) && named(s.next))
-        .map(|s| SuccessionRow {
-            query: queries_to[s.query as usize],
-            next: queries_to[s.next as usize],
-            ..*s
-        })
-        .collect();
-    let succession_clicks = counts
-        .succession_clicks
-        .iter()
-        .filter(|s| enough(s.users) && named(s.query) && has_pair(s.next, s.doc))
-        .map(|s| SuccessionClickRow {
-            query: queries_to[s.query as usize],
-            next: queries_to[s.next as usize],
-            doc: docs_to[s.doc as usize],
-            ..*s
-        })
-        .collect();
-    let queries: Vec<QueryRow> = counts
-        .queries
-        .iter()
-        .filter(|r| named(r.query))
-        .map(|r| QueryRow { query: queries_to[r.query as usize], ..*r })
-        .collect();
-    let passed = Passed {
-        queries: (counts.queries.len() as u64, queries.len() as u64),
-        pairs: (counts.pairs.len() as u64, pairs.len() as u64),
-        preferences: (counts.preferences.len() as u64, preferences.len() as u64),
-        successions: (counts.successions.len() as u64, successions.len() as u64),
-    };
-    let cells = released_cells(counts, &pairs, &queries_to, &docs_to);
-    let recode = |p: Pair| Pair { query: queries_to[p.query as usize], doc: docs_to[p.doc as usize], ..p };
-    Released {
-        query_strings: Arc::new(query_strings),
-        doc_strings: Arc::new(doc_strings),
-        queries,
-        pairs: pairs.into_iter().map(recode).collect(),
-        cells,
-        preferences,
-        successions,
-        succession_clicks,
+    docs.sort_unstable();
+    docs.dedup();
+    let tables = Tables::new(packer.into_parts()?, false);
+    Ok(Released {
+        query_strings: Arc::new(counts.query_strings.subset(&queries)),
+        doc_strings: Arc::new(counts.doc_strings.subset(&docs)),
         position_users: counts.position_users.clone(),
-        has: Has { cell_detail: false, page_counts: false, ..counts.has },
-        k,
-        passed,
+        has: Has { cell_detail: false, page_counts: false, bounded: 0, ..counts.has },
+        k: Some(k),
+        passed: Passed { before: counts.sizes(), after: tables.sizes() },
+        tables: Arc::new(tables),
+    })
+}
+
+/// Keeps a list of documents, each named for many queries, from growing much beyond the distinct ones.
+fn thin(docs: &mut Vec<u64>) {
+    if docs.len() == docs.capacity() && docs.len() > 1 << 16 {
+        docs.sort_unstable();
+        docs.dedup();
+        docs.reserve(docs.len().max(1 << 16));
     }
 }
 
-/// Cells of passing pairs, summed over previous click and fold. Both lists are in order of (query, document).
-fn released_cells(counts: &Counts, pairs: &[Pair], queries_to: &[u32], docs_to: &[u32]) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = Vec::with_capacity(pairs.len());
-    let mut wanted = pairs.iter().peekable();
-    for cell in &counts.cells {
-        let key = u64::from(cell.query) << 32 | u64::from(cell.doc);
-        while wanted.next_if(|p| p.key() < key).is_some() {}
-        if wanted.peek().is_none_or(|p| p.key() != key) {
-            continue;
-        }
-        let cell = Cell {
-            query: queries_to[cell.query as usize],
-            doc: docs_to[cell.doc as usize],
-            previous_click: 0,
-            fold: 0,
-            ..*cell
-        };
-        match cells.last_mut() {
-            Some(last) if last.key() == cell.key() => last.add(&cell),
-            _ => cells.push(cell),
-        }
-    }
-    cells
+/// What successions name beyond their own query: queries, and documents clicked for the next one.
+struct Named {
+    queries: BTreeSet<u64>,
+    clicked: BTreeSet<(u64, u64)>,
 }
 
-/// The named strings, and the new rank of each.
-fn subset(strings: &Strings, named: &[bool]) -> (Strings, Vec<u32>) {
-    let ranks: Vec<u32> = (0..strings.len() as u32).filter(|r| named[*r as usize]).collect();
-    let mut to = vec![u32::MAX; strings.len()];
-    for (new, old) in ranks.iter().enumerate() {
-        to[*old as usize] = new as u32;
+impl Named {
+    /// Only of what enough users stand behind, so both are small.
+    fn of(counts: &Counts, k: u32) -> Result<Self> {
+        let (mut next, mut clicked) = (BTreeSet::new(), BTreeSet::new());
+        let mut named = Self { queries: BTreeSet::new(), clicked: BTreeSet::new() };
+        if counts.sizes().successions == 0 {
+            return Ok(named);
+        }
+        for part in 0..counts.tables.len() {
+            counts.tables.part(part, |g| {
+                next.extend(g.successions.iter().filter(|s| s.users >= k).map(|s| s.next));
+                clicked.extend(g.succession_clicks.iter().filter(|s| s.users >= k).map(|s| (s.next, s.doc)));
+                Ok(())
+            })?;
+        }
+        for part in 0..counts.tables.len() {
+            counts.tables.part(part, |g| {
+                if g.users >= k {
+                    if next.contains(&g.query) {
+                        named.queries.insert(g.query);
+                    }
+                    let shown = |p: &&Pair| p.users_shown >= k;
+                    let pairs = g.pairs.iter().filter(shown).map(|p| (g.query, p.doc));
+                    named.clicked.extend(pairs.filter(|pair| clicked.contains(pair)));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(named)
     }
-    (strings.subset(&ranks), to)
+}
+
+/// What passes of a query that passes itself: pairs, their cells by position, preferences, successions.
+fn passing(group: &Group, k: u32, named: &Named, out: &mut Group) {
+    out.reset(group.query);
+    (out.users, out.searches, out.searches_clicked) = (group.users, group.searches, group.searches_clicked);
+    for (i, pair) in group.pairs.iter().enumerate().filter(|(_, p)| p.users_shown >= k) {
+        out.pairs.push(*pair);
+        for same in group.cells_of(i).chunk_by(|a, b| a.position == b.position) {
+            let mut cell = Cell { previous_click: 0, fold: 0, ..same[0] };
+            same[1..].iter().for_each(|more| Summed::add(&mut cell, more));
+            out.cells.push(cell);
+        }
+        out.ends.push(out.cells.len() as u32);
+    }
+    let has_pair = |doc: u64| out.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
+    let enough = group.preferences.iter().filter(|p| p.users >= k);
+    let preferences: Vec<_> =
+        enough.filter(|p| has_pair(p.preferred) && has_pair(p.skipped)).copied().collect();
+    out.preferences.extend(preferences);
+    let next = |query: u64| named.queries.contains(&query);
+    out.successions.extend(group.successions.iter().filter(|s| s.users >= k && next(s.next)));
+    let clicked = |next: u64, doc: u64| named.clicked.contains(&(next, doc));
+    out.succession_clicks
+        .extend(group.succession_clicks.iter().filter(|s| s.users >= k && clicked(s.next, s.doc)));
 }

@@ -79,7 +79,7 @@ pub fn batch(
         let entries = log.query.entries();
         let texts = normalized(&Normalizer::default(), &log.query, &entries);
         for (i, entry) in entries.rows.iter().enumerate() {
-            if keep[i] && texts.get(*entry as usize).is_none_or(Option::is_none) {
+            if keep[i] && texts.get(*entry as usize).is_none() {
                 keep[i] = false;
                 *stats.quarantine.entry("null_query").or_default() += 1;
             }
@@ -106,7 +106,7 @@ pub fn batch(
             "query" => match &queries {
                 Some((entries, texts)) => {
                     let mut out = StringBuilder::new();
-                    rows.iter().for_each(|i| out.append_option(texts[entries.rows[*i] as usize].as_deref()));
+                    rows.iter().for_each(|i| out.append_option(texts.get(entries.rows[*i] as usize)));
                     Arc::new(out.finish())
                 }
                 None => copied(&log.query, &DataType::Utf8, &rows),
@@ -273,8 +273,8 @@ pub fn normalize(array: &ArrayRef) -> Result<ArrayRef> {
     let entries = column.entries();
     let texts = normalized(&Normalizer::default(), &column, &entries);
     let mut out = StringBuilder::new();
-    for entry in &entries.rows {
-        out.append_option(if *entry == NULL { None } else { texts[*entry as usize].as_deref() });
+    for entry in entries.rows.iter() {
+        out.append_option(texts.get(*entry as usize));
     }
     Ok(Arc::new(out.finish()))
 }

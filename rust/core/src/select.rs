@@ -7,9 +7,11 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position, wilson_upper};
 use crate::records::Rule as PairRule;
+use crate::group::Group;
 use crate::release::Released;
 use crate::seed::Seed;
-use crate::tables::{Pair, PreferenceRow};
+use crate::tables::Pair;
+use crate::workers::collect;
 
 /// Options; see docs/ARCHITECTURE.md, select.
 #[derive(Debug, Clone, Deserialize)]
@@ -146,14 +148,14 @@ pub enum Refill {
 /// A row of `negatives`, in indices.
 #[derive(Debug, Clone, Copy)]
 pub struct Negative {
-    /// Rank.
-    pub query: u32,
-    /// Rank of the preferred document and its place among the positives; None for an absolute negative.
-    pub positive: Option<(u32, u32)>,
-    /// Rank.
-    pub doc: u32,
-    /// Index into pairs and evidence.
-    pub pair: usize,
+    /// Code.
+    pub query: u64,
+    /// Code of the preferred document and its place among the positives; None for an absolute negative.
+    pub positive: Option<(u64, u32)>,
+    /// What was counted of the document.
+    pub pair: Pair,
+    /// What that says.
+    pub evidence: EvidenceRow,
     /// Which rule proposed it.
     pub rule: Rule,
     /// Place among the query's negatives.
@@ -169,10 +171,10 @@ pub struct Negative {
 /// A positive, in indices.
 #[derive(Debug, Clone, Copy)]
 pub struct Positive {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub doc: u32,
+    /// Code.
+    pub query: u64,
+    /// Code.
+    pub doc: u64,
 }
 
 /// Where candidates went. In k-users mode whoever shows these rounds them.
@@ -195,6 +197,7 @@ pub struct Funnel {
 }
 
 /// The selection.
+#[derive(Default)]
 pub struct Selected {
     /// In output order.
     pub negatives: Vec<Negative>,
@@ -204,8 +207,27 @@ pub struct Selected {
     pub funnel: Funnel,
 }
 
+impl Selected {
+    /// Takes in what follows.
+    fn add(&mut self, other: Self) {
+        self.negatives.extend(other.negatives);
+        self.positives.extend(other.positives);
+        let (sum, more) = (&mut self.funnel, other.funnel);
+        sum.queries_with_positive += more.queries_with_positive;
+        for (to, from) in [
+            (&mut sum.candidates, more.candidates),
+            (&mut sum.guards, more.guards),
+            (&mut sum.caps, more.caps),
+        ] {
+            from.into_iter().for_each(|(name, n)| *to.entry(name).or_default() += n);
+        }
+    }
+}
+
+/// A negative to be, the number of its pair, and the place of its rule.
 struct Candidate {
     negative: Negative,
+    pair: usize,
     order: usize,
 }
 
@@ -213,7 +235,7 @@ struct Candidate {
 ///
 /// # Errors
 /// [`Error::usage`] for options that cannot be; [`Error::data`] where none of the rules can run on this log.
-pub fn select(evidence: &Evidence, config: &SelectConfig, seed: Seed) -> Result<Selected> {
+pub fn select(evidence: &Evidence, config: &SelectConfig, seed: Seed, threads: usize) -> Result<Selected> {
     check(config)?;
     let released = &*evidence.released;
     let mut funnel = Funnel::default();
@@ -230,25 +252,28 @@ pub fn select(evidence: &Evidence, config: &SelectConfig, seed: Seed) -> Result<
         let why: Vec<String> = funnel.rules_off.iter().map(|(rule, why)| format!("{rule}: {why}")).collect();
         return Err(Error::data(format!("no rule can run on this log; {}", why.join("; "))));
     }
-    let mut selector =
-        Selector { evidence, released, config, seed, rules, funnel, negatives: vec![], positives: vec![] };
-    let mut preferences = released.preferences.as_slice();
-    let mut start = 0;
-    for pairs in released.pairs.chunk_by(|a, b| a.query == b.query) {
-        let query = pairs[0].query;
-        preferences = &preferences[preferences.partition_point(|p| p.query < query)..];
-        let own = &preferences[..preferences.partition_point(|p| p.query == query)];
-        selector.query(start, pairs, own);
-        start += pairs.len();
+    let parts = collect(
+        released.tables.len(),
+        threads,
+        || Ok(()),
+        |part| {
+            let mut selector = Selector::new(evidence, config, seed, &rules);
+            released.tables.part(part, |group| {
+                selector.query(group);
+                Ok(())
+            })?;
+            Ok(selector.selected)
+        },
+    )?;
+    let mut selected = Selected { funnel, ..Selected::default() };
+    parts.into_iter().for_each(|part| selected.add(part));
+    cap_documents(&mut selected, config, seed);
+    for negative in &selected.negatives {
+        *selected.funnel.negatives.entry(negative.rule.name()).or_default() += 1;
     }
-    selector.cap_documents();
-    for negative in &selector.negatives {
-        *selector.funnel.negatives.entry(negative.rule.name()).or_default() += 1;
-    }
-    let mut queries: Vec<u32> = selector.negatives.iter().map(|n| n.query).collect();
-    queries.dedup();
-    selector.funnel.queries_with_negative = queries.len() as u64;
-    Ok(Selected { negatives: selector.negatives, positives: selector.positives, funnel: selector.funnel })
+    let same_query = |a: &Negative, b: &Negative| a.query == b.query;
+    selected.funnel.queries_with_negative = selected.negatives.chunk_by(same_query).count() as u64;
+    Ok(selected)
 }
 
 fn check(config: &SelectConfig) -> Result<()> {
@@ -266,49 +291,62 @@ fn check(config: &SelectConfig) -> Result<()> {
     Ok(())
 }
 
+/// Selects from one query after another; what it looks at is one query's.
 struct Selector<'a> {
     evidence: &'a Evidence,
     released: &'a Released,
     config: &'a SelectConfig,
     seed: Seed,
-    rules: Vec<Rule>,
-    funnel: Funnel,
-    negatives: Vec<Negative>,
-    positives: Vec<Positive>,
+    rules: &'a [Rule],
+    rows: Vec<EvidenceRow>,
+    selected: Selected,
 }
 
-impl Selector<'_> {
-    /// One query: `start` is the index of its first pair.
-    fn query(&mut self, start: usize, pairs: &[Pair], preferences: &[PreferenceRow]) {
-        let rows = &self.evidence.rows[start..start + pairs.len()];
-        let positives = self.positives_of(pairs, rows);
+impl<'a> Selector<'a> {
+    fn new(evidence: &'a Evidence, config: &'a SelectConfig, seed: Seed, rules: &'a [Rule]) -> Self {
+        let released = &*evidence.released;
+        Self { evidence, released, config, seed, rules, rows: Vec::new(), selected: Selected::default() }
+    }
+
+    fn query(&mut self, group: &Group) {
+        let users = self.config.positive_users.max(self.released.k.unwrap_or(0));
+        if !group.pairs.iter().any(|p| p.users_satisfied >= users && satisfying(p)) {
+            return; // no positive whatever the evidence is, and most queries have none
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        rows.extend((0..group.pairs.len()).map(|i| self.evidence.row(group, i)));
+        self.weighed(group, &rows, users);
+        self.rows = rows;
+    }
+
+    fn weighed(&mut self, group: &Group, rows: &[EvidenceRow], users: u32) {
+        let positives = self.positives_of(&group.pairs, rows, users);
         if positives.is_empty() {
             return;
         }
-        self.funnel.queries_with_positive += 1;
-        let qualified: Vec<u32> = positives.iter().map(|i| pairs[*i].doc).collect();
+        self.selected.funnel.queries_with_positive += 1;
+        let qualified: Vec<u64> = positives.iter().map(|i| group.pairs[*i].doc).collect();
         let docs = &qualified[..qualified.len().min(self.config.max_positives_per_query)];
-        self.positives.extend(docs.iter().map(|doc| Positive { query: pairs[0].query, doc: *doc }));
-        let mut candidates = self.candidates(start, pairs, preferences, docs);
+        self.selected.positives.extend(docs.iter().map(|doc| Positive { query: group.query, doc: *doc }));
+        let mut candidates = self.candidates(group, rows, docs);
         for candidate in &candidates {
-            *self.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
+            *self.selected.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
         }
         candidates.retain(|c| {
-            let i = c.negative.pair - start;
-            let Some(guard) = self.guard(&pairs[i], &rows[i], c.negative.positive.is_none(), &qualified)
+            let Some(guard) =
+                self.guard(&group.pairs[c.pair], &rows[c.pair], c.negative.positive.is_none(), &qualified)
             else {
                 return true;
             };
-            *self.funnel.guards.entry(guard).or_default() += 1;
+            *self.selected.funnel.guards.entry(guard).or_default() += 1;
             false
         });
-        self.place(candidates, pairs, start);
+        self.place(candidates, group.query);
     }
 
     /// Indices of all documents that qualify as positives, best first.
-    fn positives_of(&self, pairs: &[Pair], rows: &[EvidenceRow]) -> Vec<usize> {
-        let users = self.config.positive_users.max(self.released.k.unwrap_or(0));
-        let satisfying = |p: &Pair| p.satisfied_clicks >= 2 || (p.satisfied_clicks >= 1 && p.impressions < 4);
+    fn positives_of(&self, pairs: &[Pair], rows: &[EvidenceRow], users: u32) -> Vec<usize> {
         let mut positives: Vec<usize> = (0..pairs.len())
             .filter(|&i| pairs[i].users_satisfied >= users)
             .filter(|&i| satisfying(&pairs[i]) && rows[i].coec > self.config.positive_coec)
@@ -319,51 +357,42 @@ impl Selector<'_> {
     }
 
     /// All (positive or none, document) that a rule proposes, each under the first such rule.
-    fn candidates(
-        &self,
-        start: usize,
-        pairs: &[Pair],
-        preferences: &[PreferenceRow],
-        positives: &[u32],
-    ) -> Vec<Candidate> {
+    fn candidates(&self, group: &Group, rows: &[EvidenceRow], positives: &[u64]) -> Vec<Candidate> {
+        let pairs = &group.pairs;
         let mut out: Vec<Candidate> = Vec::new();
         for (order, &rule) in self.rules.iter().enumerate() {
-            if let Some(wanted) = rule.preference() {
-                for p in preferences.iter().filter(|p| p.rule == wanted) {
-                    let Some(place) = positives.iter().position(|d| *d == p.preferred) else { continue };
-                    let Ok(i) = pairs.binary_search_by_key(&p.skipped, |pair| pair.doc) else { continue };
-                    let users = u64::from(p.users);
-                    let negative = Negative {
-                        query: p.query,
-                        positive: Some((p.preferred, place as u32)),
-                        doc: p.skipped,
-                        pair: start + i,
-                        rule,
-                        place: 0,
-                        position_pos: mean_rounded(p.position_preferred_sum, users),
-                        position_neg: mean_rounded(p.position_skipped_sum, users),
-                        users: p.users,
-                    };
-                    out.push(Candidate { negative, order });
-                }
-                continue;
-            }
-            for (i, pair) in pairs.iter().enumerate().filter(|(_, p)| self.proposes(rule, p)) {
-                let negative = Negative {
-                    query: pair.query,
+            let candidate = |i: usize| Candidate {
+                negative: Negative {
+                    query: group.query,
                     positive: None,
-                    doc: pair.doc,
-                    pair: start + i,
+                    pair: pairs[i],
+                    evidence: rows[i],
                     rule,
                     place: 0,
                     position_pos: 0,
-                    position_neg: mean_rounded(pair.position_sum, pair.positioned.into()),
-                    users: pair.users_shown,
-                };
-                out.push(Candidate { negative, order });
+                    position_neg: mean_rounded(pairs[i].position_sum, pairs[i].positioned.into()),
+                    users: pairs[i].users_shown,
+                },
+                pair: i,
+                order,
+            };
+            let Some(wanted) = rule.preference() else {
+                out.extend((0..pairs.len()).filter(|i| self.proposes(rule, &pairs[*i])).map(candidate));
+                continue;
+            };
+            for p in group.preferences.iter().filter(|p| p.rule == wanted) {
+                let Some(place) = positives.iter().position(|d| *d == p.preferred) else { continue };
+                let Ok(i) = pairs.binary_search_by_key(&p.skipped, |pair| pair.doc) else { continue };
+                let mut preferred = candidate(i);
+                let users = u64::from(p.users);
+                preferred.negative.positive = Some((p.preferred, place as u32));
+                preferred.negative.position_pos = mean_rounded(p.position_preferred_sum, users);
+                preferred.negative.position_neg = mean_rounded(p.position_skipped_sum, users);
+                preferred.negative.users = p.users;
+                out.push(preferred);
             }
         }
-        let key = |c: &Candidate| (c.negative.doc, c.negative.positive.map(|(_, place)| place));
+        let key = |c: &Candidate| (c.pair, c.negative.positive.map(|(_, place)| place));
         out.sort_unstable_by_key(|c| (key(c), c.order));
         out.dedup_by_key(|c| key(c));
         out
@@ -386,7 +415,7 @@ impl Selector<'_> {
         pair: &Pair,
         row: &EvidenceRow,
         absolute: bool,
-        qualified: &[u32],
+        qualified: &[u64],
     ) -> Option<&'static str> {
         let config = self.config;
         let clicked = match config.own_positive {
@@ -416,74 +445,69 @@ impl Selector<'_> {
     }
 
     /// Orders the surviving documents, keeps the first, and appends their rows in output order.
-    fn place(&mut self, candidates: Vec<Candidate>, pairs: &[Pair], start: usize) {
-        let Some(first) = candidates.first() else { return };
-        let query = self.released.query_strings.get(first.negative.query).as_bytes();
+    fn place(&mut self, candidates: Vec<Candidate>, query: u64) {
         let docs = &self.released.doc_strings;
-        // Candidates are sorted by document.
-        let mut places: Vec<(i128, &str, u32)> = candidates
-            .chunk_by(|a, b| a.negative.doc == b.negative.doc)
+        let same_doc = |a: &Candidate, b: &Candidate| a.pair == b.pair;
+        // Candidates are sorted by document, and a document has one place however many rows it has.
+        let mut places: Vec<(i128, u64, usize)> = candidates
+            .chunk_by(same_doc)
             .map(|c| {
-                let doc = c[0].negative.doc;
-                let name = docs.get(doc);
-                match self.config.order {
-                    Order::Random => {
-                        (i128::from(self.seed.hash("negative", &[query, name.as_bytes()])), name, doc)
-                    }
-                    Order::SkipWeight => {
-                        let weight = self.evidence.skip_weight(&pairs[c[0].negative.pair - start]);
-                        (-i128::from(weight), name, doc)
-                    }
-                }
+                let pair = &c[0].negative.pair;
+                let key = match self.config.order {
+                    Order::Random => i128::from(
+                        self.seed.hash("negative", &[&query.to_be_bytes(), &pair.doc.to_be_bytes()]),
+                    ),
+                    Order::SkipWeight => -i128::from(self.evidence.skip_weight(pair)),
+                };
+                (key, pair.doc, c[0].pair)
             })
             .collect();
-        places.sort_unstable();
+        places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| docs.get(a.1).cmp(docs.get(b.1))));
         places.truncate(self.config.max_negatives_per_query);
-        let place_of: BTreeMap<u32, u32> = places.iter().enumerate().map(|(i, p)| (p.2, i as u32)).collect();
+        let place_of: BTreeMap<usize, u32> =
+            places.iter().enumerate().map(|(i, p)| (p.2, i as u32)).collect();
         let all = candidates.len();
         let mut rows: Vec<Negative> = candidates
             .into_iter()
-            .filter_map(|c| {
-                place_of.get(&c.negative.doc).map(|place| Negative { place: *place, ..c.negative })
-            })
+            .filter_map(|c| place_of.get(&c.pair).map(|place| Negative { place: *place, ..c.negative }))
             .collect();
         rows.sort_unstable_by_key(|n| (n.place, n.positive.map(|(_, place)| place)));
-        self.cap("max_negatives_per_query", all - rows.len());
-        self.negatives.extend(rows);
+        cap(&mut self.selected.funnel, "max_negatives_per_query", all - rows.len());
+        self.selected.negatives.extend(rows);
     }
+}
 
-    fn cap(&mut self, name: &'static str, n: usize) {
-        if n > 0 {
-            *self.funnel.caps.entry(name).or_default() += n as u64;
-        }
-    }
+/// Whether satisfied clicks, as far as they go, make a positive.
+fn satisfying(pair: &Pair) -> bool {
+    pair.satisfied_clicks >= 2 || (pair.satisfied_clicks >= 1 && pair.impressions < 4)
+}
 
-    /// Guard against hubs (F14): a document stays a negative of the queries with the smallest hash.
-    fn cap_documents(&mut self) {
-        let limit = self.config.max_queries_per_document;
-        let mut uses: Vec<(u32, u32)> = self.negatives.iter().map(|n| (n.doc, n.query)).collect();
-        uses.sort_unstable();
-        uses.dedup();
-        let mut gone: Vec<(u32, u32)> = Vec::new();
-        for hub in uses.chunk_by(|a, b| a.0 == b.0).filter(|h| h.len() > limit) {
-            let doc = self.released.doc_strings.get(hub[0].0).as_bytes();
-            let mut by_hash: Vec<(u64, u32)> = hub
-                .iter()
-                .map(|(_, q)| {
-                    (self.seed.hash("reuse", &[doc, self.released.query_strings.get(*q).as_bytes()]), *q)
-                })
-                .collect();
-            by_hash.sort_unstable();
-            gone.extend(by_hash[limit..].iter().map(|(_, q)| (hub[0].0, *q)));
-        }
-        if gone.is_empty() {
-            return;
-        }
-        gone.sort_unstable();
-        let before = self.negatives.len();
-        self.negatives.retain(|n| gone.binary_search(&(n.doc, n.query)).is_err());
-        self.cap("max_queries_per_document", before - self.negatives.len());
+fn cap(funnel: &mut Funnel, name: &'static str, n: usize) {
+    if n > 0 {
+        *funnel.caps.entry(name).or_default() += n as u64;
     }
+}
+
+/// Guard against hubs (F14): a document stays a negative of the queries with the smallest hash.
+fn cap_documents(selected: &mut Selected, config: &SelectConfig, seed: Seed) {
+    let limit = config.max_queries_per_document;
+    let mut uses: Vec<(u64, u64)> = selected.negatives.iter().map(|n| (n.pair.doc, n.query)).collect();
+    uses.sort_unstable();
+    uses.dedup();
+    let mut gone: Vec<(u64, u64)> = Vec::new();
+    for hub in uses.chunk_by(|a, b| a.0 == b.0).filter(|h| h.len() > limit) {
+        let hash = |query: &u64| seed.hash("reuse", &[&hub[0].0.to_be_bytes(), &query.to_be_bytes()]);
+        let mut by_hash: Vec<(u64, u64)> = hub.iter().map(|(_, q)| (hash(q), *q)).collect();
+        by_hash.sort_unstable();
+        gone.extend(by_hash[limit..].iter().map(|(_, q)| (hub[0].0, *q)));
+    }
+    if gone.is_empty() {
+        return;
+    }
+    gone.sort_unstable();
+    let before = selected.negatives.len();
+    selected.negatives.retain(|n| gone.binary_search(&(n.pair.doc, n.query)).is_err());
+    cap(&mut selected.funnel, "max_queries_per_document", before - selected.negatives.len());
 }
 
 /// Mean rounded half up; 0 where there is nothing.

@@ -26,38 +26,9 @@ pub fn sum<T: Summed>(rows: &mut Vec<T>) {
     });
 }
 
-/// Users and searches of a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueryRow {
-    /// Rank.
-    pub query: u32,
-    /// Users who issued it.
-    pub users: u32,
-    /// Pages.
-    pub searches: u64,
-    /// Pages with a click.
-    pub searches_clicked: u64,
-}
-
-impl Summed for QueryRow {
-    type Key = u32;
-    fn key(&self) -> u32 {
-        self.query
-    }
-    fn add(&mut self, o: &Self) {
-        self.users = self.users.saturating_add(o.users);
-        self.searches = self.searches.saturating_add(o.searches);
-        self.searches_clicked = self.searches_clicked.saturating_add(o.searches_clicked);
-    }
-}
-
-/// Votes of a (query, document) at one place.
+/// Votes of a (query, document) at one place. The document is that of the pair the cell stands under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub doc: u32,
     /// 0 for none.
     pub position: u16,
     /// 0 for none.
@@ -73,13 +44,9 @@ pub struct Cell {
 }
 
 impl Summed for Cell {
-    type Key = u128;
-    fn key(&self) -> u128 {
-        u128::from(self.query) << 96
-            | u128::from(self.doc) << 64
-            | u128::from(self.position) << 32
-            | u128::from(self.previous_click) << 8
-            | u128::from(self.fold)
+    type Key = u64;
+    fn key(&self) -> u64 {
+        u64::from(self.position) << 32 | u64::from(self.previous_click) << 8 | u64::from(self.fold)
     }
     fn add(&mut self, o: &Self) {
         self.impressions = self.impressions.saturating_add(o.impressions);
@@ -88,12 +55,11 @@ impl Summed for Cell {
     }
 }
 
-/// Everything counted of a (query, document); meanings in docs/ARCHITECTURE.md, count.
+/// Everything counted of a document for a query; meanings in docs/ARCHITECTURE.md, count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "columns of the table `pairs`, described there")]
 pub struct Pair {
-    pub query: u32,
-    pub doc: u32,
+    pub doc: u64,
     pub users_shown: u32,
     pub users_clicked: u32,
     pub users_satisfied: u32,
@@ -107,6 +73,8 @@ pub struct Pair {
     pub examined_last: u32,
     pub last_clicks: u32,
     pub dwells: u32,
+    pub bounded_shown: u32,
+    pub bounded_clicked: u32,
     pub skip_position_sum: u64,
     pub position_sum: u64,
     pub dwell_ms_sum: u64,
@@ -115,75 +83,119 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// The pair of one vote.
-    pub fn of(vote: &Vote) -> Self {
-        let bit = |f: u16| u32::from(vote.flags & f != 0);
-        let skipped = bit(flag::SKIPPED);
+    /// A pair of which nothing was seen yet.
+    pub fn empty(doc: u64) -> Self {
         Self {
-            query: vote.query,
-            doc: vote.doc,
-            users_shown: bit(flag::FIRST),
-            users_clicked: bit(flag::USER_CLICKED),
-            users_satisfied: bit(flag::USER_SATISFIED),
-            impressions: 1,
-            clicks: bit(flag::CLICKED),
-            satisfied_clicks: bit(flag::SATISFIED),
-            rejections: bit(flag::REJECTED),
-            skips: skipped,
-            positioned: u32::from(vote.position > 0),
-            examined_first: bit(flag::EXAMINED_FIRST),
-            examined_last: bit(flag::EXAMINED_LAST),
-            last_clicks: bit(flag::LAST_CLICK),
-            dwells: u32::from(vote.dwell_ms >= 0),
-            skip_position_sum: u64::from(skipped) * u64::from(vote.position),
-            position_sum: u64::from(vote.position),
-            dwell_ms_sum: vote.dwell_ms.max(0) as u64,
-            first_seen: vote.time,
-            last_seen: vote.time,
+            doc,
+            users_shown: 0,
+            users_clicked: 0,
+            users_satisfied: 0,
+            impressions: 0,
+            clicks: 0,
+            satisfied_clicks: 0,
+            rejections: 0,
+            skips: 0,
+            positioned: 0,
+            examined_first: 0,
+            examined_last: 0,
+            last_clicks: 0,
+            dwells: 0,
+            bounded_shown: 0,
+            bounded_clicked: 0,
+            skip_position_sum: 0,
+            position_sum: 0,
+            dwell_ms_sum: 0,
+            first_seen: NULL_TIME,
+            last_seen: NULL_TIME,
         }
+    }
+
+    /// Adds one vote.
+    #[inline]
+    pub fn vote(&mut self, vote: &Vote) {
+        let bit = |f: u16| u32::from(vote.flags & f != 0);
+        let add = |to: &mut u32, n: u32| *to = to.saturating_add(n);
+        add(&mut self.impressions, 1);
+        add(&mut self.users_shown, bit(flag::FIRST));
+        add(&mut self.positioned, u32::from(vote.position > 0));
+        self.position_sum = self.position_sum.saturating_add(vote.position.into());
+        self.seen(vote.time, vote.time);
+        if vote.flags & !(flag::FIRST | flag::TIME) == 0 {
+            return; // shown, and nothing came of it: most votes
+        }
+        add(&mut self.users_clicked, bit(flag::USER_CLICKED));
+        add(&mut self.users_satisfied, bit(flag::USER_SATISFIED));
+        add(&mut self.clicks, bit(flag::CLICKED));
+        add(&mut self.satisfied_clicks, bit(flag::SATISFIED));
+        add(&mut self.rejections, bit(flag::REJECTED));
+        add(&mut self.skips, bit(flag::SKIPPED));
+        add(&mut self.examined_first, bit(flag::EXAMINED_FIRST));
+        add(&mut self.examined_last, bit(flag::EXAMINED_LAST));
+        add(&mut self.last_clicks, bit(flag::LAST_CLICK));
+        let bounded = bit(flag::BOUNDED);
+        add(&mut self.bounded_shown, bounded);
+        add(&mut self.bounded_clicked, bounded & bit(flag::USER_CLICKED));
+        if vote.flags & flag::SKIPPED != 0 {
+            self.skip_position_sum = self.skip_position_sum.saturating_add(vote.position.into());
+        }
+        if vote.dwell_ms >= 0 {
+            add(&mut self.dwells, 1);
+            self.dwell_ms_sum = self.dwell_ms_sum.saturating_add(vote.dwell_ms as u64);
+        }
+    }
+
+    #[inline]
+    fn seen(&mut self, first: i64, last: i64) {
+        // The missing time sorts first, so it must not win the minimum.
+        self.first_seen = match (self.first_seen, first) {
+            (NULL_TIME, t) | (t, NULL_TIME) => t,
+            (a, b) => a.min(b),
+        };
+        self.last_seen = self.last_seen.max(last);
     }
 }
 
 impl Summed for Pair {
     type Key = u64;
     fn key(&self) -> u64 {
-        u64::from(self.query) << 32 | u64::from(self.doc)
+        self.doc
     }
     fn add(&mut self, o: &Self) {
-        self.users_shown = self.users_shown.saturating_add(o.users_shown);
-        self.users_clicked = self.users_clicked.saturating_add(o.users_clicked);
-        self.users_satisfied = self.users_satisfied.saturating_add(o.users_satisfied);
-        self.impressions = self.impressions.saturating_add(o.impressions);
-        self.clicks = self.clicks.saturating_add(o.clicks);
-        self.satisfied_clicks = self.satisfied_clicks.saturating_add(o.satisfied_clicks);
-        self.rejections = self.rejections.saturating_add(o.rejections);
-        self.skips = self.skips.saturating_add(o.skips);
-        self.positioned = self.positioned.saturating_add(o.positioned);
-        self.examined_first = self.examined_first.saturating_add(o.examined_first);
-        self.examined_last = self.examined_last.saturating_add(o.examined_last);
-        self.last_clicks = self.last_clicks.saturating_add(o.last_clicks);
-        self.dwells = self.dwells.saturating_add(o.dwells);
+        for (to, n) in [
+            (&mut self.users_shown, o.users_shown),
+            (&mut self.users_clicked, o.users_clicked),
+            (&mut self.users_satisfied, o.users_satisfied),
+            (&mut self.impressions, o.impressions),
+            (&mut self.clicks, o.clicks),
+            (&mut self.satisfied_clicks, o.satisfied_clicks),
+            (&mut self.rejections, o.rejections),
+            (&mut self.skips, o.skips),
+            (&mut self.positioned, o.positioned),
+            (&mut self.examined_first, o.examined_first),
+            (&mut self.examined_last, o.examined_last),
+            (&mut self.last_clicks, o.last_clicks),
+            (&mut self.dwells, o.dwells),
+            (&mut self.bounded_shown, o.bounded_shown),
+            (&mut self.bounded_clicked, o.bounded_clicked),
+        ] {
+            *to = to.saturating_add(n);
+        }
         self.skip_position_sum = self.skip_position_sum.saturating_add(o.skip_position_sum);
         self.position_sum = self.position_sum.saturating_add(o.position_sum);
         self.dwell_ms_sum = self.dwell_ms_sum.saturating_add(o.dwell_ms_sum);
-        // The missing time sorts first, so it must not win the minimum.
-        self.first_seen = match (self.first_seen, o.first_seen) {
-            (NULL_TIME, t) | (t, NULL_TIME) => t,
-            (a, b) => a.min(b),
-        };
-        self.last_seen = self.last_seen.max(o.last_seen);
+        self.seen(o.first_seen, o.last_seen);
     }
 }
 
 /// Users who preferred one document to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreferenceRow {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub preferred: u32,
-    /// Rank.
-    pub skipped: u32,
+    /// Code.
+    pub query: u64,
+    /// Code.
+    pub preferred: u64,
+    /// Code.
+    pub skipped: u64,
     /// Why.
     pub rule: Rule,
     /// Users.
@@ -195,7 +207,7 @@ pub struct PreferenceRow {
 }
 
 impl Summed for PreferenceRow {
-    type Key = (u32, u32, u32, Rule);
+    type Key = (u64, u64, u64, Rule);
     fn key(&self) -> Self::Key {
         (self.query, self.preferred, self.skipped, self.rule)
     }
@@ -209,10 +221,10 @@ impl Summed for PreferenceRow {
 /// Users who went from one query to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SuccessionRow {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub next: u32,
+    /// Code.
+    pub query: u64,
+    /// Code.
+    pub next: u64,
     /// Users.
     pub users: u32,
     /// Of them, those who then clicked.
@@ -220,7 +232,7 @@ pub struct SuccessionRow {
 }
 
 impl Summed for SuccessionRow {
-    type Key = (u32, u32);
+    type Key = (u64, u64);
     fn key(&self) -> Self::Key {
         (self.query, self.next)
     }
@@ -233,18 +245,18 @@ impl Summed for SuccessionRow {
 /// Users who clicked a document after such a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SuccessionClickRow {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub next: u32,
-    /// Rank.
-    pub doc: u32,
+    /// Code.
+    pub query: u64,
+    /// Code.
+    pub next: u64,
+    /// Code.
+    pub doc: u64,
     /// Users.
     pub users: u32,
 }
 
 impl Summed for SuccessionClickRow {
-    type Key = (u32, u32, u32);
+    type Key = (u64, u64, u64);
     fn key(&self) -> Self::Key {
         (self.query, self.next, self.doc)
     }
@@ -253,24 +265,24 @@ impl Summed for SuccessionClickRow {
     }
 }
 
-/// Equal pages and how many there were: query, then (document, click) words.
+/// Equal pages and how many there were.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRow {
-    /// Rank.
-    pub query: u32,
-    /// Document ranks and clicks, alternating, by position.
-    pub words: Vec<u32>,
+    /// Code.
+    pub query: u64,
+    /// Document and click of each impression, by position.
+    pub shown: Vec<(u64, bool)>,
     /// Pages.
     pub count: u64,
 }
 
-/// Sorts pages and adds up equal ones.
+/// Sorts pages by query, documents, clicks, and adds up equal ones.
 pub fn sum_pages(pages: &mut Vec<PageRow>) {
-    let docs = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().step_by(2).collect() };
-    let clicks = |p: &PageRow| -> Vec<u32> { p.words.iter().copied().skip(1).step_by(2).collect() };
+    let docs = |p: &PageRow| -> Vec<u64> { p.shown.iter().map(|s| s.0).collect() };
+    let clicks = |p: &PageRow| -> Vec<bool> { p.shown.iter().map(|s| s.1).collect() };
     pages.sort_by_cached_key(|p| (p.query, docs(p), clicks(p)));
     pages.dedup_by(|next, kept| {
-        let same = (next.query, &next.words) == (kept.query, &kept.words);
+        let same = (next.query, &next.shown) == (kept.query, &kept.shown);
         if same {
             kept.count += next.count;
         }

@@ -1,109 +1,298 @@
-//! One query partition summed: votes to cells and pairs, and the rest by key.
+//! One query partition summed: votes to pairs and cells, and the rest by key.
 
-use crate::bound::Contributions;
-use crate::records::{PageRecord, Vote, flag};
-use crate::tables::{
-    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
+use crate::budget::Budget;
+use crate::clean::CountConfig;
+use crate::error::Result;
+use crate::group::Group;
+use crate::packed::{Part, Sizes};
+use crate::partition::Store;
+use crate::records::{
+    Cursor, Preference, Succession, SuccessionClick, Vote, VoteHead, flag, head, kind, read_page,
 };
+use crate::tables::{
+    Cell, PageRow, Pair, PreferenceRow, SuccessionClickRow, SuccessionRow, sum, sum_pages,
+};
+use crate::tables::Summed;
 
-/// The tables of one partition.
-#[derive(Default)]
-pub struct Tally {
-    /// Table `queries`.
-    pub queries: Vec<QueryRow>,
-    /// Table `cells`.
-    pub cells: Vec<Cell>,
-    /// Table `pairs`.
-    pub pairs: Vec<Pair>,
-    /// Table `preferences`.
-    pub preferences: Vec<PreferenceRow>,
-    /// Table `successions`.
-    pub successions: Vec<SuccessionRow>,
-    /// Table `succession_clicks`.
-    pub succession_clicks: Vec<SuccessionClickRow>,
-    /// Table `pages`.
-    pub pages: Vec<PageRow>,
+/// A run of votes in a partition.
+struct Run {
+    head: VoteHead,
+    chunk: u32,
+    at: u32,
+    votes: u32,
 }
 
-/// Sums partition `p`, taking its records out of the stores. `scratch` is the worker's own, used again and again.
-pub fn tally(contributions: &Contributions, p: usize, cell_detail: bool, scratch: &mut Vec<Vote>) -> Tally {
-    let mut out = Tally::default();
-    contributions.votes.take(p, scratch);
-    votes(scratch, cell_detail, &mut out);
-    out.queries = contributions
-        .queries
-        .drain(p)
-        .map(|v| QueryRow {
-            query: v.query,
-            users: 1,
-            searches: v.searches.into(),
-            searches_clicked: v.clicked.into(),
-        })
-        .collect();
-    sum(&mut out.queries);
-    out.preferences = contributions
-        .preferences
-        .drain(p)
-        .map(|v| PreferenceRow {
-            query: v.query,
-            preferred: v.preferred,
-            skipped: v.skipped,
-            rule: v.rule,
-            users: 1,
-            position_preferred_sum: v.position_preferred.into(),
-            position_skipped_sum: v.position_skipped.into(),
-        })
-        .collect();
-    sum(&mut out.preferences);
-    out.successions = contributions
-        .successions
-        .drain(p)
-        .map(|v| SuccessionRow {
-            query: v.query,
-            next: v.next,
-            users: 1,
-            users_clicked_after: v.clicked.into(),
-        })
-        .collect();
-    sum(&mut out.successions);
-    out.succession_clicks = contributions
-        .succession_clicks
-        .drain(p)
-        .map(|v| SuccessionClickRow { query: v.query, next: v.next, doc: v.doc, users: 1 })
-        .collect();
-    sum(&mut out.succession_clicks);
-    let words: Vec<u32> = contributions.pages.drain(p).collect();
-    out.pages = PageRecord::read(&words)
-        .into_iter()
-        .map(|(query, w)| PageRow { query, words: w.to_vec(), count: 1 })
-        .collect();
-    sum_pages(&mut out.pages);
-    out
+/// Sums partitions one after another; one per worker, its buffers used again and again.
+pub struct Tally<'a> {
+    times: bool,
+    detail: bool,
+    store: &'a Store<'a>,
+    budget: &'a Budget,
+    runs: Vec<Run>,
+    query: Query,
+    group: Group,
 }
 
-/// Votes to cells and pairs, by one sort.
-fn votes(votes: &mut [Vote], cell_detail: bool, out: &mut Tally) {
-    let cell = |v: &Vote| Cell {
-        query: v.query,
-        doc: v.doc,
-        position: v.position,
-        previous_click: if cell_detail { v.previous_click } else { 0 },
-        fold: if cell_detail { v.fold } else { 0 },
-        impressions: 1,
-        clicks: u32::from(v.flags & flag::CLICKED != 0),
-        satisfied_clicks: u32::from(v.flags & flag::SATISFIED != 0),
-    };
-    votes.sort_unstable_by_key(|v| cell(v).key());
-    for vote in votes.iter() {
-        let cell = cell(vote);
-        match out.cells.last_mut() {
-            Some(last) if last.key() == cell.key() => last.add(&cell),
-            _ => out.cells.push(cell),
-        }
-        let pair = Pair::of(vote);
-        match out.pairs.last_mut() {
-            Some(last) if last.key() == pair.key() => last.add(&pair),
-            _ => out.pairs.push(pair),
+impl<'a> Tally<'a> {
+    /// A worker's tally.
+    pub fn new(config: &CountConfig, times: bool, store: &'a Store<'a>, budget: &'a Budget) -> Self {
+        Self {
+            times,
+            detail: config.cell_detail,
+            store,
+            budget,
+            runs: Vec::new(),
+            query: Query::default(),
+            group: Group::default(),
         }
     }
+
+    /// Sums partition `p`, taking its records out of the store.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read or written.
+    pub fn partition(&mut self, p: usize) -> Result<Part> {
+        let mut chunks = self.store.take(kind::VOTES, p)?;
+        self.runs_of(&chunks);
+        self.runs.sort_unstable_by_key(|r| r.head.query);
+        let mut steps = Steps::take(self.store, p)?;
+        let (mut bytes, mut sizes) = (Vec::new(), Sizes::default());
+        let runs = std::mem::take(&mut self.runs);
+        for same in runs.chunk_by(|a, b| a.head.query == b.head.query) {
+            self.group.reset(same[0].head.query);
+            self.query.begin(same.iter().map(|r| r.votes as usize).sum());
+            for run in same {
+                self.run(run, &chunks);
+            }
+            self.query.finish(&mut self.group);
+            steps.of(&mut self.group);
+            self.group.write(self.detail, &mut bytes);
+            sizes.add(&self.group);
+        }
+        self.runs = runs;
+        self.store.recycle(&mut chunks);
+        Part::new(bytes, sizes, Some(self.budget))
+    }
+
+    fn runs_of(&mut self, chunks: &[Vec<u8>]) {
+        self.runs.clear();
+        for (chunk, bytes) in chunks.iter().enumerate() {
+            let mut from = Cursor(bytes);
+            while !from.is_empty() {
+                let (head, votes) = VoteHead::read(self.times, &mut from);
+                let at = bytes.len() - from.0.len();
+                Vote::skip(&mut from, votes, self.detail);
+                self.runs.push(Run { head, chunk: chunk as u32, at: at as u32, votes: votes as u32 });
+            }
+        }
+    }
+
+    fn run(&mut self, run: &Run, chunks: &[Vec<u8>]) {
+        let mark = |bit: u8| u64::from(run.head.marks & bit != 0);
+        self.group.users = self.group.users.saturating_add(mark(head::USER) as u32);
+        self.group.searches += mark(head::PAGE);
+        self.group.searches_clicked += mark(head::PAGE) * mark(head::CLICKED);
+        let mut from = Cursor(&chunks[run.chunk as usize][run.at as usize..]);
+        for _ in 0..run.votes {
+            let vote = Vote::read(&mut from, run.head.time, self.detail);
+            self.query.vote(&vote, if self.detail { run.head.fold } else { 0 });
+        }
+    }
+}
+
+/// The documents of one query while their votes come in: two open-addressing tables, doubled when half full.
+#[derive(Default)]
+struct Query {
+    pairs: Vec<Pair>,
+    /// Pair + 1 by document; 0 is free.
+    by_doc: Vec<u32>,
+    cells: Vec<(u32, Cell)>,
+    /// Cell + 1 by pair and place.
+    by_place: Vec<u32>,
+}
+
+impl Query {
+    /// Starts anew, for so many votes. Tables are sized by them, so that small queries do not clear a large one's tables.
+    fn begin(&mut self, votes: usize) {
+        self.pairs.clear();
+        self.cells.clear();
+        for (table, most) in [(&mut self.by_doc, 1 << 12), (&mut self.by_place, 1 << 14)] {
+            table.clear();
+            table.resize((votes * 2).next_power_of_two().clamp(16, most), 0);
+        }
+    }
+
+    #[inline]
+    fn vote(&mut self, vote: &Vote, fold: u8) {
+        let pair = self.pair(vote.doc);
+        self.pairs[pair as usize].vote(vote);
+        let cell = self.cell(pair, vote.position, vote.previous_click, fold);
+        let cell = &mut self.cells[cell].1;
+        cell.impressions = cell.impressions.saturating_add(1);
+        cell.clicks = cell.clicks.saturating_add(u32::from(vote.flags & flag::CLICKED != 0));
+        let satisfied = u32::from(vote.flags & flag::SATISFIED != 0);
+        cell.satisfied_clicks = cell.satisfied_clicks.saturating_add(satisfied);
+    }
+
+    #[inline]
+    fn pair(&mut self, doc: u64) -> u32 {
+        let mask = self.by_doc.len() - 1;
+        // Codes are hashes already.
+        let mut slot = doc as usize & mask;
+        loop {
+            match self.by_doc[slot] {
+                0 => break,
+                i if self.pairs[i as usize - 1].doc == doc => return i - 1,
+                _ => slot = (slot + 1) & mask,
+            }
+        }
+        self.pairs.push(Pair::empty(doc));
+        self.by_doc[slot] = self.pairs.len() as u32;
+        if self.pairs.len() * 2 > self.by_doc.len() {
+            self.by_doc = rebuilt(self.by_doc.len() * 2, self.pairs.iter().map(|p| p.doc));
+        }
+        self.pairs.len() as u32 - 1
+    }
+
+    #[inline]
+    fn cell(&mut self, pair: u32, position: u16, previous_click: u16, fold: u8) -> usize {
+        let place = Cell { position, previous_click, fold, impressions: 0, clicks: 0, satisfied_clicks: 0 };
+        let mask = self.by_place.len() - 1;
+        let mut slot = place_hash(pair, &place) as usize & mask;
+        loop {
+            match self.by_place[slot] {
+                0 => break,
+                i => {
+                    let (p, cell) = &self.cells[i as usize - 1];
+                    if *p == pair && cell.key() == place.key() {
+                        return i as usize - 1;
+                    }
+                    slot = (slot + 1) & mask;
+                }
+            }
+        }
+        self.cells.push((pair, place));
+        self.by_place[slot] = self.cells.len() as u32;
+        if self.cells.len() * 2 > self.by_place.len() {
+            let hashes = self.cells.iter().map(|(p, c)| place_hash(*p, c));
+            self.by_place = rebuilt(self.by_place.len() * 2, hashes);
+        }
+        self.cells.len() - 1
+    }
+
+    /// Moves pairs and cells to `group`, in order.
+    fn finish(&mut self, group: &mut Group) {
+        let mut order: Vec<u32> = (0..self.pairs.len() as u32).collect();
+        order.sort_unstable_by_key(|i| self.pairs[*i as usize].doc);
+        let mut place = vec![0_u32; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            place[*old as usize] = new as u32;
+        }
+        self.cells.iter_mut().for_each(|(pair, _)| *pair = place[*pair as usize]);
+        self.cells.sort_unstable_by_key(|(pair, cell)| u128::from(*pair) << 64 | u128::from(cell.key()));
+        group.pairs.extend(order.iter().map(|i| self.pairs[*i as usize]));
+        let mut cells = self.cells.iter().peekable();
+        for pair in 0..order.len() as u32 {
+            while let Some((_, cell)) = cells.next_if(|(p, _)| *p == pair) {
+                group.cells.push(*cell);
+            }
+            group.ends.push(group.cells.len() as u32);
+        }
+    }
+}
+
+/// Spreads a place over the table (Fibonacci hashing: Knuth, TAOCP 3, 6.4).
+fn place_hash(pair: u32, cell: &Cell) -> u64 {
+    (cell.key() ^ u64::from(pair) << 48 ^ u64::from(pair)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(24)
+}
+
+fn rebuilt(len: usize, hashes: impl Iterator<Item = u64>) -> Vec<u32> {
+    let (mut table, mask) = (vec![0; len], len - 1);
+    for (i, hash) in hashes.enumerate() {
+        let mut slot = hash as usize & mask;
+        while table[slot] != 0 {
+            slot = (slot + 1) & mask;
+        }
+        table[slot] = i as u32 + 1;
+    }
+    table
+}
+
+/// Everything of a partition that is not votes, summed, waiting for its query.
+struct Steps {
+    preferences: std::iter::Peekable<std::vec::IntoIter<PreferenceRow>>,
+    successions: std::iter::Peekable<std::vec::IntoIter<SuccessionRow>>,
+    clicks: std::iter::Peekable<std::vec::IntoIter<SuccessionClickRow>>,
+    pages: std::iter::Peekable<std::vec::IntoIter<PageRow>>,
+}
+
+impl Steps {
+    fn take(store: &Store<'_>, p: usize) -> Result<Self> {
+        let mut preferences = all(store, kind::PREFERENCES, p, |from| {
+            let v = Preference::read(from);
+            PreferenceRow {
+                query: v.query,
+                preferred: v.preferred,
+                skipped: v.skipped,
+                rule: v.rule,
+                users: 1,
+                position_preferred_sum: v.position_preferred.into(),
+                position_skipped_sum: v.position_skipped.into(),
+            }
+        })?;
+        sum(&mut preferences);
+        let mut successions = all(store, kind::SUCCESSIONS, p, |from| {
+            let v = Succession::read(from);
+            SuccessionRow { query: v.query, next: v.next, users: 1, users_clicked_after: v.clicked.into() }
+        })?;
+        sum(&mut successions);
+        let mut clicks = all(store, kind::SUCCESSION_CLICKS, p, |from| {
+            let v = SuccessionClick::read(from);
+            SuccessionClickRow { query: v.query, next: v.next, doc: v.doc, users: 1 }
+        })?;
+        sum(&mut clicks);
+        let mut pages = all(store, kind::PAGES, p, |from| {
+            let (query, shown) = read_page(from);
+            PageRow { query, shown, count: 1 }
+        })?;
+        sum_pages(&mut pages);
+        Ok(Self {
+            preferences: preferences.into_iter().peekable(),
+            successions: successions.into_iter().peekable(),
+            clicks: clicks.into_iter().peekable(),
+            pages: pages.into_iter().peekable(),
+        })
+    }
+
+    /// Moves what belongs to the group's query to it. Whoever contributes any of these has voted a page of the query, so
+    /// every query comes by.
+    fn of(&mut self, group: &mut Group) {
+        let query = group.query;
+        while let Some(row) = self.preferences.next_if(|r| r.query == query) {
+            group.preferences.push(row);
+        }
+        while let Some(row) = self.successions.next_if(|r| r.query == query) {
+            group.successions.push(row);
+        }
+        while let Some(row) = self.clicks.next_if(|r| r.query == query) {
+            group.succession_clicks.push(row);
+        }
+        while let Some(row) = self.pages.next_if(|r| r.query == query) {
+            group.pages.push(row);
+        }
+    }
+}
+
+/// All records of a kind in a partition.
+fn all<T>(store: &Store<'_>, kind: usize, p: usize, read: impl Fn(&mut Cursor<'_>) -> T) -> Result<Vec<T>> {
+    let mut chunks = store.take(kind, p)?;
+    let mut out = Vec::new();
+    for chunk in &chunks {
+        let mut from = Cursor(chunk);
+        while !from.is_empty() {
+            out.push(read(&mut from));
+        }
+    }
+    store.recycle(&mut chunks);
+    Ok(out)
 }

@@ -4,10 +4,11 @@
 //! row, so that whatever is expensive (normalising, hashing, interning) happens once per entry.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
+use arrow_array::types::{Int32Type, UInt32Type};
+use arrow_array::array::AnyDictionaryArray;
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray,
-    StringArray, StringViewArray,
+    StringArray, StringViewArray, UInt32Array,
 };
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
@@ -37,13 +38,16 @@ enum Values {
 #[derive(Clone)]
 pub struct TextColumn {
     values: Values,
-    keys: Option<arrow_array::UInt32Array>,
+    keys: Option<UInt32Array>,
 }
+
+/// The entry of each row: a dictionary's own keys where there is nothing to change, else a list.
+pub type Rows = arrow_buffer::ScalarBuffer<u32>;
 
 /// The entries of a text column and the entry of each row ([`NULL`] for null).
 pub struct Entries {
     /// Entry of each row.
-    pub rows: Vec<u32>,
+    pub rows: Rows,
     /// Row of the values array that holds each entry.
     at: Option<Vec<u32>>,
     len: usize,
@@ -77,17 +81,20 @@ impl TextColumn {
         if let DataType::Dictionary(_, value_type) = array.data_type() {
             let dictionary = array.as_any_dictionary();
             check_type(name, value_type)?;
-            let keys = safe_cast(&arrow_array::make_array(dictionary.keys().to_data()), &DataType::UInt32)?;
+            let keys = keys_of(dictionary)?;
             let values = Self::new(name, dictionary.values())?.values;
             // Producers across the C interface are believed about memory, not about their keys.
-            let keys_at = keys.as_primitive::<UInt32Type>();
             let entries = dictionary.values().len();
-            if keys_at.iter().flatten().any(|k| k as usize >= entries) {
+            let beyond = match keys.nulls() {
+                None => keys.values().iter().fold(false, |any, k| any | (*k as usize >= entries)),
+                Some(_) => keys.iter().flatten().any(|k| k as usize >= entries),
+            };
+            if beyond {
                 return Err(Error::data(format!(
                     "column {name:?} is a dictionary with keys beyond its values; its producer is at fault"
                 )));
             }
-            return Ok(Self { values, keys: Some(keys.as_primitive::<UInt32Type>().clone()) });
+            return Ok(Self { values, keys: Some(keys) });
         }
         check_type(name, array.data_type())?;
         let values = match array.data_type() {
@@ -158,7 +165,7 @@ impl TextColumn {
     }
 
     /// For a dictionary column: how many entries, and the entry of each row.
-    pub fn dictionary(&self) -> Option<(usize, Vec<u32>)> {
+    pub fn dictionary(&self) -> Option<(usize, Rows)> {
         self.keys.as_ref().map(|_| {
             let entries = self.entries();
             (entries.len, entries.rows)
@@ -175,13 +182,14 @@ impl TextColumn {
         match &self.keys {
             Some(keys) => {
                 let rows = match keys.nulls() {
-                    None => keys.values().to_vec(),
+                    None => keys.values().clone(),
                     Some(nulls) => keys
                         .values()
                         .iter()
                         .zip(nulls)
                         .map(|(&k, valid)| if valid { k } else { NULL })
-                        .collect(),
+                        .collect::<Vec<_>>()
+                        .into(),
                 };
                 Entries { rows, at: None, len: self.values_len() }
             }
@@ -228,7 +236,7 @@ impl TextColumn {
             rows.push(entry);
         }
         let len = at.len();
-        Entries { rows, at: Some(at), len }
+        Entries { rows: rows.into(), at: Some(at), len }
     }
 
     /// Address and length of the dictionary's buffer, to tell whether the next batch brings the same dictionary.
@@ -246,6 +254,17 @@ impl TextColumn {
                 _ => false,
             }
     }
+}
+
+/// The keys of a dictionary. Those of 32 bits are taken as they are: a negative one becomes one beyond all entries.
+fn keys_of(dictionary: &dyn AnyDictionaryArray) -> Result<UInt32Array> {
+    let keys = dictionary.keys();
+    if let Some(keys) = keys.as_primitive_opt::<Int32Type>() {
+        let unsigned = Rows::new(keys.values().inner().clone(), 0, keys.len());
+        return Ok(UInt32Array::new(unsigned, keys.nulls().cloned()));
+    }
+    let cast = safe_cast(&arrow_array::make_array(keys.to_data()), &DataType::UInt32)?;
+    Ok(cast.as_primitive::<UInt32Type>().clone())
 }
 
 fn safe_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {

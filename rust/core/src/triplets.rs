@@ -1,7 +1,11 @@
-//! Training rows: a query, a positive, and n negatives, in document ranks.
+//! Training rows: a query, a positive, and n negatives, in document codes.
+
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::evidence::Evidence;
+use crate::group::Group;
+use crate::packed::Groups;
 use crate::release::Released;
 use crate::seed::Seed;
 use crate::select::{Negative, Refill, SelectConfig, Selected, select};
@@ -12,20 +16,20 @@ const DRAWS: u64 = 64;
 /// One training row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Triplet {
-    /// Rank.
-    pub query: u32,
-    /// Rank.
-    pub positive: u32,
-    /// Ranks, `num_negatives` of them.
-    pub negatives: Vec<u32>,
+    /// Code.
+    pub query: u64,
+    /// Code.
+    pub positive: u64,
+    /// Codes, `num_negatives` of them.
+    pub negatives: Vec<u64>,
 }
 
 /// Everything that selection yields.
 pub struct Selection {
     /// Negatives, positives, and where candidates went.
-    pub selected: Selected,
+    pub selected: Arc<Selected>,
     /// Training rows.
-    pub rows: Vec<Triplet>,
+    pub rows: Arc<Vec<Triplet>>,
     /// Short rows that were dropped.
     pub short_rows: u64,
 }
@@ -34,41 +38,44 @@ pub struct Selection {
 ///
 /// # Errors
 /// As [`select`].
-pub fn selection(evidence: &Evidence, config: &SelectConfig, seed: Seed) -> Result<Selection> {
-    let selected = select(evidence, config, seed)?;
-    let (rows, short_rows) = triplets(evidence, &selected, config, seed);
-    Ok(Selection { selected, rows, short_rows })
+pub fn selection(evidence: &Evidence, config: &SelectConfig, seed: Seed, threads: usize) -> Result<Selection> {
+    let selected = select(evidence, config, seed, threads)?;
+    let (rows, short_rows) = triplets(evidence, &selected, config, seed)?;
+    Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows })
 }
 
 /// Rows of `num_negatives` for each (query, positive), and how many short rows were dropped.
+///
+/// # Errors
+/// Where the spill cannot be read.
 pub fn triplets(
     evidence: &Evidence,
     selected: &Selected,
     config: &SelectConfig,
     seed: Seed,
-) -> (Vec<Triplet>, u64) {
-    let released = &*evidence.released;
+) -> Result<(Vec<Triplet>, u64)> {
     let n = config.num_negatives;
     let (mut out, mut dropped) = (Vec::new(), 0);
     let mut rest = selected.negatives.as_slice();
+    let mut refill = Refiller::new(&evidence.released);
     for positives in selected.positives.chunk_by(|a, b| a.query == b.query) {
         let query = positives[0].query;
         rest = &rest[rest.partition_point(|r| r.query < query)..];
         let own: &[Negative] = &rest[..rest.partition_point(|r| r.query == query)];
         for positive in positives {
             // Rows are in order of place, so equal documents are neighbours.
-            let mut docs: Vec<u32> = own
+            let mut docs: Vec<u64> = own
                 .iter()
                 .filter(|r| r.positive.is_none_or(|(doc, _)| doc == positive.doc))
-                .map(|r| r.doc)
+                .map(|r| r.pair.doc)
                 .collect();
             docs.dedup();
             for chunk in docs.chunks(n) {
                 let row = match config.refill {
                     _ if chunk.len() == n => Some(chunk.to_vec()),
                     Refill::Drop => None,
-                    Refill::Repeat => Some(chunk.iter().copied().cycle().take(n).collect()),
-                    Refill::Random => refilled(released, query, chunk, n, seed),
+                    Refill::Repeat => Some(chunk.iter().chain(docs.iter().cycle()).take(n).copied().collect()),
+                    Refill::Random => refill.row(query, chunk, n, seed)?,
                 };
                 match row {
                     Some(negatives) => out.push(Triplet { query, positive: positive.doc, negatives }),
@@ -77,27 +84,46 @@ pub fn triplets(
             }
         }
     }
-    (out, dropped)
+    Ok((out, dropped))
 }
 
-/// Fills a short row with documents shown for other queries and never, as far as was released, for this one.
-fn refilled(released: &Released, query: u32, chunk: &[u32], n: usize, seed: Seed) -> Option<Vec<u32>> {
-    let shown = {
-        let start = released.pairs.partition_point(|p| p.query < query);
-        let end = released.pairs.partition_point(|p| p.query <= query);
-        &released.pairs[start..end]
-    };
-    let text = released.query_strings.get(query).as_bytes();
-    let documents = released.doc_strings.len() as u64;
-    let mut row = chunk.to_vec();
-    for i in 0..DRAWS {
-        if row.len() == n {
-            break;
-        }
-        let doc = (seed.hash("refill", &[text, &i.to_be_bytes()]) % documents) as u32;
-        if !row.contains(&doc) && shown.binary_search_by_key(&doc, |p| p.doc).is_err() {
-            row.push(doc);
-        }
+/// Fills short rows with documents shown for other queries and never, as far as was released, for this one. Queries are
+/// asked for in canonical order, so the released tables are walked through once more.
+struct Refiller<'a> {
+    released: &'a Released,
+    groups: Groups<'a>,
+    shown: Option<Group>,
+    /// All released documents in canonical order; gathered for the first short row.
+    documents: Vec<u64>,
+}
+
+impl<'a> Refiller<'a> {
+    fn new(released: &'a Released) -> Self {
+        Self { released, groups: released.tables.groups(), shown: None, documents: Vec::new() }
     }
-    (row.len() == n).then_some(row)
+
+    fn row(&mut self, query: u64, chunk: &[u64], n: usize, seed: Seed) -> Result<Option<Vec<u64>>> {
+        if self.documents.is_empty() {
+            self.documents = self.released.documents()?;
+        }
+        while self.shown.as_ref().is_none_or(|g| g.query < query) {
+            self.shown = self.groups.next()?;
+            if self.shown.is_none() {
+                return Ok(None);
+            }
+        }
+        let shown = self.shown.as_ref().filter(|g| g.query == query).map_or(&[][..], |g| &g.pairs);
+        let mut row = chunk.to_vec();
+        for i in 0..DRAWS {
+            if row.len() == n {
+                break;
+            }
+            let drawn = seed.hash("refill", &[&query.to_be_bytes(), &i.to_be_bytes()]);
+            let doc = self.documents[(drawn % self.documents.len() as u64) as usize];
+            if !row.contains(&doc) && shown.binary_search_by_key(&doc, |p| p.doc).is_err() {
+                row.push(doc);
+            }
+        }
+        Ok((row.len() == n).then_some(row))
+    }
 }

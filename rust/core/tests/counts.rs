@@ -6,7 +6,7 @@ use hardneg_core::counts::Counts;
 use hardneg_core::error::ErrorKind;
 use hardneg_core::records::{Rule, Unit, Vote};
 use hardneg_core::tables::{
-    Cell, PageRow, Pair, PreferenceRow, QueryRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
+    Cell, PageRow, Pair, PreferenceRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
 };
 use hardneg_core::time::NULL_TIME;
 use proptest::collection::vec;
@@ -41,12 +41,9 @@ fn figure() -> impl Strategy<Value = u32> {
 
 proptest! {
     #[test]
-    fn sums_equal_folds(rows in vec(([0..3_u32, 0..3, 0..3], [figure(), figure()], 0..3_u8), 0..40)) {
-        check(rows.iter().map(|&([query, ..], [users, searches], _)| QueryRow {
-            query, users, searches: searches.into(), searches_clicked: u64::MAX - u64::from(users),
-        }).collect())?;
-        check(rows.iter().map(|&([query, doc, p], [impressions, clicks], fold)| Cell {
-            query, doc, position: [0, 1, u16::MAX][p as usize], previous_click: [0, 255, u16::MAX][fold as usize], fold,
+    fn sums_equal_folds(rows in vec(([0..3_u64, 0..3, 0..3], [figure(), figure()], 0..3_u8), 0..40)) {
+        check(rows.iter().map(|&([.., p], [impressions, clicks], fold)| Cell {
+            position: [0, 1, u16::MAX][p as usize], previous_click: [0, 255, u16::MAX][fold as usize], fold,
             impressions, clicks, satisfied_clicks: clicks,
         }).collect())?;
         check(rows.iter().map(|&([query, preferred, skipped], [users, sum], rule)| PreferenceRow {
@@ -61,48 +58,56 @@ proptest! {
 
     #[test]
     fn pairs_equal_folds(
-        votes in vec((0..3_u32, 0..3_u32, -1..3_i64, -1..i32::MAX, any::<u16>(), 0..1024_u16), 0..40),
+        votes in vec((0..3_u64, -1..3_i64, -1..i32::MAX, any::<u16>(), 0..2048_u16), 0..40),
         huge in any::<bool>(),
     ) {
-        let pair = |&(query, doc, time, dwell_ms, position, flags): &_| {
-            let time = if time < 0 { NULL_TIME } else { time };
-            let vote = Vote { query, doc, time, dwell_ms, position, previous_click: 0, flags, fold: 0 };
-            Pair { impressions: if huge { u32::MAX / 2 } else { 1 }, ..Pair::of(&vote) }
-        };
+        let pair = |vote: &_| Pair { impressions: if huge { u32::MAX / 2 } else { 1 }, ..pair_of(&vote_of(vote)) };
         check(votes.iter().map(pair).collect())?;
     }
 
     #[test]
-    fn pages_equal_folds(pages in vec((0..2_u32, vec(0..2_u32, 0..3)), 0..30)) {
-        let rows: Vec<PageRow> = pages.iter().map(|(query, words)| PageRow {
-            query: *query, words: words.iter().flat_map(|w| [7 + w, w & 1]).collect(), count: 1,
+    fn votes_one_by_one_are_the_sum_of_pairs(
+        votes in vec((0..1_u64, -1..3_i64, -1..i32::MAX, any::<u16>(), 0..2048_u16), 1..40),
+    ) {
+        let mut whole = Pair::empty(0);
+        votes.iter().for_each(|v| whole.vote(&vote_of(v)));
+        let mut parts: Vec<Pair> = votes.iter().map(|v| pair_of(&vote_of(v))).collect();
+        sum(&mut parts);
+        prop_assert_eq!(parts, vec![whole]);
+    }
+
+    #[test]
+    fn pages_equal_folds(pages in vec((0..2_u64, vec(0..2_u64, 0..3)), 0..30)) {
+        let rows: Vec<PageRow> = pages.iter().map(|(query, docs)| PageRow {
+            query: *query, shown: docs.iter().map(|d| (7 + d, d & 1 == 1)).collect(), count: 1,
         }).collect();
-        let mut counted: BTreeMap<(u32, Vec<u32>), u64> = BTreeMap::new();
-        rows.iter().for_each(|r| *counted.entry((r.query, r.words.clone())).or_default() += r.count);
+        let mut counted: BTreeMap<(u64, Vec<(u64, bool)>), u64> = BTreeMap::new();
+        rows.iter().for_each(|r| *counted.entry((r.query, r.shown.clone())).or_default() += r.count);
         let mut made = rows;
         sum_pages(&mut made);
         prop_assert_eq!(made.len(), counted.len());
         for page in made {
-            prop_assert_eq!(counted.get(&(page.query, page.words)), Some(&page.count));
+            prop_assert_eq!(counted.get(&(page.query, page.shown)), Some(&page.count));
         }
     }
+}
+
+fn vote_of(&(doc, time, dwell_ms, position, flags): &(u64, i64, i32, u16, u16)) -> Vote {
+    let time = if time < 0 { NULL_TIME } else { time };
+    Vote { doc, time, dwell_ms, position, previous_click: 0, flags }
+}
+
+fn pair_of(vote: &Vote) -> Pair {
+    let mut pair = Pair::empty(vote.doc);
+    // What is clicked, skipped or dwelt on is flagged; a vote without a flag has no dwell time.
+    pair.vote(vote);
+    pair
 }
 
 /// A missing time sorts first, but is not the first time.
 #[test]
 fn first_seen_is_a_time() {
-    let pair = |time| {
-        Pair::of(&Vote {
-            query: 0,
-            doc: 0,
-            time,
-            dwell_ms: -1,
-            position: 1,
-            previous_click: 0,
-            flags: 0,
-            fold: 0,
-        })
-    };
+    let pair = |time| pair_of(&vote_of(&(0, if time == NULL_TIME { -1 } else { time }, -1, 1, 0)));
     for times in [[NULL_TIME, 5, 3], [3, NULL_TIME, 5], [5, 3, NULL_TIME]] {
         let mut rows = times.map(pair).to_vec();
         sum(&mut rows);
@@ -111,7 +116,7 @@ fn first_seen_is_a_time() {
 }
 
 fn merged(a: &Counts, b: &Counts) -> Counts {
-    a.clone().merge(b.clone(), true).expect("the same columns and options")
+    a.merge(b, true).expect("the same columns and options")
 }
 
 proptest! {
@@ -136,7 +141,7 @@ proptest! {
             (false, true) => Unit::Page,
             (false, false) => Unit::Row,
         };
-        let made = count(&[], a, 1, 1).merge(count(&[], b, 1, 1), true).map(|_| ()).map_err(|e| e.kind());
+        let made = count(&[], a, 1, 1).merge(&count(&[], b, 1, 1), true).map(|_| ()).map_err(|e| e.kind());
         prop_assert_eq!(made, if unit(a) == unit(b) { Ok(()) } else { Err(ErrorKind::Usage) });
     }
 }

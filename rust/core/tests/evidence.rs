@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use hardneg_core::counts::Has;
 use hardneg_core::evidence::{Evidence, EvidenceConfig, evidence, poisson_cdf, wilson_upper};
-use hardneg_core::intern::Interner;
-use hardneg_core::records::{Vote, flag};
+use hardneg_core::group::Group;
+use hardneg_core::intern::Strings;
+use hardneg_core::packed::{Packer, Tables};
 use hardneg_core::release::{Passed, Released};
 use hardneg_core::tables::{Cell, Pair};
 use proptest::prelude::*;
@@ -98,21 +99,7 @@ fn wilson_known_values() {
     assert!(wilson_upper(u32::MAX, u32::MAX) <= 1.0 + 1e-12);
 }
 
-fn pair(doc: u32, impressions: u32, clicks: u32, skips: u32) -> Pair {
-    let vote = Vote {
-        query: 0,
-        doc,
-        time: 0,
-        dwell_ms: -1,
-        position: 1,
-        previous_click: 0,
-        flags: flag::FIRST,
-        fold: 0,
-    };
-    Pair { impressions, clicks, skips, ..Pair::of(&vote) }
-}
-
-fn made_of(cells: Vec<Cell>, pairs: Vec<Pair>, page_depth: u32) -> Evidence {
+fn made_of(group: Option<&Group>, page_depth: u32) -> Evidence {
     let has = Has {
         users: true,
         pages: true,
@@ -122,29 +109,25 @@ fn made_of(cells: Vec<Cell>, pairs: Vec<Pair>, page_depth: u32) -> Evidence {
         cell_detail: false,
         preferences: false,
         page_counts: false,
+        bounded: 0,
     };
+    let mut packer = Packer::new(false);
+    group.iter().for_each(|g| packer.push(g).expect("in memory"));
     let released = Released {
-        query_strings: Arc::new(Interner::default().freeze().0),
-        doc_strings: Arc::new(Interner::default().freeze().0),
-        queries: vec![],
-        pairs,
-        cells,
-        preferences: vec![],
-        successions: vec![],
-        succession_clicks: vec![],
+        query_strings: Arc::new(Strings::default()),
+        doc_strings: Arc::new(Strings::default()),
+        tables: Arc::new(Tables::new(packer.into_parts().expect("in memory"), false)),
         position_users: vec![],
         has,
         k: None,
         passed: Passed::default(),
     };
-    evidence(Arc::new(released), &EvidenceConfig { shrinkage: 1.0, page_depth }).expect("fine options")
+    evidence(Arc::new(released), &EvidenceConfig { shrinkage: 1.0, page_depth }, 1).expect("fine options")
 }
 
 #[test]
 fn expected_clicks_by_hand() {
-    let cell = |doc, position, impressions, clicks| Cell {
-        query: 0,
-        doc,
+    let cell = |position, impressions, clicks| Cell {
         position,
         previous_click: 0,
         fold: 0,
@@ -152,25 +135,35 @@ fn expected_clicks_by_hand() {
         clicks,
         satisfied_clicks: 0,
     };
-    let cells =
-        vec![cell(0, 1, 30, 6), cell(0, 3, 10, 0), cell(1, 1, 10, 2), cell(2, 0, 4, 1), cell(2, 3, 10, 5)];
-    let made = made_of(cells, vec![pair(0, 40, 6, 0), pair(1, 10, 2, 0), pair(2, 14, 6, 0)], 10);
+    let group = Group {
+        query: 7,
+        pairs: (1..4).map(Pair::empty).collect(),
+        cells: vec![cell(1, 30, 6), cell(3, 10, 0), cell(1, 10, 2), cell(0, 4, 1), cell(3, 10, 5)],
+        ends: vec![2, 3, 5],
+        ..Group::default()
+    };
+    let made = made_of(Some(&group), 10);
     let shown: Vec<_> = made.positions.iter().map(|p| (p.position, p.impressions, p.clicks)).collect();
     assert_eq!(shown, [(0, 4, 1), (1, 40, 8), (3, 20, 5)]);
     let expected = [30.0 * 0.2 + 10.0 * 0.25, 10.0 * 0.2, 4.0 * 0.25 + 10.0 * 0.25];
-    for ((row, clicks), ec) in made.rows.iter().zip([6.0, 2.0, 6.0]).zip(expected) {
-        assert!(
-            (row.expected_clicks - ec).abs() < 1e-12
-                && (row.coec - (clicks + 1.0) / (ec + 1.0)).abs() < 1e-12
-        );
-        assert!((row.p_zero - naive_cdf(clicks as u32, ec)).abs() < 1e-12);
-    }
+    made.released
+        .tables
+        .part(0, |group| {
+            for (i, (clicks, ec)) in [6.0, 2.0, 6.0].into_iter().zip(expected).enumerate() {
+                let row = made.row(group, i);
+                assert!((row.expected_clicks - ec).abs() < 1e-12);
+                assert!((row.coec - (clicks + 1.0) / (ec + 1.0)).abs() < 1e-12);
+                assert!((row.p_zero - naive_cdf(clicks as u32, ec)).abs() < 1e-12);
+            }
+            Ok(())
+        })
+        .expect("in memory");
 }
 
 #[test]
 fn skip_weights_at_their_ends() {
     let weigh = |depth, skips, sum| {
-        made_of(vec![], vec![], depth).skip_weight(&Pair { skip_position_sum: sum, ..pair(0, 1, 0, skips) })
+        made_of(None, depth).skip_weight(&Pair { skip_position_sum: sum, skips, ..Pair::empty(1) })
     };
     assert_eq!(weigh(10, 2, 5), 17);
     assert_eq!(weigh(2, 1, 9), -6);

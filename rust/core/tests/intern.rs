@@ -1,101 +1,110 @@
-//! Interning: whatever the arrival, the frozen order is by (head of SHA-256, bytes).
+//! Interning: codes are heads of SHA-256, whatever the arrival, and strings are found by them again.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use hardneg_core::intern::{Interner, Strings, hash};
+use hardneg_core::budget::Budget;
+use hardneg_core::intern::{Interner, Strings, code};
 use proptest::collection::{btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 
 fn canonical<'a>(values: impl IntoIterator<Item = &'a String>) -> Vec<&'a String> {
     let mut values: Vec<&String> = values.into_iter().collect();
-    values.sort_by_key(|v| (hash(v.as_bytes()), v.as_bytes()));
+    values.sort_by_key(|v| code(v.as_bytes()));
     values
 }
 
 fn listed(strings: &Strings) -> Vec<&str> {
-    (0..strings.len() as u32).map(|r| strings.get(r)).collect()
+    strings.iter().map(|(_, value)| value).collect()
+}
+
+fn budget() -> Budget {
+    Budget::new(1 << 30, Path::new("/nowhere"))
 }
 
 fn interned(values: &BTreeSet<String>) -> Strings {
-    let interner = Interner::default();
-    interner.intern(values.iter().map(|v| Some(v.as_bytes()))).expect("few strings");
-    interner.freeze().0
+    let budget = budget();
+    let interner = Interner::new(&budget);
+    let values: Vec<&String> = values.iter().collect();
+    interner.intern(values.len(), |i| Some(values[i].as_bytes())).expect("few strings");
+    interner.freeze()
 }
 
 proptest! {
     #[test]
-    fn frozen_order_is_canonical(batches in vec(vec(of(".{0,3}"), 0..40), 0..6)) {
-        let interner = Interner::default();
+    fn codes_find_their_strings(batches in vec(vec(of(".{0,3}"), 0..40), 0..6)) {
+        let budget = budget();
+        let interner = Interner::new(&budget);
         let mut codes = Vec::new();
         for batch in &batches {
-            codes.push(interner.intern(batch.iter().map(|v| v.as_deref().map(str::as_bytes))).expect("few strings"));
+            let value = |i: usize| batch[i].as_deref().map(str::as_bytes);
+            codes.push(interner.intern(batch.len(), value).expect("few strings"));
         }
-        let (strings, ranks) = interner.freeze();
+        let strings = interner.freeze();
         let distinct: BTreeSet<String> = batches.iter().flatten().flatten().cloned().collect();
         prop_assert_eq!(listed(&strings), canonical(&distinct));
         prop_assert_eq!((strings.len(), strings.is_empty()), (distinct.len(), distinct.is_empty()));
-        for (value, code) in batches.iter().flatten().zip(codes.iter().flatten()) {
-            prop_assert_eq!(code.map(|c| strings.get(ranks.of(c))), value.as_deref());
+        prop_assert!(strings.clashes().is_empty());
+        for (value, found) in batches.iter().flatten().zip(codes.iter().flatten()) {
+            match value {
+                None => prop_assert_eq!(*found, 0),
+                Some(value) => {
+                    prop_assert_eq!(*found, code(value.as_bytes()));
+                    prop_assert_eq!(strings.get(*found), value.as_str());
+                }
+            }
         }
-        for rank in 0..strings.len() as u32 {
-            prop_assert_eq!(strings.hash(rank), hash(strings.get(rank).as_bytes()));
-        }
+        prop_assert_eq!(strings.find(12345), None);
     }
 
     #[test]
     fn merging_is_interning_the_union(a in btree_set(".{0,2}", 0..60), b in btree_set(".{0,2}", 0..60)) {
-        let (left, right) = (interned(&a), interned(&b));
-        let (merged, ours, theirs) = left.merge(&right);
+        let (merged, clashes) = interned(&a).merge(&interned(&b));
         let union: BTreeSet<String> = a.union(&b).cloned().collect();
         prop_assert_eq!(listed(&merged), canonical(&union));
-        for (from, map) in [(&left, ours), (&right, theirs)] {
-            prop_assert_eq!(from.len(), map.len());
-            for (rank, new) in map.iter().enumerate() {
-                prop_assert_eq!(from.get(rank as u32), merged.get(*new));
-                prop_assert_eq!(from.hash(rank as u32), merged.hash(*new));
-            }
-            prop_assert!(map.is_sorted());
-        }
+        prop_assert!(clashes.is_empty());
     }
 
     #[test]
     fn a_subset_keeps_its_strings(all in btree_set(".{0,3}", 1..60), keep in vec(any::<bool>(), 60)) {
         let strings = interned(&all);
-        let ranks: Vec<u32> = (0..strings.len() as u32).filter(|r| keep[*r as usize]).collect();
-        let expected: Vec<&str> = ranks.iter().map(|r| strings.get(*r)).collect();
-        let subset = strings.subset(&ranks);
+        let codes: Vec<u64> =
+            strings.codes().iter().zip(&keep).filter(|(_, keep)| **keep).map(|(code, _)| *code).collect();
+        let expected: Vec<&str> = codes.iter().map(|c| strings.get(*c)).collect();
+        let subset = strings.subset(&codes);
         prop_assert_eq!(listed(&subset), expected);
     }
 }
 
+/// Strings of one code cannot be made here, but two lists can claim one.
+#[test]
+fn different_strings_of_one_code_are_told() {
+    let (merged, clashes) =
+        Strings::of([(1, "a"), (2, "b")].into_iter()).merge(&Strings::of([(2, "c"), (3, "d")].into_iter()));
+    assert_eq!((listed(&merged), clashes), (vec!["a", "d"], vec![2]));
+}
+
 /// Four threads intern overlapping parts of the same strings, each from another end.
 #[test]
-fn threads_agree_on_codes() {
+fn threads_agree() {
     let values: Vec<String> = (0..20_000).map(|i| format!("query {}", i % 7_000)).collect();
-    let interner = Interner::default();
-    let codes: Vec<Vec<Option<u32>>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|t| {
-                let (values, interner) = (&values, &interner);
-                scope.spawn(move || {
-                    let turned = values[t * 5_000..].iter().chain(&values[..t * 5_000]);
-                    let turned: Vec<&String> = turned.collect();
-                    let batches = turned.chunks(777);
-                    batches
-                        .flat_map(|b| interner.intern(b.iter().map(|v| Some(v.as_bytes()))).unwrap())
-                        .collect()
-                })
-            })
-            .collect();
-        threads.into_iter().map(|t| t.join().unwrap()).collect()
-    });
-    let (strings, ranks) = interner.freeze();
-    assert_eq!(strings.len(), 7_000);
-    for (t, codes) in codes.iter().enumerate() {
-        let turned = values[t * 5_000..].iter().chain(&values[..t * 5_000]);
-        for (value, code) in turned.zip(codes) {
-            assert_eq!(code.map(|c| strings.get(ranks.of(c))), Some(value.as_str()));
+    let budget = budget();
+    let interner = Interner::new(&budget);
+    std::thread::scope(|scope| {
+        for t in 0..4 {
+            let (values, interner) = (&values, &interner);
+            scope.spawn(move || {
+                let turned: Vec<&String> = values[t * 5_000..].iter().chain(&values[..t * 5_000]).collect();
+                for batch in turned.chunks(777) {
+                    let codes = interner.intern(batch.len(), |i| Some(batch[i].as_bytes())).unwrap();
+                    assert!(batch.iter().zip(codes).all(|(value, found)| found == code(value.as_bytes())));
+                }
+            });
         }
-    }
+    });
+    let strings = interner.freeze();
+    assert_eq!(strings.len(), 7_000);
+    assert!(values.iter().all(|v| strings.get(code(v.as_bytes())) == v));
+    assert!(budget.held() > 7_000 * 10);
 }

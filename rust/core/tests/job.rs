@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use hardneg_core::error::{Error, ErrorKind, Result};
-use hardneg_core::job::workers;
+use hardneg_core::workers::workers;
 use hardneg_core::rewrite::Canonical;
 use proptest::prelude::*;
 
@@ -77,7 +77,7 @@ fn an_empty_stream_and_empty_batches() {
     let empty = batch(&[], ALL);
     for batches in [vec![], vec![empty.clone()], vec![empty.clone(); 9]] {
         let counts = count_from(reader(empty.schema(), batches), 3, &mut |_| Ok(())).unwrap();
-        assert_eq!((counts.read.rows, counts.users, counts.pairs.len()), (0, 0, 0));
+        assert_eq!((counts.read.rows, counts.users, counts.sizes().pairs), (0, 0, 0));
         assert!(!counts.has.unclicked && !counts.has.positions && counts.has.users);
     }
 }

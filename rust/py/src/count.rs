@@ -1,9 +1,11 @@
 //! Impressions to counts.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hardneg_core::anonymize::Keys;
+use hardneg_core::batches::Shared;
 use hardneg_core::counts;
 use hardneg_core::error::Error;
 use hardneg_core::job::{self, Job};
@@ -23,8 +25,9 @@ pub(crate) struct Counts {
 
 #[pymethods]
 impl Counts {
-    fn table(&self, name: &str) -> PyResult<Table> {
-        Table::new(self.counts.table(name))
+    #[pyo3(signature = (name, /, *, columns))]
+    fn table(&self, py: Python<'_>, name: &str, columns: Vec<String>) -> PyResult<Table> {
+        Table::new(py.detach(|| self.counts.table(name, &columns)))
     }
 
     fn stats(&self) -> Stats {
@@ -38,13 +41,13 @@ impl Counts {
 
     #[getter]
     fn sizes(&self) -> BTreeMap<&'static str, u64> {
-        let c = &self.counts;
+        let sizes = self.counts.sizes();
         BTreeMap::from([
-            ("queries", c.queries.len() as u64),
-            ("pairs", c.pairs.len() as u64),
-            ("preferences", c.preferences.len() as u64),
-            ("successions", c.successions.len() as u64),
-            ("users", c.users),
+            ("queries", sizes.queries),
+            ("pairs", sizes.pairs),
+            ("preferences", sizes.preferences),
+            ("successions", sizes.successions),
+            ("users", self.counts.users),
         ])
     }
 
@@ -62,7 +65,7 @@ impl Counts {
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, options, key, seed, position_base, has_pages, threads, progress=None))]
+#[pyo3(signature = (log, /, *, options, key, seed, position_base, has_pages, threads, memory, spill, progress=None))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn count(
     py: Python<'_>,
@@ -73,21 +76,32 @@ pub(crate) fn count(
     position_base: i64,
     has_pages: bool,
     threads: usize,
+    memory: usize,
+    spill: PathBuf,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Counts> {
     let options = config(options)?;
     let key = MasterKey::new(key).map_err(to_py)?;
     let of = |field: &str| Pseudonymizer::new(&key, field, "", "").map_err(to_py);
     let keys = Keys { user: of("user_id")?, session: of("session_id")? };
-    let job = Job { config: &options, keys: &keys, seed: Seed::new(seed), position_base, has_pages, threads };
-    let reader = log.into_reader()?;
+    let job = Job {
+        config: &options,
+        keys: &keys,
+        seed: Seed::new(seed),
+        position_base,
+        has_pages,
+        threads,
+        memory,
+        spill: &spill,
+    };
+    let log = Shared::new(log.into_reader()?);
     // What Python raised while the job asked it how things are; that, not our word for it, goes back.
     let mut raised: Option<PyErr> = None;
     let counted = py.detach(|| {
-        job::count(&job, reader, &mut |at| {
+        job::count(&job, &log, &mut |at| {
             let asked = Python::attach(|py| {
                 py.check_signals()?;
-                progress.as_ref().map_or(Ok(()), |p| p.call1(py, (at.stage, at.rows)).map(|_| ()))
+                progress.as_ref().map_or(Ok(()), |p| p.call1(py, (at.stage, at.rows, at.done)).map(|_| ()))
             });
             asked.map_err(|e| {
                 raised = Some(e);
@@ -106,6 +120,6 @@ pub(crate) fn count(
 #[pyo3(signature = (first, second, /, *, disjoint))]
 pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts, disjoint: bool) -> PyResult<Counts> {
     let (first, second) = (first.counts.clone(), second.counts.clone());
-    let merged = py.detach(|| counts::Counts::clone(&first).merge(counts::Counts::clone(&second), disjoint));
+    let merged = py.detach(|| first.merge(&second, disjoint));
     Ok(Counts { counts: Arc::new(merged.map_err(to_py)?) })
 }

@@ -18,8 +18,8 @@ pub(crate) struct Released {
 
 #[pymethods]
 impl Released {
-    fn table(&self) -> PyResult<Table> {
-        Table::new(self.released.table())
+    fn table(&self, py: Python<'_>) -> PyResult<Table> {
+        Table::new(py.detach(|| self.released.table()))
     }
 
     #[getter]
@@ -29,12 +29,12 @@ impl Released {
 
     #[getter]
     fn passed(&self) -> BTreeMap<&'static str, (u64, u64)> {
-        let p = self.released.passed;
+        let (before, after) = (self.released.passed.before, self.released.passed.after);
         BTreeMap::from([
-            ("queries", p.queries),
-            ("pairs", p.pairs),
-            ("preferences", p.preferences),
-            ("successions", p.successions),
+            ("queries", (before.queries, after.queries)),
+            ("pairs", (before.pairs, after.pairs)),
+            ("preferences", (before.preferences, after.preferences)),
+            ("successions", (before.successions, after.successions)),
         ])
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hardneg_core::seed::Seed;
 use hardneg_core::select::SelectConfig;
 use hardneg_core::triplets::{Selection, selection};
+use hardneg_core::workers;
 use pyo3::prelude::*;
 
 use crate::error::{config, to_py};
@@ -71,16 +72,18 @@ impl Selected {
 }
 
 #[pyfunction]
-#[pyo3(name = "select", signature = (evidence, /, *, options, carry, seed))]
+#[pyo3(name = "select", signature = (evidence, /, *, options, carry, seed, threads))]
 pub(crate) fn select(
     py: Python<'_>,
     evidence: &Evidence,
     options: &str,
     carry: Vec<String>,
     seed: u64,
+    threads: usize,
 ) -> PyResult<Selected> {
     let options: SelectConfig = config(options)?;
     let (evidence, seed) = (evidence.evidence.clone(), Seed::new(seed));
-    let made = py.detach(|| selection(&evidence, &options, seed)).map_err(to_py)?;
+    let threads = workers::threads(threads);
+    let made = py.detach(|| selection(&evidence, &options, seed, threads)).map_err(to_py)?;
     Ok(Selected { evidence, made, num_negatives: options.num_negatives, carry })
 }

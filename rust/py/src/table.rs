@@ -42,23 +42,23 @@ impl Table {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyArrowResult<Bound<'py, PyCapsule>> {
-        let (schema, batches) = self.table.clone();
-        let arrays = batches.into_iter().map(|b| Ok(struct_array(b)));
-        to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, struct_field(&schema))), requested_schema)
+        let arrays = self.table.batches().map(|b| b.map(struct_array).map_err(ArrowError::from));
+        let stream = ArrayIterator::new(arrays, struct_field(&self.table.schema));
+        to_stream_pycapsule(py, Box::new(stream), requested_schema)
     }
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyArrowResult<Bound<'py, PyCapsule>> {
-        to_schema_pycapsule(py, self.table.0.as_ref())
+        to_schema_pycapsule(py, self.table.schema.as_ref())
     }
 
     #[getter]
     fn num_rows(&self) -> usize {
-        self.table.1.iter().map(RecordBatch::num_rows).sum()
+        self.table.rows
     }
 
     #[getter]
     fn column_names(&self) -> Vec<String> {
-        self.table.0.fields().iter().map(|f| f.name().clone()).collect()
+        self.table.schema.fields().iter().map(|f| f.name().clone()).collect()
     }
 
     fn __repr__(&self) -> String {

@@ -11,6 +11,7 @@ use arrow_array::{
 };
 use arrow_schema::SchemaRef;
 use hardneg_core::anonymize::Keys;
+use hardneg_core::batches::Shared;
 use hardneg_core::clean::{CountConfig, Robots};
 use hardneg_core::counts::Counts;
 use hardneg_core::error::Result;
@@ -125,6 +126,7 @@ pub(crate) fn reader(schema: SchemaRef, batches: Vec<RecordBatch>) -> Box<dyn Re
 pub(crate) fn config() -> CountConfig {
     CountConfig {
         max_votes: 2,
+        max_pairs_per_user: 3,
         satisfied_dwell_ms: 30_000,
         session_gap_minutes: 10.0,
         min_page_length: 1,
@@ -162,8 +164,17 @@ pub(crate) fn count_with(
     let key = MasterKey::new(&[7; 32])?;
     let of = |field| Pseudonymizer::new(&key, field, "", "");
     let keys = Keys { user: of("user_id")?, session: of("session_id")? };
-    let job = Job { config, keys: &keys, seed: Seed::new(1), position_base, has_pages: true, threads };
-    job::count(&job, reader, observe)
+    let job = Job {
+        config,
+        keys: &keys,
+        seed: Seed::new(1),
+        position_base,
+        has_pages: true,
+        threads,
+        memory: 1 << 30,
+        spill: &std::env::temp_dir(),
+    };
+    job::count(&job, &Shared::new(reader), observe)
 }
 
 /// Counts of the rows, read in batches of `size` on `threads`.
@@ -175,18 +186,20 @@ pub(crate) fn count(events: &[Event], columns: Columns, size: usize, threads: us
 /// Everything in the counts, comparable.
 pub(crate) fn content(counts: &Counts) -> Vec<(&'static str, String)> {
     let strings = |s: &hardneg_core::intern::Strings| -> Vec<String> {
-        (0..s.len() as u32).map(|r| s.get(r).to_owned()).collect()
+        s.iter().map(|(_, value)| value.to_owned()).collect()
     };
+    let mut groups = Vec::new();
+    for part in 0..counts.tables.len() {
+        counts.tables.part(part, |group| {
+            groups.push(group.clone());
+            Ok(())
+        })
+        .unwrap();
+    }
     vec![
         ("query_strings", format!("{:?}", strings(&counts.query_strings))),
         ("doc_strings", format!("{:?}", strings(&counts.doc_strings))),
-        ("queries", format!("{:?}", counts.queries)),
-        ("cells", format!("{:?}", counts.cells)),
-        ("pairs", format!("{:?}", counts.pairs)),
-        ("preferences", format!("{:?}", counts.preferences)),
-        ("successions", format!("{:?}", counts.successions)),
-        ("succession_clicks", format!("{:?}", counts.succession_clicks)),
-        ("pages", format!("{:?}", counts.pages)),
+        ("groups", format!("{groups:?}")),
         ("has", format!("{:?}", counts.has)),
         ("read", format!("{:?}", counts.read)),
         ("dropped", format!("{:?}", counts.dropped)),

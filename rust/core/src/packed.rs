@@ -1,0 +1,234 @@
+//! Tables at rest: groups in parts, each a range of queries in canonical order, in memory or in the spill.
+
+use std::sync::Arc;
+
+use crate::budget::Budget;
+use crate::error::Result;
+use crate::group::Group;
+use crate::records::Cursor;
+use crate::spill::{Extent, Spill};
+
+/// Bytes of a part that is written group by group.
+const PART: usize = 256 << 10;
+
+/// Rows of each table.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "one field a table")]
+pub struct Sizes {
+    pub queries: u64,
+    pub pairs: u64,
+    pub cells: u64,
+    pub preferences: u64,
+    pub successions: u64,
+    pub succession_clicks: u64,
+    pub pages: u64,
+    pub bounded: u64,
+}
+
+impl Sizes {
+    /// Counts a group in.
+    pub fn add(&mut self, group: &Group) {
+        self.queries += 1;
+        self.pairs += group.pairs.len() as u64;
+        self.cells += group.cells.len() as u64;
+        self.preferences += group.preferences.len() as u64;
+        self.successions += group.successions.len() as u64;
+        self.succession_clicks += group.succession_clicks.len() as u64;
+        self.pages += group.pages.len() as u64;
+        self.bounded += group.pairs.iter().filter(|p| p.bounded_shown > 0).count() as u64;
+    }
+
+    fn plus(self, o: &Self) -> Self {
+        Self {
+            queries: self.queries + o.queries,
+            pairs: self.pairs + o.pairs,
+            cells: self.cells + o.cells,
+            preferences: self.preferences + o.preferences,
+            successions: self.successions + o.successions,
+            succession_clicks: self.succession_clicks + o.succession_clicks,
+            pages: self.pages + o.pages,
+            bounded: self.bounded + o.bounded,
+        }
+    }
+}
+
+enum Blob {
+    Memory(Vec<u8>),
+    Spilled(Extent, Arc<Spill>),
+}
+
+/// A range of queries.
+pub struct Part {
+    blob: Blob,
+    sizes: Sizes,
+}
+
+impl Part {
+    /// Packed groups and their sizes; in the spill where the budget is used up.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    pub fn new(mut bytes: Vec<u8>, sizes: Sizes, budget: Option<&Budget>) -> Result<Self> {
+        let blob = match budget {
+            Some(budget) if budget.held() + bytes.len() > budget.limit() / 2 => {
+                Blob::Spilled(budget.spill().write(&mut bytes)?, budget.spill().clone())
+            }
+            _ => {
+                bytes.shrink_to_fit();
+                if let Some(budget) = budget {
+                    budget.hold(bytes.len());
+                }
+                Blob::Memory(bytes)
+            }
+        };
+        Ok(Self { blob, sizes })
+    }
+}
+
+/// Tables of a log.
+pub struct Tables {
+    parts: Vec<Part>,
+    detail: bool,
+}
+
+impl Tables {
+    /// Parts in canonical order; `detail`: cells keep previous click and fold.
+    pub fn new(parts: Vec<Part>, detail: bool) -> Self {
+        Self { parts, detail }
+    }
+
+    /// Whether cells keep previous click and fold.
+    pub fn detail(&self) -> bool {
+        self.detail
+    }
+
+    /// How many parts.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Rows of each table.
+    pub fn sizes(&self) -> Sizes {
+        self.parts.iter().fold(Sizes::default(), |sum, p| sum.plus(&p.sizes))
+    }
+
+    /// Rows of each table in part `i`.
+    pub fn sizes_of(&self, i: usize) -> Sizes {
+        self.parts[i].sizes
+    }
+
+    /// Calls `each` with the groups of part `i`, in order.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read; whatever `each` reports.
+    pub fn part(&self, i: usize, mut each: impl FnMut(&mut Group) -> Result<()>) -> Result<()> {
+        let mut scratch = Vec::new();
+        let mut from = Cursor(self.bytes(i, &mut scratch)?);
+        let mut group = Group::default();
+        while !from.is_empty() {
+            group.read(&mut from, self.detail);
+            each(&mut group)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of part `i`.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub fn bytes<'a>(&'a self, i: usize, scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        match &self.parts[i].blob {
+            Blob::Memory(bytes) => Ok(bytes),
+            Blob::Spilled(extent, spill) => {
+                scratch.clear();
+                spill.read(extent, scratch)?;
+                Ok(scratch)
+            }
+        }
+    }
+
+    /// All groups, one after another.
+    pub fn groups(&self) -> Groups<'_> {
+        Groups { tables: self, part: 0, at: 0, scratch: Vec::new() }
+    }
+}
+
+/// A walk through all groups.
+pub struct Groups<'a> {
+    tables: &'a Tables,
+    part: usize,
+    at: usize,
+    scratch: Vec<u8>,
+}
+
+impl Groups<'_> {
+    /// The next group.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub fn next(&mut self) -> Result<Option<Group>> {
+        while self.part < self.tables.len() {
+            if self.at == 0 {
+                let mut bytes = Vec::new();
+                let read = self.tables.bytes(self.part, &mut bytes)?.to_vec();
+                self.scratch = read;
+            }
+            if self.at < self.scratch.len() {
+                let mut from = Cursor(&self.scratch[self.at..]);
+                let mut group = Group::default();
+                group.read(&mut from, self.tables.detail);
+                self.at = self.scratch.len() - from.0.len();
+                return Ok(Some(group));
+            }
+            (self.part, self.at) = (self.part + 1, 0);
+        }
+        Ok(None)
+    }
+}
+
+/// Packs groups that come in canonical order.
+pub struct Packer {
+    parts: Vec<Part>,
+    bytes: Vec<u8>,
+    sizes: Sizes,
+    detail: bool,
+}
+
+impl Packer {
+    /// Nothing packed yet.
+    pub fn new(detail: bool) -> Self {
+        Self { parts: Vec::new(), bytes: Vec::new(), sizes: Sizes::default(), detail }
+    }
+
+    /// The next group.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    pub fn push(&mut self, group: &Group) -> Result<()> {
+        group.write(self.detail, &mut self.bytes);
+        self.sizes.add(group);
+        if self.bytes.len() >= PART { self.cut() } else { Ok(()) }
+    }
+
+    fn cut(&mut self) -> Result<()> {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.parts.push(Part::new(bytes, std::mem::take(&mut self.sizes), None)?);
+        Ok(())
+    }
+
+    /// Parts packed so far, the last one closed.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    pub fn into_parts(mut self) -> Result<Vec<Part>> {
+        if !self.bytes.is_empty() {
+            self.cut()?;
+        }
+        Ok(self.parts)
+    }
+}
