@@ -6,6 +6,7 @@ pub mod anonymize;
 pub mod bound;
 pub mod clean;
 pub mod counts;
+pub mod digest;
 pub mod error;
 pub mod evidence;
 pub mod export;
