@@ -1,4 +1,5 @@
-//! Raw click logs to privacy-safe hard negatives: the core, without Python, network or files.
+//! Raw click logs to privacy-safe hard negatives: the core, without Python or network, and with no file but the
+//! spill.
 //!
 //! One module a stage, in the order of `docs/ARCHITECTURE.md`; [`job`] alone knows that order.
 
@@ -23,6 +24,7 @@ pub mod rewrite;
 pub mod scalar;
 pub mod seed;
 pub mod select;
+pub mod spill;
 pub mod tables;
 pub mod tally;
 pub mod text;
