@@ -133,13 +133,22 @@ impl Midstate {
                 let Some(at) = lane else { continue };
                 at.done += 1;
                 if at.done == at.blocks {
-                    for (bytes, word) in out[at.place].chunks_exact_mut(4).zip(state) {
-                        bytes.copy_from_slice(&word.to_be_bytes());
-                    }
+                    out[at.place] = bytes(state);
                     *lane = None;
                 }
             }
         }
+    }
+
+    /// [`Midstate::digests`] of one value: without lanes, which one message cannot use.
+    pub(crate) fn digest<const N: usize>(&self, header: [u8; N], value: &[u8]) -> Digest {
+        let (mut state, mut block) = (self.state, [0; 64]);
+        let blocks = blocks_of(N + value.len());
+        for done in 0..blocks {
+            fill(&mut block, &header, value, &Lane { place: 0, done, blocks }, self.absorbed);
+            compress256(&mut state, std::slice::from_ref(&block));
+        }
+        bytes(&state)
     }
 }
 
@@ -147,6 +156,14 @@ impl Drop for Midstate {
     fn drop(&mut self) {
         self.state.zeroize();
     }
+}
+
+fn bytes(state: &State) -> Digest {
+    let mut out = [0; 32];
+    for (bytes, word) in out.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    out
 }
 
 /// A message on its way: its place among the values, and how many of its blocks are done.

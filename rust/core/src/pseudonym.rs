@@ -72,7 +72,7 @@ impl Pseudonymizer {
 
     /// The pseudonym of `value`. For many, [`Pseudonymizer::pseudonyms`] is faster.
     pub fn pseudonym(&self, value: &[u8]) -> Pseudonym {
-        cut(&self.mac.one(header, value))
+        cut(&self.mac.one(header(value), value))
     }
 
     /// The pseudonym of each value, in order.
@@ -84,7 +84,7 @@ impl Pseudonymizer {
 
     /// The first eight bytes of the pseudonym: the code under which the core groups. Never 0, which means none.
     pub fn code(&self, value: &[u8]) -> u64 {
-        code(&self.mac.one(header, value))
+        code(&self.mac.one(header(value), value))
     }
 
     /// Appends to `out` the code of each value, in order.

@@ -254,7 +254,7 @@ mod tests {
     /// A spill on a device that is always full.
     fn full() -> Spill {
         let spill = Spill::new("/full");
-        let file = File::options().read(true).write(true).open("/dev/full").unwrap();
+        let file = File::options().read(true).write(true).open("/dev/full").expect("Linux has it");
         let cipher = Aes256Gcm::new(&[1; 32].into());
         assert!(spill.open.set(Box::new(Open { file, cipher })).is_ok());
         spill

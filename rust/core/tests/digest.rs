@@ -21,13 +21,13 @@ fn slices(values: &[Vec<u8>]) -> Vec<&[u8]> {
 }
 
 fn naive_tag(key: &[u8], value: &[u8]) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).unwrap();
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("any length");
     mac.update(value);
     mac.finalize().into_bytes().into()
 }
 
 fn pseudonymizer() -> Pseudonymizer {
-    Pseudonymizer::new(&MasterKey::new(&[9; 32]).unwrap(), "user_id", "", "").unwrap()
+    Pseudonymizer::new(&MasterKey::new(&[9; 32]).expect("32 bytes"), "user_id", "", "").expect("short names")
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

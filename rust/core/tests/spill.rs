@@ -14,9 +14,9 @@ use tempfile::{TempDir, tempdir};
 
 /// The spill file of a directory that only one test uses: a name it does not have, but this process holds it open.
 fn file_in(dir: &Path) -> PathBuf {
-    let dir = dir.canonicalize().unwrap();
-    let fds = fs::read_dir("/proc/self/fd").unwrap();
-    let mut of_dir = fds.map(|fd| fd.unwrap().path()).filter(|fd| {
+    let dir = dir.canonicalize().expect("it is there");
+    let fds = fs::read_dir("/proc/self/fd").expect("Linux has it");
+    let mut of_dir = fds.map(|fd| fd.expect("an entry").path()).filter(|fd| {
         // Another test may close its own meanwhile.
         fs::read_link(fd).is_ok_and(|to| to.starts_with(&dir))
     });
@@ -26,11 +26,11 @@ fn file_in(dir: &Path) -> PathBuf {
 }
 
 fn raw(dir: &Path) -> Vec<u8> {
-    fs::read(file_in(dir)).unwrap()
+    fs::read(file_in(dir)).expect("it can be read")
 }
 
 fn spill() -> (TempDir, Spill) {
-    let dir = tempdir().unwrap();
+    let dir = tempdir().expect("a temporary directory");
     let spill = Spill::new(dir.path());
     (dir, spill)
 }
@@ -48,7 +48,7 @@ fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
 
 /// Refused as damaged, by name.
 fn damaged(result: Result<Vec<u8>, Error>) {
-    let e = result.unwrap_err();
+    let e = result.expect_err("refused");
     assert_eq!(e.kind(), ErrorKind::Io);
     assert!(e.to_string().contains("is not what was written"), "{e}");
 }

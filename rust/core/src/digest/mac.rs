@@ -27,9 +27,8 @@ impl Mac {
         match block.get_mut(..key.len()) {
             Some(start) => start.copy_from_slice(key),
             None => {
-                let mut hashed = Zeroizing::new([[0; 32]]);
-                Midstate::START.digests(backend, |_| [], &[key], hashed.as_mut_slice());
-                block[..32].copy_from_slice(&hashed[0]);
+                let hashed = Zeroizing::new(Midstate::START.digest([], key));
+                block[..32].copy_from_slice(hashed.as_slice());
             }
         }
         let pad = |byte: u8| {
@@ -52,12 +51,9 @@ impl Mac {
         self.each(|_| [], values, |tag| out.push(*tag));
     }
 
-    /// The tag of `header` of a value ‖ the value.
-    pub(crate) fn one<const N: usize>(&self, header: impl Fn(&[u8]) -> [u8; N], value: &[u8]) -> Digest {
-        let (mut inner, mut tag) = ([[0; 32]], [[0; 32]]);
-        self.inner.digests(self.backend, header, &[value], &mut inner);
-        self.outer.digests(self.backend, |_| [], &inner, &mut tag);
-        tag[0]
+    /// The tag of `header` ‖ `value`.
+    pub(crate) fn one<const N: usize>(&self, header: [u8; N], value: &[u8]) -> Digest {
+        self.outer.digest([], &self.inner.digest(header, value))
     }
 
     /// Hands `use_` the tag of `header` of a value ‖ the value, for each in order.
