@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Data,
     /// An option that cannot be, alone or with another.
     Usage,
+    /// A file of our own that cannot be made, written or read.
+    Io,
     /// Refused for privacy.
     Privacy,
     /// The caller asked to stop.
@@ -48,6 +50,11 @@ impl Error {
     /// An option that cannot be.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Usage, message: message.into() }
+    }
+
+    /// A file of our own that cannot be made, written or read.
+    pub fn io(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Io, message: message.into() }
     }
 
     /// Refused for privacy.

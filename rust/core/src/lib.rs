@@ -1,4 +1,5 @@
-//! Raw click logs to privacy-safe hard negatives: the core, without Python or network, and without files but the spill.
+//! Raw click logs to privacy-safe hard negatives: the core, without Python or network, and with no file but the
+//! spill.
 //!
 //! One module a stage, in the order of `docs/ARCHITECTURE.md`; [`job`] alone knows that order.
 

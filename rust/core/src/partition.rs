@@ -68,10 +68,10 @@ impl<'b> Store<'b> {
         let part = std::mem::take(&mut *self.parts[at].lock().unwrap_or_else(PoisonError::into_inner));
         self.held[at].store(0, Ordering::Relaxed);
         let mut chunks = part.blocks;
-        for extent in &part.extents {
+        for extent in part.extents {
             let mut chunk = Vec::new();
-            self.budget.spill().read(extent, &mut chunk)?;
-            self.budget.spill().free(extent);
+            self.budget.spill().read(&extent, &mut chunk)?;
+            self.budget.spill().free(extent)?;
             chunks.push(chunk);
         }
         Ok(chunks)

@@ -15,7 +15,7 @@ use crate::impressions::{COLUMNS, Impressions, ReadStats, canonical, check_schem
 use crate::normalize::{Normalizer, normalized};
 use crate::pseudonym::Pseudonymizer;
 use crate::scalar::NONE;
-use crate::text::{NULL, TextColumn};
+use crate::text::{Entries, NULL, TextColumn};
 use crate::time::start_of_day;
 
 /// What replaces raw identifiers and text.
@@ -159,8 +159,11 @@ fn unorder(log: &Impressions, rewrite: &Rewrite, rows: &mut [usize]) {
         (None, None) => return,
     };
     let entries = column.entries();
-    let codes: Vec<u64> =
-        (0..entries.len()).map(|i| entries.get(column, i).map_or(0, |v| pseudonymizer.code(v))).collect();
+    let (present, values) = present(column, &entries);
+    let mut made = Vec::new();
+    pseudonymizer.codes(&values, &mut made);
+    let mut codes = vec![0; entries.len()];
+    present.iter().zip(made).for_each(|(i, code)| codes[*i] = code);
     let position = |i: usize| log.position.as_ref().map_or(0, |p| p[i]);
     rows.sort_by_key(|i| (codes.get(entries.rows[*i] as usize).copied().unwrap_or(0), position(*i)));
 }
@@ -180,10 +183,16 @@ fn copied(column: &TextColumn, to: &DataType, rows: &[usize]) -> ArrayRef {
     Arc::new(out.finish())
 }
 
+/// The entries that are not null, and their values.
+fn present<'a>(column: &'a TextColumn, entries: &Entries) -> (Vec<usize>, Vec<&'a [u8]>) {
+    (0..entries.len()).filter_map(|i| Some((i, entries.get(column, i)?))).unzip()
+}
+
 fn pseudonyms(column: &TextColumn, pseudonymizer: &Pseudonymizer, rows: &[usize]) -> Result<ArrayRef> {
     let entries = column.entries();
-    let made: Vec<Option<[u8; 16]>> =
-        (0..entries.len()).map(|i| entries.get(column, i).map(|v| pseudonymizer.pseudonym(v))).collect();
+    let (present, values) = present(column, &entries);
+    let mut made = vec![None; entries.len()];
+    present.iter().zip(pseudonymizer.pseudonyms(&values)).for_each(|(i, p)| made[*i] = Some(p));
     let mut out = FixedSizeBinaryBuilder::with_capacity(rows.len(), 16);
     for i in rows {
         match entries.rows[*i] {

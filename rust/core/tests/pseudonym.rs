@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use hardneg_core::digest::Backend;
 use hardneg_core::error::ErrorKind;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use proptest::prelude::*;
@@ -22,9 +23,13 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).expect("hex")).collect()
 }
 
-fn of(key: &[u8], [field, epoch, dataset, value]: [&str; 4]) -> [u8; 16] {
+fn pseudonymizer(key: &[u8], field: &str, epoch: &str, dataset: &str) -> Pseudonymizer {
     let key = MasterKey::new(key).expect("32 bytes");
-    Pseudonymizer::new(&key, field, epoch, dataset).expect("short names").pseudonym(value.as_bytes())
+    Pseudonymizer::new(&key, field, epoch, dataset).expect("short names")
+}
+
+fn of(key: &[u8], [field, epoch, dataset, value]: [&str; 4]) -> [u8; 16] {
+    pseudonymizer(key, field, epoch, dataset).pseudonym(value.as_bytes())
 }
 
 #[test]
@@ -35,6 +40,11 @@ fn vectors() {
     for v in vectors {
         let made = of(&bytes(&v.master_key), [&v.field, &v.epoch, &v.dataset, &v.value]);
         assert_eq!(made.to_vec(), bytes(&v.pseudonym), "{} of {:?}", v.field, v.value);
+        for backend in [Backend::portable(), Backend::detect()] {
+            let many =
+                pseudonymizer(&bytes(&v.master_key), &v.field, &v.epoch, &v.dataset).with_backend(backend);
+            assert_eq!(many.pseudonyms(&[v.value.as_bytes(); 5]), [made; 5], "{} of {:?}", v.field, v.value);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) fn to_py(e: Error) -> PyErr {
         ErrorKind::Column => "ColumnError",
         ErrorKind::Data => "DataError",
         ErrorKind::Usage => "UsageError",
+        ErrorKind::Io => "FileError",
         ErrorKind::Privacy => "PrivacyError",
         ErrorKind::Interrupted => return pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
         _ => "HardnegError",
