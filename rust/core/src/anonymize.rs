@@ -114,19 +114,20 @@ impl<'a> Anonymizer<'a> {
             interner.intern(texts.len(), |i| texts.get(i).map(str::as_bytes))
         })?;
         let docs = self.doc_memo.entries(&log.doc, |entries| {
-            let valid = |v: &&[u8]| std::str::from_utf8(v).is_ok();
+            let valid = |v: &&[u8]| v.is_ascii() || std::str::from_utf8(v).is_ok();
             docs.intern(entries.len(), |i| entries.get(&log.doc, i).filter(valid))
         })?;
-        let coded = |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
-            let values: Vec<&[u8]> =
-                (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
-            let mut codes = Vec::with_capacity(values.len());
-            pseudonymizer.codes(&values, &mut codes);
-            for (code, value) in codes.iter_mut().zip(&values) {
-                *code = if value.is_empty() { 0 } else { *code };
-            }
-            Ok(codes)
-        };
+        let coded =
+            |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
+                let values: Vec<&[u8]> =
+                    (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
+                let mut codes = Vec::with_capacity(values.len());
+                pseudonymizer.codes(&values, &mut codes);
+                for (code, value) in codes.iter_mut().zip(&values) {
+                    *code = if value.is_empty() { 0 } else { *code };
+                }
+                Ok(codes)
+            };
         let users = match &log.user {
             Some(column) => Some(self.user_memo.entries(column, |e| coded(&keys.user, column, e))?),
             None => None,
@@ -143,6 +144,8 @@ impl<'a> Anonymizer<'a> {
             None => None,
         };
         let surfaces = surface_mask(log, self.window);
+        // A loop of its own: its many misses of the cache overlap, which between branches they would not.
+        let doc_codes: Vec<u64> = (0..log.rows).map(|i| docs.of(i)).collect();
         // What tells a run from the next, in entries: comparing these is cheaper than making codes of every row.
         let entry = |column: &Option<Coded<'_>>, i: usize| column.as_ref().map_or(NULL, |c| c.rows[i]);
         let mut last: Option<(u32, u32, u32, u32, i64)> = None;
@@ -159,7 +162,7 @@ impl<'a> Anonymizer<'a> {
                 *stats.quarantine.entry("null_query").or_default() += 1;
                 continue;
             }
-            let doc = docs.of(i);
+            let doc = doc_codes[i];
             if doc == 0 {
                 continue;
             }

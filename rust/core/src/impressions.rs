@@ -160,7 +160,12 @@ fn check_type(name: &str, data_type: &DataType) -> Result<()> {
 ///
 /// # Errors
 /// As [`check_schema`].
-pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats) -> Result<Impressions> {
+pub fn canonical(
+    batch: &RecordBatch,
+    position_base: i64,
+    stats: &mut ReadStats,
+    verdicts: &mut Verdicts,
+) -> Result<Impressions> {
     let rows = batch.num_rows();
     stats.rows += rows as u64;
     let text = |name: &str| batch.column_by_name(name).map(|a| TextColumn::new(name, a)).transpose();
@@ -169,17 +174,19 @@ pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats)
     let mut keep = Quarantine { keep: vec![true; rows], stats };
 
     let (user, session, search) = (text("user_id")?, text("session_id")?, text("search_id")?);
-    for (column, reason) in [(&user, "null_user_id"), (&search, "null_search_id")] {
+    for (column, verdicts, reason) in
+        [(&user, &mut verdicts.user, "null_user_id"), (&search, &mut verdicts.search, "null_search_id")]
+    {
         if let Some(column) = column {
-            keep.text(column, |value| value.is_none().then_some(reason));
+            keep.text(column, verdicts, |value| value.is_none().then_some(reason));
         }
     }
     let (query, doc) = (need("query")?, need("doc_id")?);
     // Text columns are checked too: what crosses the C interface is not always what its type says.
-    keep.text(&query, query_fault);
-    keep.text(&doc, |value| match value {
+    keep.text(&query, &mut verdicts.query, query_fault);
+    keep.text(&doc, &mut verdicts.doc, |value| match value {
         None => Some("null_doc_id"),
-        Some(v) if std::str::from_utf8(v).is_err() => Some("invalid_utf8"),
+        Some(v) if !is_utf8(v) => Some("invalid_utf8"),
         _ => None,
     });
 
@@ -188,11 +195,13 @@ pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats)
         Some(array) => flags("clicked", array)?,
         None => return Err(Error::column("columns not found: [\"clicked\"]")),
     };
-    keep.rows(|i| match clicked[i] {
-        0 | 1 => None,
-        2 => Some("null_clicked"),
-        _ => Some("clicked_impossible"),
-    });
+    if clicked.iter().any(|c| *c > 1) {
+        keep.rows(|i| match clicked[i] {
+            0 | 1 => None,
+            2 => Some("null_clicked"),
+            _ => Some("clicked_impossible"),
+        });
+    }
     let position = match column("position") {
         Some(array) => Some(keep.positions(&ints("position", array)?, position_base)),
         None => None,
@@ -208,15 +217,17 @@ pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats)
     let mut measure = |name: &'static str, reason: &'static str| -> Result<Option<Vec<i64>>> {
         let Some(array) = column(name) else { return Ok(None) };
         let mut read = rounded(name, array)?;
-        let fault = |i: usize| read.bad[i] || (read.values[i] < 0 && read.values[i] != NONE);
-        // A row that is set aside is counted once, under its own reason.
-        let bad = (0..rows).filter(|i| keep.keep[*i] && fault(*i)).count();
-        for (value, bad) in read.values.iter_mut().zip(&read.bad) {
-            if *bad || *value < 0 {
-                *value = NONE;
+        if !read.bad.is_empty() || read.values.iter().any(|v| *v < 0) {
+            let fault = |i: usize| read.is_bad(i) || (read.values[i] < 0 && read.values[i] != NONE);
+            // A row that is set aside is counted once, under its own reason.
+            let bad = (0..rows).filter(|i| keep.keep[*i] && fault(*i)).count();
+            keep.stats.count(reason, bad as u64);
+            for i in 0..rows {
+                if read.is_bad(i) || read.values[i] < 0 {
+                    read.values[i] = NONE;
+                }
             }
         }
-        keep.stats.count(reason, bad as u64);
         Ok(Some(read.values))
     };
     let dwell_ms = measure("dwell_ms", "dwell_impossible")?;
@@ -248,10 +259,33 @@ pub fn canonical(batch: &RecordBatch, position_base: i64, stats: &mut ReadStats)
 /// A query may be missing here: pages without one belong to the log, and `anonymize` sets them aside.
 fn query_fault(value: Option<&[u8]>) -> Option<&'static str> {
     let value = value?;
-    let Ok(text) = std::str::from_utf8(value) else {
+    if !is_utf8(value) {
         return Some("invalid_utf8");
-    };
-    (value.len() > MAX_QUERY_CHARS && text.chars().count() > MAX_QUERY_CHARS).then_some("query_too_long")
+    }
+    let too_long = |v| std::str::from_utf8(v).is_ok_and(|text| text.chars().count() > MAX_QUERY_CHARS);
+    (value.len() > MAX_QUERY_CHARS && too_long(value)).then_some("query_too_long")
+}
+
+/// Whether bytes are text. Most are ASCII, which is told faster.
+fn is_utf8(value: &[u8]) -> bool {
+    value.is_ascii() || std::str::from_utf8(value).is_ok()
+}
+
+/// What the entries of the last dictionaries were found to be; one per worker.
+#[derive(Default)]
+pub struct Verdicts {
+    user: Verdict,
+    search: Verdict,
+    query: Verdict,
+    doc: Verdict,
+}
+
+/// Holding the column keeps its memory from being used again, so that the next dictionary is known to be another.
+#[derive(Default)]
+struct Verdict {
+    column: Option<TextColumn>,
+    faults: Vec<Option<&'static str>>,
+    any: bool,
 }
 
 /// Marks rows, each for the first reason that holds.
@@ -272,33 +306,43 @@ impl Quarantine<'_> {
         }
     }
 
-    /// Judges a text column once per entry.
-    fn text(&mut self, column: &TextColumn, fault: impl Fn(Option<&[u8]>) -> Option<&'static str>) {
-        match column.dictionary() {
-            Some((values, keys)) => {
-                let faults: Vec<_> = (0..values).map(|i| fault(column.entry(i))).collect();
-                if faults.iter().any(Option::is_some) || keys.contains(&NULL) {
-                    let null = fault(None);
-                    self.rows(|i| if keys[i] == NULL { null } else { faults[keys[i] as usize] });
-                }
-            }
-            None => self.rows(|i| fault(column.row(i))),
+    /// Judges a text column once per entry, and a dictionary once however many batches bring it.
+    fn text(
+        &mut self,
+        column: &TextColumn,
+        verdict: &mut Verdict,
+        fault: impl Fn(Option<&[u8]>) -> Option<&'static str>,
+    ) {
+        let Some((values, keys)) = column.dictionary() else {
+            return self.rows(|i| fault(column.row(i)));
+        };
+        if verdict.column.as_ref().is_none_or(|last| !last.same_dictionary(column)) {
+            verdict.faults = (0..values).map(|i| fault(column.entry(i))).collect();
+            verdict.any = verdict.faults.iter().any(Option::is_some);
+            verdict.column = Some(column.clone());
+        }
+        if verdict.any || column.has_null_rows() {
+            let null = fault(None);
+            let faults = &verdict.faults;
+            self.rows(|i| if keys[i] == NULL { null } else { faults[keys[i] as usize] });
         }
     }
 
     fn positions(&mut self, read: &Ints, base: i64) -> Vec<u16> {
         let shift = 1_i64.saturating_sub(base);
         let mut out = vec![0_u16; read.values.len()];
-        let mut bad = vec![false; read.values.len()];
-        for (i, (&value, &wrong)) in read.values.iter().zip(&read.bad).enumerate() {
+        let mut bad = Vec::new();
+        for (i, (to, &value)) in out.iter_mut().zip(&read.values).enumerate() {
             match value.checked_add(shift).map(u16::try_from) {
-                _ if wrong => bad[i] = true,
+                _ if read.is_bad(i) => bad.push(i),
                 _ if value == NONE => {}
-                Some(Ok(p)) if p >= 1 => out[i] = p,
-                _ => bad[i] = true,
+                Some(Ok(p)) if p >= 1 => *to = p,
+                _ => bad.push(i),
             }
         }
-        self.rows(|i| bad[i].then_some("position_impossible"));
+        if !bad.is_empty() {
+            self.rows(|i| bad.binary_search(&i).is_ok().then_some("position_impossible"));
+        }
         out
     }
 }

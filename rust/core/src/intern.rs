@@ -42,9 +42,8 @@ impl Shard {
     /// The place of a string, and whether it is new; the code of a new one is still to be set.
     fn intern(&mut self, hash: u64, value: &[u8]) -> Option<(u32, bool)> {
         let short = half(hash);
-        let found = self
-            .table
-            .find(slot(short), |&i| self.hashes[i as usize] == short && self.value(i) == value);
+        let found =
+            self.table.find(slot(short), |&i| self.hashes[i as usize] == short && self.value(i) == value);
         if let Some(&i) = found {
             return Some((i, false));
         }
@@ -120,7 +119,9 @@ impl<'b> Interner<'b> {
             for &i in wanted {
                 let Some(value) = value(i as usize) else { continue };
                 let (place, _) = shard.intern(hashes[i as usize], value).ok_or_else(|| {
-                    Error::data("more distinct queries or documents than this version can hold (about 10^12 bytes)")
+                    Error::data(
+                        "more distinct queries or documents than this version can hold (about 10^12 bytes)",
+                    )
                 })?;
                 places.push(place);
             }
@@ -153,7 +154,9 @@ impl<'b> Interner<'b> {
         let mut strings = Strings::with_capacity(n, shards.iter().map(|s| s.bytes.len()).sum());
         for same in entries.chunk_by(|a, b| a.0 == b.0) {
             if let [(code, s, i)] = same {
-                strings.push(*code, shards[*s as usize].value(*i));
+                // Whoever interns has looked; a string that is no text would be a bug, and has no name.
+                let value = std::str::from_utf8(shards[*s as usize].value(*i)).unwrap_or_default();
+                strings.push(*code, value);
             } else {
                 strings.clashes.push(same[0].0);
             }
@@ -175,7 +178,7 @@ pub fn code(value: &[u8]) -> u64 {
 pub struct Strings {
     codes: Vec<u64>,
     ends: Vec<usize>,
-    bytes: Vec<u8>,
+    text: String,
     /// Where the codes with each head of `bits` bits begin: codes are uniform, so a head has one or two.
     starts: Vec<u32>,
     bits: u32,
@@ -187,15 +190,15 @@ impl Strings {
         Self {
             codes: Vec::with_capacity(strings),
             ends: Vec::with_capacity(strings),
-            bytes: Vec::with_capacity(bytes),
+            text: String::with_capacity(bytes),
             ..Self::default()
         }
     }
 
-    fn push(&mut self, code: u64, value: &[u8]) {
+    fn push(&mut self, code: u64, value: &str) {
         self.codes.push(code);
-        self.bytes.extend_from_slice(value);
-        self.ends.push(self.bytes.len());
+        self.text.push_str(value);
+        self.ends.push(self.text.len());
     }
 
     fn index(&mut self) {
@@ -212,7 +215,7 @@ impl Strings {
     /// The strings of these (code, value)s, which ascend by code.
     pub fn of<'a>(sorted: impl Iterator<Item = (u64, &'a str)>) -> Self {
         let mut out = Self::default();
-        sorted.for_each(|(code, value)| out.push(code, value.as_bytes()));
+        sorted.for_each(|(code, value)| out.push(code, value));
         out.index();
         out
     }
@@ -254,8 +257,7 @@ impl Strings {
     #[inline]
     pub fn at(&self, i: usize) -> &str {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        // Only valid UTF-8 is interned; an empty string would be a bug, not undefined behaviour.
-        std::str::from_utf8(&self.bytes[start..self.ends[i]]).unwrap_or_default()
+        &self.text[start..self.ends[i]]
     }
 
     /// The string of a code.
@@ -271,7 +273,7 @@ impl Strings {
 
     /// Both lists as one. Codes that name different strings in the two are returned beside it, without a string.
     pub fn merge(&self, other: &Self) -> (Self, Vec<u64>) {
-        let mut out = Self::with_capacity(self.len() + other.len(), self.bytes.len() + other.bytes.len());
+        let mut out = Self::with_capacity(self.len() + other.len(), self.text.len() + other.text.len());
         let mut clashes = Vec::new();
         let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
         loop {
@@ -297,7 +299,7 @@ impl Strings {
                 }
                 _ => break,
             };
-            out.push(code, value.as_bytes());
+            out.push(code, value);
         }
         out.index();
         (out, clashes)
@@ -305,6 +307,6 @@ impl Strings {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity() + 8 * (self.codes.capacity() + self.ends.capacity()) + 4 * self.starts.capacity()
+        self.text.capacity() + 8 * (self.codes.capacity() + self.ends.capacity()) + 4 * self.starts.capacity()
     }
 }

@@ -14,7 +14,7 @@ use crate::budget::Budget;
 use crate::clean::CountConfig;
 use crate::counts::{Counts, Has};
 use crate::error::Result;
-use crate::impressions::{ReadStats, canonical, check_schema};
+use crate::impressions::{ReadStats, Verdicts, canonical, check_schema};
 use crate::intern::Interner;
 use crate::packed::Tables;
 use crate::page::Run;
@@ -80,8 +80,7 @@ pub fn count(
     let budget = Budget::new(job.memory, job.spill);
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::ALL, partitions);
-    let layout =
-        Layout { user: shape.unit != Unit::Page, session: shape.sessions, time: shape.times };
+    let layout = Layout { user: shape.unit != Unit::Page, session: shape.sessions, time: shape.times };
     let Read { queries, docs, stats, dropped: left_out, seen } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
     let (queries, docs) = (queries.freeze(), docs.freeze());
@@ -171,10 +170,11 @@ fn read<'b>(
     let worker = |stop: &AtomicBool| -> Result<()> {
         let mut anonymizer = Anonymizer::new(job.keys, job.seed, &window, &queries, &docs);
         let mut runs = Runs::new(store, layout);
+        let mut verdicts = Verdicts::default();
         let (mut stats, mut dropped, mut seen) = (ReadStats::default(), Dropped::default(), Seen::default());
         while !stop.load(Ordering::Relaxed) {
             let Some(batch) = log.next() else { break };
-            let log = canonical(&batch?, job.position_base, &mut stats)?;
+            let log = canonical(&batch?, job.position_base, &mut stats, &mut verdicts)?;
             progress.fetch_add(log.rows as u64, Ordering::Relaxed);
             anonymizer.batch(&log, shape.unit, &mut stats, &mut dropped, |head, same, row| {
                 seen.positions |= row.position > 0;

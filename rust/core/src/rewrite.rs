@@ -11,7 +11,7 @@ use arrow_array::{
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::error::{Error, Result};
-use crate::impressions::{COLUMNS, Impressions, ReadStats, canonical, check_schema};
+use crate::impressions::{COLUMNS, Impressions, ReadStats, Verdicts, canonical, check_schema};
 use crate::normalize::{Normalizer, normalized};
 use crate::pseudonym::Pseudonymizer;
 use crate::scalar::NONE;
@@ -240,7 +240,7 @@ impl Canonical {
 
     fn one(&self, raw: &RecordBatch) -> Result<RecordBatch> {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
-        let log = canonical(raw, self.position_base, &mut stats)?;
+        let log = canonical(raw, self.position_base, &mut stats, &mut Verdicts::default())?;
         batch(&log, &self.schema, self.rewrite.as_ref(), &mut stats)
     }
 }

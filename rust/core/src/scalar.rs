@@ -15,8 +15,16 @@ pub const NONE: i64 = i64::MIN;
 pub struct Ints {
     /// The numbers.
     pub values: Vec<i64>,
-    /// Rows whose value is not a whole number in range.
+    /// Rows whose value is not a whole number in range; empty where all are.
     pub bad: Vec<bool>,
+}
+
+impl Ints {
+    /// Whether row `i` held something that is no whole number in range.
+    #[inline]
+    pub fn is_bad(&self, i: usize) -> bool {
+        self.bad.get(i).copied().unwrap_or(false)
+    }
 }
 
 fn lenient(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
@@ -73,7 +81,11 @@ pub fn ints(name: &str, array: &ArrayRef) -> Result<Ints> {
         None => read.values().to_vec(),
         Some(nulls) => read.values().iter().zip(nulls).map(|(&v, ok)| if ok { v } else { NONE }).collect(),
     };
-    let bad = (0..array.len()).map(|i| read.is_null(i) && !is_blank(&array, i)).collect();
+    let bad = if read.null_count() == 0 {
+        Vec::new()
+    } else {
+        (0..array.len()).map(|i| read.is_null(i) && !is_blank(&array, i)).collect()
+    };
     Ok(Ints { values, bad })
 }
 
@@ -147,13 +159,13 @@ pub fn flags(name: &str, array: &ArrayRef) -> Result<Vec<u8>> {
         return Err(refuse(name, array.data_type(), "booleans or 0/1"));
     }
     let read = ints(name, &array)?;
-    let flag = |(&v, &bad): (&i64, &bool)| match v {
-        _ if bad => 3,
+    let flag = |(i, &v): (usize, &i64)| match v {
+        _ if read.is_bad(i) => 3,
         NONE => 2,
         0 | 1 => v as u8,
         _ => 3,
     };
-    Ok(read.values.iter().zip(&read.bad).map(flag).collect())
+    Ok(read.values.iter().enumerate().map(flag).collect())
 }
 
 fn flag_of_text(text: &str) -> u8 {

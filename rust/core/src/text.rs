@@ -3,9 +3,9 @@
 //! A column is brought to *entries* (its dictionary, or the distinct values of the batch) and an entry number per
 //! row, so that whatever is expensive (normalising, hashing, interning) happens once per entry.
 
+use arrow_array::array::AnyDictionaryArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
-use arrow_array::array::AnyDictionaryArray;
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray,
     StringArray, StringViewArray, UInt32Array,
@@ -172,6 +172,11 @@ impl TextColumn {
         })
     }
 
+    /// Whether any row of a dictionary column is null.
+    pub fn has_null_rows(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.null_count() > 0)
+    }
+
     /// Bytes of dictionary entry `i`, None for null or empty.
     pub fn entry(&self, i: usize) -> Option<&[u8]> {
         self.value(i)
@@ -249,6 +254,9 @@ impl TextColumn {
                     a.values().ptr_eq(b.values()) && a.offsets().ptr_eq(b.offsets()) && a.nulls() == b.nulls()
                 }
                 (Values::LargeUtf8(a), Values::LargeUtf8(b)) => {
+                    a.values().ptr_eq(b.values()) && a.offsets().ptr_eq(b.offsets()) && a.nulls() == b.nulls()
+                }
+                (Values::Binary(a), Values::Binary(b)) => {
                     a.values().ptr_eq(b.values()) && a.offsets().ptr_eq(b.offsets()) && a.nulls() == b.nulls()
                 }
                 _ => false,

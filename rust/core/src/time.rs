@@ -123,7 +123,7 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
                     out.micros[i] = t;
                     tally(notation, 1);
                 }
-                out.unreadable[i] = read.bad[i];
+                out.unreadable[i] = read.is_bad(i);
             }
             Ok(out)
         }

@@ -13,6 +13,7 @@ use arrow_schema::ArrowError;
 use hardneg_core::clean::CountConfig;
 use hardneg_core::error::{Error, ErrorKind};
 use hardneg_core::evidence::{EvidenceConfig, evidence};
+use hardneg_core::group::Group;
 use hardneg_core::impressions::COLUMNS;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::release::everything;
@@ -92,16 +93,30 @@ fn counted(config: &CountConfig, base: i64, log: &RecordBatch) -> Option<ErrorKi
     let log = reader(log.schema(), vec![log.slice(0, 3), log.slice(1, 3), log.clone()]);
     let counts = match count_with(config, base, log, 2, &mut |_| Ok(())) {
         Err(e) => return Some(e.kind()),
-        Ok(counts) => counts,
+        Ok(counts) => Arc::new(counts),
     };
     let dropped: u64 = counts.read.quarantine.values().sum::<u64>() + counts.dropped.values().sum::<u64>();
-    let voted: u64 = counts.pairs.iter().map(|p| u64::from(p.impressions)).sum();
-    assert!(counts.read.rows <= dropped + voted, "each row votes or is counted under a reason");
-    for name in ["queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "pages"] {
-        counts.table(name).expect("asked for");
+    let mut voted = 0;
+    for part in 0..counts.tables.len() {
+        let sum = |g: &mut Group| g.pairs.iter().map(|p| u64::from(p.impressions)).sum::<u64>();
+        counts
+            .tables
+            .part(part, |g| {
+                voted += sum(g);
+                Ok(())
+            })
+            .expect("in memory");
     }
-    let made = evidence(everything(&counts).into(), &EvidenceConfig { shrinkage: 1.0, page_depth: u32::MAX });
-    made.expect("fine options").table().expect("exports");
+    assert!(counts.read.rows <= dropped + voted, "each row votes or is counted under a reason");
+    for name in
+        ["queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages"]
+    {
+        let table = counts.table(name, &[]).expect("asked for");
+        assert_eq!(table.batches().map(|b| b.expect("exports").num_rows()).sum::<usize>(), table.rows);
+    }
+    let options = EvidenceConfig { shrinkage: 1.0, page_depth: u32::MAX };
+    let made = evidence(everything(&counts).into(), &options, 2).expect("fine options");
+    assert!(Arc::new(made).table().expect("exports").batches().all(|b| b.is_ok()));
     None
 }
 
