@@ -18,6 +18,7 @@ __all__ = [
     "Table",
     "__version__",
     "canonicalize",
+    "copy_pages",
     "count",
     "evidence",
     "merge",
@@ -36,6 +37,22 @@ class Stats(TypedDict):
     rows: int
     quarantine: dict[str, int]
     timestamp_notations: dict[str, int]
+
+@type_check_only
+class ColumnCopied(TypedDict):
+    """Row groups: copied, dictionary rewritten, and decoded and encoded by reason."""
+
+    copied: int
+    rewritten: int
+    recoded: dict[str, int]
+
+@type_check_only
+class Copied(TypedDict):
+    """What became of a copy; `refused` says why there is none."""
+
+    refused: str | None
+    rows: int
+    how: list[ColumnCopied]
 
 @type_check_only
 class Funnel(TypedDict):
@@ -119,8 +136,36 @@ def normalize(queries: Any, /) -> Any:
 def canonicalize(log: Any, /, *, position_base: int) -> Stream:
     """A log as canonical impressions, raw identifiers included."""
 
-def rewrite(log: Any, /, *, position_base: int, key: bytes, epoch: str, dataset: str, day: bool) -> Stream:
-    """A log as canonical impressions without raw identifiers."""
+def rewrite(
+    log: Any,
+    /,
+    *,
+    position_base: int,
+    key: bytes,
+    epoch: str,
+    dataset: str,
+    day: bool,
+    normalise: bool,
+    keep: list[str],
+) -> Stream:
+    """A log as canonical impressions without raw identifiers, and the columns of `keep` as they are."""
+
+def copy_pages(
+    files: list[str],
+    out: str | PathLike[str],
+    /,
+    *,
+    columns: list[tuple[str, str, bool]],
+    key: bytes,
+    epoch: str,
+    dataset: str,
+    threads: int,
+) -> Copied:
+    """Copies columns of Parquet files by their pages into `out`, which is there and empty.
+
+    `columns` are name in the copy, name in the files, and whether its values become pseudonyms, whose field is the name
+    in the copy. Signals are heard about ten times a second; what they raise stops the work.
+    """
 
 def count(
     log: Any,

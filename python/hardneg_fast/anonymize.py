@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 import pyarrow as pa
@@ -9,10 +11,14 @@ import pyarrow as pa
 from . import _hardneg
 from .exceptions import UsageError
 from .keys import Key
+from .sources.keepable import NotByPages
 
-__all__ = ["anonymized", "normalize", "pseudonymize"]
+__all__ = ["IDENTIFIERS", "anonymized", "copied", "normalize", "pseudonymize"]
 
 Field = Literal["user_id", "session_id", "search_id"]
+
+IDENTIFIERS: tuple[str, ...] = get_args(Field)
+"""Columns that become pseudonyms."""
 
 
 class ArrowArray(Protocol):
@@ -52,8 +58,8 @@ def pseudonymize(
     """
     if not isinstance(key, Key):
         raise UsageError("key must be a Key: Key.load(FILE), or Key.ephemeral()")
-    if field not in get_args(Field):
-        raise UsageError(f"field is {field!r}; choose one of {', '.join(get_args(Field))}")
+    if field not in IDENTIFIERS:
+        raise UsageError(f"field is {field!r}; choose one of {', '.join(IDENTIFIERS)}")
 
     def made(part: pa.Array) -> pa.Array:
         return pa.array(_hardneg.pseudonymize(part, key=key.material(), field=field, epoch=epoch, dataset=dataset))
@@ -102,8 +108,69 @@ def anonymized(
     epoch: str,
     dataset: str,
     time: Literal["day", "keep"],
+    query_text: Literal["normalise", "keep"],
+    keep: tuple[str, ...],
 ) -> _hardneg.Stream:
     """A log as a stream of canonical rows without raw identifiers."""
     return _hardneg.rewrite(
-        reader, position_base=position_base, key=key.material(), epoch=epoch, dataset=dataset, day=time == "day"
+        reader,
+        position_base=position_base,
+        key=key.material(),
+        epoch=epoch,
+        dataset=dataset,
+        day=time == "day",
+        normalise=query_text == "normalise",
+        keep=list(keep),
     )
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What became of a copy by pages."""
+
+    rows: int
+    how: dict[str, str]
+    """Column → what was done with its pages."""
+
+
+def copied(
+    files: list[str],
+    columns: dict[str, str],
+    out: Path,
+    *,
+    key: Key,
+    epoch: str,
+    dataset: str,
+    threads: int,
+) -> Copied:
+    """Copies Parquet files page by page, with pseudonyms in the dictionaries of identifier columns.
+
+    Args:
+        files: paths, in the order of the copy.
+        columns: name in the copy → column of the files.
+        out: an empty file to write.
+        key: the master key.
+        epoch: name of the period the pseudonyms hold for.
+        dataset: name of the dataset they hold for.
+        threads: 0 takes every core.
+
+    Raises:
+        NotByPages: the files have to be decoded.
+        DataError: a file cannot be read, or the copy not written.
+    """
+    wanted = [(name, path, name in IDENTIFIERS) for name, path in columns.items()]
+    done = _hardneg.copy_pages(
+        files, out, columns=wanted, key=key.material(), epoch=epoch, dataset=dataset, threads=threads
+    )
+    if done["refused"] is not None:
+        raise NotByPages(done["refused"])
+    return Copied(done["rows"], {name: _words(how) for name, how in zip(columns, done["how"], strict=True)})
+
+
+def _words(how: _hardneg.ColumnCopied) -> str:
+    """What became of a column's row groups, for the report."""
+    said = [word for word, n in (("pages copied", how["copied"]), ("dictionary rewritten", how["rewritten"])) if n]
+    every = how["copied"] + how["rewritten"] + sum(how["recoded"].values())
+    for reason, n in how["recoded"].items():
+        said.append(f"decoded and encoded{'' if n == every else f' in {n} of {every} row groups'}: {reason}")
+    return "; ".join(said) or "no rows"

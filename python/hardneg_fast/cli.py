@@ -263,6 +263,20 @@ def _anonymize(commands: Any) -> None:
     command.add_argument(
         "--time", choices=["day", "keep"], default="day", help="timestamps to the day, or as they are [day]"
     )
+    command.add_argument(
+        "--query-text",
+        choices=["normalise", "keep"],
+        default="normalise",
+        help="queries normalised, or as they are [normalise]; with --time keep too, Parquet is copied page by page",
+    )
+    command.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="NAME,…",
+        help="further columns to take along as they are; all others are dropped",
+    )
+    command.add_argument("--threads", metavar="N", help="threads that copy pages; HARDNEG_THREADS; all cores otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace the output file")
 
 
@@ -280,11 +294,18 @@ def run_anonymize(args: argparse.Namespace) -> None:
         epoch=args.epoch,
         dataset=args.dataset,
         time=args.time,
+        query_text=args.query_text,
+        keep=tuple(name for names in args.keep for name in names.split(",") if name),
         overwrite=args.overwrite,
     )
     print(f"{done['rows']:,} rows -> {args.out}: {', '.join(done['columns'])}")
+    for how in dict.fromkeys(done["how"].values()):
+        names = [name for name, said in done["how"].items() if said == how]
+        print(f"  {how}: {'all columns' if len(names) == len(done['how']) else ', '.join(names)}")
     for reason, n in sorted(done["quarantine"].items()):
         print(f"  set aside: {reason} {n:,}")
+    for note in done["notes"]:
+        print(f"  note: {note}")
     print(
         f"key {done['key_id']}"
         if done["key_id"]
@@ -294,6 +315,9 @@ def run_anonymize(args: argparse.Namespace) -> None:
         print(
             "no search_id: with days for times, pages of one user, query and day are one; map search_id or --time keep"
         )
+    left_in = done["left_in"]
+    if left_in:
+        print(f"left in as they are, what is in them was not looked at: {', '.join(left_in)}")
     print("pseudonymised, not anonymous: query text can identify")
 
 

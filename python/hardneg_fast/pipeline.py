@@ -11,17 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import options
-from .anonymize import anonymized
+from .anonymize import IDENTIFIERS, anonymized, copied
 from .config import Config, Privacy
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .keys import Key
-from .read import RawLog, open_log
+from .read import RawLog, bring, open_log
 from .release import checked as checked_privacy
 from .release import release
 from .result import VALUES, Result, built, quarantined
 from .select import select
+from .sources import keepable, open_source
 from .write import Mined, check_target
 from .write import write as write_directory
 from .writers.atomic import whole_file
@@ -31,6 +32,9 @@ __all__ = ["anonymize", "count", "mine", "read"]
 
 MINED_TABLES = ("queries", "pairs", "preferences")
 """Tables that the stages after counting use today; the others are counted when asked for."""
+
+
+ROWS_STAY = "rows stay as they are: those that mine would set aside are in the copy"
 
 
 def mine(
@@ -138,14 +142,30 @@ def anonymize(
     epoch: str = "",
     dataset: str = "",
     time: Literal["day", "keep"] = "day",
+    query_text: Literal["normalise", "keep"] = "normalise",
+    keep: tuple[str, ...] = (),
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes a log as Parquet with canonical columns only: pseudonyms, normalised queries, days instead of times.
 
-    Pseudonymised, not anonymous: query text can identify.
+    With `query_text="keep"` and `time="keep"` Parquet files are copied page by page: rows stay as they are, those too
+    that `mine` would set aside. Pseudonymised, not anonymous: query text can identify.
+
+    Args:
+        log: as for `mine`.
+        out: Parquet file to write, whole or not at all.
+        key: master key for identifiers; without one they are hashed under a key forgotten with the run.
+        config: options; their defaults otherwise.
+        epoch: name of the period the pseudonyms hold for.
+        dataset: name of the dataset they hold for.
+        time: timestamps to the day, or as they are.
+        query_text: query texts normalised, or as they are.
+        keep: further columns to take along as they are; what is in them is not looked at.
+        overwrite: replace the file that stands at `out`.
 
     Returns:
-        rows written, quarantine by reason, columns, key id (None for a key that is forgotten now).
+        rows written and read, quarantine by reason, columns, how each came about, those left in without a look at their
+        content, key id (None for a key that is forgotten now), notes.
 
     Raises:
         DataError: the log cannot be read.
@@ -155,16 +175,51 @@ def anonymize(
     if time not in ("day", "keep"):
         # Anything but "day" would keep the times.
         raise UsageError(f"time is {time!r}; choose one of day, keep")
+    if query_text not in ("normalise", "keep"):
+        raise UsageError(f"query_text is {query_text!r}; choose one of normalise, keep")
+    keep = tuple(keep)
     if isinstance(log, str | Path) and Path(log).exists() and Path(out).exists() and Path(log).samefile(out):
         raise UsageError("the output is the log itself; give another path: a raw log is not replaced")
-    raw = open_log(log, options.checked(config or Config()).read)
+    config = options.checked(config or Config())
+    source, files = open_source(log, config.read)
+    secret = _key(key)
+    why = "times become days" if time == "day" else "queries are normalised"
+    if time == "keep" and query_text == "keep":
+        try:
+            pages = keepable.pages(source, files, config.read, keep)
+            with whole_file(Path(out), overwrite=overwrite) as partial:
+                done = copied(
+                    pages.files,
+                    pages.columns,
+                    partial,
+                    key=secret,
+                    epoch=epoch,
+                    dataset=dataset,
+                    threads=config.threads,
+                )
+        except keepable.NotByPages as refused:
+            why = str(refused)
+        else:
+            return {
+                "rows": done.rows,
+                "rows_read": done.rows,
+                "quarantine": {},
+                "columns": [*done.how],
+                "how": done.how,
+                "left_in": [name for name in done.how if name not in IDENTIFIERS],
+                "key_id": key.id if key else None,
+                "notes": [ROWS_STAY],
+            }
+    raw = bring(source, files, config.read, keep)
     stream = anonymized(
         raw.reader(),
         position_base=raw.position_base,
-        key=_key(key),
+        key=secret,
         epoch=epoch,
         dataset=dataset,
         time=time,
+        query_text=query_text,
+        keep=keep,
     )
     rows = 0
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:
@@ -179,6 +234,8 @@ def anonymize(
         "rows_read": stats["rows"],
         "quarantine": quarantined(raw.report.quarantine, stats["quarantine"]),
         "columns": reader.schema.names,
+        "how": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}"),
+        "left_in": [*(["query"] if query_text == "keep" else []), *keep],
         "key_id": key.id if key else None,
         "notes": raw.report.notes,
     }

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from .config import ReadConfig
 from .exceptions import DataError, HardnegError, UsageError
-from .sources import ReadReport, Source, events, mapping, open_source, pages, positions, rows, ubi
+from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, ubi
 from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
@@ -49,12 +49,13 @@ class RawLog:
         return self.open_stream()
 
 
-def open_log(log: object, config: ReadConfig) -> RawLog:
+def open_log(log: object, config: ReadConfig, keep: tuple[str, ...] = ()) -> RawLog:
     """Opens a log and settles what its columns mean and what it calls the top position.
 
     Args:
         log: a path, directory, glob, URI or list of those; an Arrow object; a polars LazyFrame.
         config: format, shape, preset, columns.
+        keep: further columns that come along under their own names.
 
     Raises:
         ColumnError: columns are missing, doubled, or of types that cannot be read.
@@ -62,12 +63,13 @@ def open_log(log: object, config: ReadConfig) -> RawLog:
         UsageError: options that cannot be.
     """
     source, files = open_source(log, config)
-    return bring(source, files, config)
+    return bring(source, files, config, keep)
 
 
-def bring(source: Source, files: list[DataFile], config: ReadConfig) -> RawLog:
+def bring(source: Source, files: list[DataFile], config: ReadConfig, keep: tuple[str, ...] = ()) -> RawLog:
     """`open_log` for a source that is already open."""
     found = mapping.resolve(source, config)
+    keepable.check(source, found, keep)
     preset = mapping.preset_of(config)
     report = ReadReport(
         files=len(files),
@@ -87,7 +89,7 @@ def bring(source: Source, files: list[DataFile], config: ReadConfig) -> RawLog:
         if "position" not in found.constants:
             report.position_bases[""] = 1
         return _streamed(source, report, 1, True, lambda: pages.stream(source, found, config, report, decoders))
-    return _rows(source, found, config, report)
+    return _rows(source, found, config, report, keep)
 
 
 def _events(source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport) -> RawLog:
@@ -97,9 +99,11 @@ def _events(source: Source, found: mapping.Mapping, config: ReadConfig, report: 
     return RawLog(table.schema, 1, True, report, lambda: table.to_reader(config.batch_rows))
 
 
-def _rows(source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport) -> RawLog:
+def _rows(
+    source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport, keep: tuple[str, ...]
+) -> RawLog:
     def stream() -> pa.RecordBatchReader:
-        return rows.stream(source, found, config, report)
+        return rows.stream(source, found, config, report, keep)
 
     base = 1
     if "position" in found:

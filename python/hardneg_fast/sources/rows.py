@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -12,9 +12,11 @@ from .mapping import Mapping
 from .report import ReadReport
 
 
-def stream(source: Source, mapping: Mapping, config: ReadConfig, report: ReadReport) -> pa.RecordBatchReader:
-    """The log's rows under canonical names, constants last."""
-    wanted = {name: paths[0] for name, paths in mapping.columns.items()}
+def stream(
+    source: Source, mapping: Mapping, config: ReadConfig, report: ReadReport, keep: Iterable[str] = ()
+) -> pa.RecordBatchReader:
+    """The log's rows under canonical names, columns to `keep` under their own, constants last."""
+    wanted = {name: paths[0] for name, paths in mapping.columns.items()} | {name: name for name in keep}
     reader = source.scan(wanted, report, config.batch_rows)
     return with_constants(reader, mapping.constants) if mapping.constants else reader
 

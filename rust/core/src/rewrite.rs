@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder};
 use arrow_array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, RecordBatchReader,
-    TimestampMicrosecondArray,
+    TimestampMicrosecondArray, UInt64Array,
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_select::take::take;
 
 use crate::error::{Error, Result};
 use crate::impressions::{COLUMNS, Impressions, ReadStats, Verdicts, canonical, check_schema};
@@ -28,10 +29,15 @@ pub struct Rewrite {
     pub search: Pseudonymizer,
     /// Coarsen timestamps to the day, UTC.
     pub day: bool,
+    /// Normalise queries, and set rows aside where nothing is left; false leaves the texts as they are.
+    pub normalise: bool,
+    /// Columns that come along as they are, beyond the canonical ones.
+    pub keep: Vec<String>,
 }
 
 /// Schema of the canonical table for a log with these columns; with `rewrite`, of the anonymized one.
-pub fn schema(log: &Schema, anonymized: bool) -> SchemaRef {
+pub fn schema(log: &Schema, rewrite: Option<&Rewrite>) -> SchemaRef {
+    let anonymized = rewrite.is_some();
     let has = |name: &str| log.column_with_name(name);
     let fields: Vec<Field> = COLUMNS
         .iter()
@@ -51,7 +57,11 @@ pub fn schema(log: &Schema, anonymized: bool) -> SchemaRef {
             Some(Field::new(*name, data_type, true))
         })
         .collect();
-    Arc::new(Schema::new(fields))
+    let kept = rewrite.into_iter().flat_map(|r| &r.keep).filter_map(|name| {
+        let (_, field) = has(name)?;
+        Some(Field::new(name, field.data_type().clone(), true))
+    });
+    Arc::new(Schema::new(fields.into_iter().chain(kept).collect::<Vec<_>>()))
 }
 
 fn is_binary(t: &DataType) -> bool {
@@ -64,18 +74,20 @@ fn is_binary(t: &DataType) -> bool {
     }
 }
 
-/// The kept rows of a batch, canonical; without raw identifiers where `rewrite` says how.
+/// The kept rows of a batch, canonical; without raw identifiers where `rewrite` says how. `raw` is the batch that `log` was
+/// read from.
 ///
 /// # Errors
 /// Only where Arrow refuses, which would be a bug.
 pub fn batch(
+    raw: &RecordBatch,
     log: &Impressions,
     schema: &SchemaRef,
     rewrite: Option<&Rewrite>,
     stats: &mut ReadStats,
 ) -> Result<RecordBatch> {
     let mut keep = log.keep.clone();
-    let queries = rewrite.map(|_| {
+    let queries = rewrite.filter(|r| r.normalise).map(|_| {
         let entries = log.query.entries();
         let texts = normalized(&Normalizer::default(), &log.query, &entries);
         for (i, entry) in entries.rows.iter().enumerate() {
@@ -91,7 +103,14 @@ pub fn batch(
         unorder(log, rewrite, &mut rows);
     }
     let mut columns: Vec<ArrayRef> = Vec::new();
+    let taken = UInt64Array::from_iter_values(rows.iter().map(|i| *i as u64));
     for field in schema.fields() {
+        if let Some(kept) =
+            rewrite.filter(|r| r.keep.contains(field.name())).and(raw.column_by_name(field.name()))
+        {
+            columns.push(take(kept, &taken, None)?);
+            continue;
+        }
         let id = |column: &Option<TextColumn>, pseudonymizer: Option<&Pseudonymizer>| -> Result<ArrayRef> {
             match (column, pseudonymizer) {
                 (Some(column), Some(p)) => pseudonyms(column, p, &rows),
@@ -220,14 +239,20 @@ impl Canonical {
     /// the stream is read.
     ///
     /// # Errors
-    /// As [`check_schema`].
+    /// As [`check_schema`]; a canonical name among the columns to keep.
     pub fn new(
         reader: Box<dyn RecordBatchReader + Send>,
         position_base: i64,
         rewrite: Option<Rewrite>,
     ) -> Result<(Self, Arc<Mutex<ReadStats>>)> {
         check_schema(&reader.schema())?;
-        let schema = schema(&reader.schema(), rewrite.is_some());
+        // Kept as it is, an identifier would be kept raw.
+        if let Some(name) = rewrite.iter().flat_map(|r| &r.keep).find(|n| COLUMNS.contains(&n.as_str())) {
+            return Err(Error::usage(format!(
+                "column {name:?} cannot be kept as it is: it has a meaning here"
+            )));
+        }
+        let schema = schema(&reader.schema(), rewrite.as_ref());
         let stats = Arc::new(Mutex::new(ReadStats::default()));
         Ok((Self { reader, position_base, rewrite, schema, stats: stats.clone() }, stats))
     }
@@ -241,7 +266,7 @@ impl Canonical {
     fn one(&self, raw: &RecordBatch) -> Result<RecordBatch> {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         let log = canonical(raw, self.position_base, &mut stats, &mut Verdicts::default())?;
-        batch(&log, &self.schema, self.rewrite.as_ref(), &mut stats)
+        batch(raw, &log, &self.schema, self.rewrite.as_ref(), &mut stats)
     }
 }
 

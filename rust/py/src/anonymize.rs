@@ -1,9 +1,15 @@
 //! Identifiers and query text.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use hardneg_core::error::Error;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::rewrite::{
     Canonical, Rewrite, normalize as core_normalize, pseudonymize as core_pseudonymize,
 };
+use hardneg_parquet::rewrite::{Column, Outcome, copy};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 use pyo3_arrow::input::AnyRecordBatch;
@@ -41,7 +47,8 @@ pub(crate) fn canonicalize(log: AnyRecordBatch, position_base: i64) -> PyResult<
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, position_base, key, epoch, dataset, day))]
+#[pyo3(signature = (log, /, *, position_base, key, epoch, dataset, day, normalise, keep))]
+#[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn rewrite(
     log: AnyRecordBatch,
     position_base: i64,
@@ -49,10 +56,77 @@ pub(crate) fn rewrite(
     epoch: &str,
     dataset: &str,
     day: bool,
+    normalise: bool,
+    keep: Vec<String>,
 ) -> PyResult<Stream> {
     let key = MasterKey::new(key).map_err(to_py)?;
     let of = |field: &str| Pseudonymizer::new(&key, field, epoch, dataset).map_err(to_py);
-    let rewrite = Rewrite { user: of("user_id")?, session: of("session_id")?, search: of("search_id")?, day };
+    let (user, session, search) = (of("user_id")?, of("session_id")?, of("search_id")?);
+    let rewrite = Rewrite { user, session, search, day, normalise, keep };
     let (stream, stats) = Canonical::new(log.into_reader()?, position_base, Some(rewrite)).map_err(to_py)?;
     Ok(Stream::new(Box::new(stream), stats))
+}
+
+/// What became of a copy by pages, for Python.
+#[derive(IntoPyObject)]
+pub(crate) struct Copied {
+    refused: Option<String>,
+    rows: u64,
+    how: Vec<ColumnCopied>,
+}
+
+/// What became of one column.
+#[derive(IntoPyObject)]
+pub(crate) struct ColumnCopied {
+    copied: u64,
+    rewritten: u64,
+    recoded: BTreeMap<&'static str, u64>,
+}
+
+#[pyfunction]
+#[pyo3(signature = (files, out, /, *, columns, key, epoch, dataset, threads))]
+#[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
+pub(crate) fn copy_pages(
+    py: Python<'_>,
+    files: Vec<PathBuf>,
+    out: PathBuf,
+    columns: Vec<(String, String, bool)>,
+    key: &[u8],
+    epoch: &str,
+    dataset: &str,
+    threads: usize,
+) -> PyResult<Copied> {
+    let key = MasterKey::new(key).map_err(to_py)?;
+    let columns = columns
+        .into_iter()
+        .map(|(name, path, identifier)| {
+            let made = identifier.then(|| Pseudonymizer::new(&key, &name, epoch, dataset)).transpose();
+            Ok(Column { pseudonyms: made.map_err(to_py)?, name, path })
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    let out = File::options().write(true).truncate(true).open(out)?;
+    let (result, raised) = py.detach(|| {
+        // What a signal raised; that, not our word for it, goes back.
+        let mut raised: Option<PyErr> = None;
+        let result = copy(&files, &columns, out, threads, &mut || {
+            Python::attach(|py| py.check_signals()).map_err(|e| {
+                raised = Some(e);
+                Error::interrupted()
+            })
+        });
+        (result, raised)
+    });
+    match (result, raised) {
+        (_, Some(e)) => Err(e),
+        (Err(e), None) => Err(to_py(e)),
+        (Ok(Outcome::Refused(why)), None) => Ok(Copied { refused: Some(why), rows: 0, how: Vec::new() }),
+        (Ok(Outcome::Copied { rows, how }), None) => {
+            let how = how.into_iter().map(|h| ColumnCopied {
+                copied: h.copied,
+                rewritten: h.rewritten,
+                recoded: h.recoded,
+            });
+            Ok(Copied { refused: None, rows, how: how.collect() })
+        }
+    }
 }

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 mod _hardneg {
     use super::Bound;
     #[pymodule_export]
-    use super::anonymize::{canonicalize, normalize, pseudonymize, rewrite};
+    use super::anonymize::{canonicalize, copy_pages, normalize, pseudonymize, rewrite};
     #[pymodule_export]
     use super::count::{Counts, count, merge};
     #[pymodule_export]

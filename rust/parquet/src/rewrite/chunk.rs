@@ -1,0 +1,151 @@
+//! A column chunk as its pages, bodies as they lie in the file.
+
+use bytes::Bytes;
+use parquet::basic::{Compression, CompressionCodec, Encoding, PageType, Type};
+use parquet::column::page::{CompressedPage, Page, PageReader};
+use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::statistics::Statistics;
+use std::sync::Arc;
+
+use super::header::{Header, Kind};
+
+/// A column chunk on its way to the output.
+pub(super) struct Chunk {
+    /// Pages in file order: at most one dictionary page, which comes first, then data pages.
+    pub(super) pages: Vec<CompressedPage>,
+    /// How bodies are compressed.
+    pub(super) codec: CompressionCodec,
+    /// Values, nulls included.
+    pub(super) values: i64,
+    /// For the footer.
+    pub(super) statistics: Option<Statistics>,
+}
+
+/// Where a chunk's bytes lie in its file: offset and length. None where the footer makes no sense.
+pub(super) fn place(meta: &ColumnChunkMetaData, file_len: u64) -> Option<(u64, u64)> {
+    let data = u64::try_from(meta.data_page_offset()).ok()?;
+    // Some writers give an offset of 0 for "no dictionary page".
+    let dictionary = meta.dictionary_page_offset().and_then(|at| u64::try_from(at).ok()).filter(|at| *at > 0);
+    let start = dictionary.map_or(data, |at| at.min(data));
+    let len = u64::try_from(meta.compressed_size()).ok()?;
+    (start.checked_add(len)? <= file_len && meta.file_path().is_none()).then_some((start, len))
+}
+
+/// The pages of a chunk, without the statistics of their headers, up to the one that brings the values to `values`.
+/// Pages of other kinds, and bytes after the last page, stay behind. None where the bytes are no pages.
+pub(super) fn pages(bytes: &Bytes, values: i64) -> Option<Vec<CompressedPage>> {
+    let mut found = Vec::new();
+    let (mut at, mut seen) = (0, 0_i64);
+    while seen < values {
+        let header = Header::read(bytes.get(at..)?)?;
+        let start = at + header.len;
+        at = start.checked_add(header.compressed).filter(|end| *end <= bytes.len())?;
+        let buf = bytes.slice(start..at);
+        let page = match header.kind {
+            Kind::Other => continue,
+            Kind::Dictionary { values, encoding, is_sorted } if found.is_empty() => {
+                Page::DictionaryPage { buf, num_values: values, encoding, is_sorted }
+            }
+            Kind::Dictionary { .. } => return None,
+            Kind::Data { values, encoding, definitions, repetitions } => {
+                seen += i64::from(values);
+                Page::DataPage {
+                    buf,
+                    num_values: values,
+                    encoding,
+                    def_level_encoding: definitions,
+                    rep_level_encoding: repetitions,
+                    statistics: None,
+                }
+            }
+            Kind::DataV2 { values, nulls, rows, encoding, definitions, repetitions, is_compressed } => {
+                seen += i64::from(values);
+                Page::DataPageV2 {
+                    buf,
+                    num_values: values,
+                    encoding,
+                    num_nulls: nulls,
+                    num_rows: rows,
+                    def_levels_byte_len: definitions,
+                    rep_levels_byte_len: repetitions,
+                    is_compressed,
+                    statistics: None,
+                }
+            }
+        };
+        found.push(CompressedPage::new(page, header.uncompressed));
+    }
+    (seen == values).then_some(found)
+}
+
+/// Whether every data page holds codes of the dictionary page.
+pub(super) fn all_coded(pages: &[CompressedPage]) -> bool {
+    let coded = |page: &CompressedPage| match page.compressed_page() {
+        Page::DictionaryPage { encoding, .. } => {
+            matches!(encoding, Encoding::PLAIN | Encoding::PLAIN_DICTIONARY)
+        }
+        page => matches!(page.encoding(), Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY),
+    };
+    pages.first().is_some_and(|page| page.compressed_page().is_dictionary_page()) && pages.iter().all(coded)
+}
+
+/// Reads the pages that `bytes` hold, decompressed.
+///
+/// # Errors
+/// Where the codec is none that we know.
+pub(super) fn decompressed(
+    bytes: Bytes,
+    meta: &ColumnChunkMetaData,
+) -> parquet::errors::Result<Box<dyn PageReader>> {
+    let own = ColumnChunkMetaData::builder(meta.column_descr_ptr())
+        .set_compression_codec(meta.compression_codec())
+        .set_total_compressed_size(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+        .set_num_values(meta.num_values())
+        .set_data_page_offset(0)
+        .build()?;
+    Ok(Box::new(SerializedPageReader::new(Arc::new(bytes), &own, 0, None)?))
+}
+
+/// The codec with its default level, which is all that a file says of it.
+pub(super) fn compression(meta: &ColumnChunkMetaData) -> Compression {
+    Compression::from(meta.compression_codec())
+}
+
+/// What the footer may say of a copied chunk: bounds of numbers, and how many nulls.
+///
+/// Bounds of text would be texts of their own, cut or rounded by whoever wrote them, in a place where nobody expects
+/// texts. Bounds of numbers are values of the column that is copied anyhow, and readers go by them (`mine` finds the
+/// position base so).
+pub(super) fn statistics(meta: &ColumnChunkMetaData) -> Option<Statistics> {
+    let found = meta.statistics()?;
+    match meta.column_type() {
+        Type::BOOLEAN | Type::INT32 | Type::INT64 | Type::FLOAT | Type::DOUBLE => Some(found.clone()),
+        Type::BYTE_ARRAY => Some(Statistics::byte_array(None, None, None, found.null_count_opt(), false)),
+        Type::FIXED_LEN_BYTE_ARRAY => Some(pseudonym_statistics(found.null_count_opt())),
+        Type::INT96 => None,
+    }
+}
+
+/// What the footer says of pseudonyms: how many nulls.
+pub(super) fn pseudonym_statistics(nulls: Option<u64>) -> Statistics {
+    Statistics::fixed_len_byte_array(None, None, None, nulls, false)
+}
+
+/// Encodings of the pages and how many pages have each, for the footer.
+pub(super) fn encodings(pages: &[CompressedPage]) -> (Vec<Encoding>, Vec<PageEncodingStats>) {
+    let mut counted: Vec<PageEncodingStats> = Vec::new();
+    // Levels are run-length coded.
+    let mut encodings = vec![Encoding::RLE];
+    for page in pages {
+        let (page_type, encoding): (PageType, Encoding) = (page.page_type(), page.encoding());
+        match counted.iter_mut().find(|c| c.page_type == page_type && c.encoding == encoding) {
+            Some(found) => found.count = found.count.saturating_add(1),
+            None => counted.push(PageEncodingStats { page_type, encoding, count: 1 }),
+        }
+        if !encodings.contains(&encoding) {
+            encodings.push(encoding);
+        }
+    }
+    (encodings, counted)
+}

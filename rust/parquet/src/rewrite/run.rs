@@ -1,0 +1,271 @@
+//! The work on all threads: chunks are prepared in any order and written in theirs.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hardneg_core::error::{Error, Result};
+use parquet::errors::ParquetError;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
+
+use super::chunk::{self, Chunk};
+use super::dictionary::{has_empty, rewritten};
+use super::output::Output;
+use super::plan::{Input, Plan, Task};
+use super::recode::recoded;
+use super::{Column, How, Outcome};
+
+const WATCH: Duration = Duration::from_millis(100);
+
+const NOT_CODED: &str = "pages that are not dictionary-coded";
+const EMPTY: &str = "empty values, which become null";
+const NO_NULLS: &str = "a column without nulls, in which empty values would become null";
+
+/// What became of a chunk.
+enum Done {
+    Copied,
+    Rewritten,
+    Recoded(&'static str),
+}
+
+/// Everything between pages and bytes that goes wrong is the file's fault; what the crate says could quote it.
+fn damaged(inputs: &[Input], columns: &[Column], task: &Task) -> Error {
+    let file = inputs[task.file].path.file_name().unwrap_or_default().to_string_lossy();
+    Error::data(format!(
+        "{file}: column {:?}, row group {}: its pages cannot be read: damaged, encrypted, or compressed in a way that is \
+         not supported; write the file again",
+        columns[task.column].path, task.group
+    ))
+}
+
+fn unwritable(e: &ParquetError) -> Error {
+    let why = match e {
+        ParquetError::External(e) => e.downcast_ref::<std::io::Error>().map(|e| e.kind().to_string()),
+        _ => None,
+    };
+    Error::data(format!("the output cannot be written: {}", why.as_deref().unwrap_or("not a Parquet file")))
+}
+
+/// The bytes of a task's chunk.
+fn read(inputs: &[Input], task: &Task) -> Option<Bytes> {
+    let input = &inputs[task.file];
+    let (start, len) = chunk::place(task.meta(inputs), input.len)?;
+    let mut file = File::open(&input.path).ok()?;
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut bytes = Vec::with_capacity(usize::try_from(len).ok()?);
+    file.take(len).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 == len).then(|| bytes.into())
+}
+
+/// Marks identifier columns that cannot hold nulls and have to: some value is empty, or may be.
+///
+/// # Errors
+/// [`Error::data`] for pages that cannot be read.
+pub(super) fn need_nulls(
+    inputs: &[Input],
+    columns: &[Column],
+    plan: &Plan,
+    optional: &mut [bool],
+) -> Result<bool> {
+    let mut any = false;
+    for task in &plan.tasks {
+        let meta = task.meta(inputs);
+        let Some(kind) = task.kind.filter(|kind| kind.can_be_empty()) else { continue };
+        if meta.column_descr().max_def_level() > 0 || optional[task.column] {
+            continue;
+        }
+        let failed = || damaged(inputs, columns, task);
+        let bytes = read(inputs, task).ok_or_else(failed)?;
+        let pages = chunk::pages(&bytes, meta.num_values()).ok_or_else(failed)?;
+        if !chunk::all_coded(&pages) || has_empty(&bytes, meta, kind).map_err(|_| failed())? {
+            optional[task.column] = true;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
+/// A task's chunk, ready to be written.
+fn prepared(
+    inputs: &[Input],
+    columns: &[Column],
+    task: &Task,
+    column: ColumnDescPtr,
+) -> Result<(Chunk, Done)> {
+    let failed = || damaged(inputs, columns, task);
+    let meta = task.meta(inputs);
+    let bytes = read(inputs, task).ok_or_else(failed)?;
+    let mut pages = chunk::pages(&bytes, meta.num_values()).ok_or_else(failed)?;
+    let (codec, values) = (meta.compression_codec(), meta.num_values());
+    let flat = meta.column_descr().max_rep_level() == 0;
+    if flat && values != inputs[task.file].meta.row_group(task.group).num_rows() {
+        return Err(failed());
+    }
+    let (Some(pseudonymizer), Some(kind)) = (&columns[task.column].pseudonyms, task.kind) else {
+        return Ok((Chunk { pages, codec, values, statistics: chunk::statistics(meta) }, Done::Copied));
+    };
+    let why = if meta.column_descr().max_def_level() != column.max_def_level() {
+        NO_NULLS
+    } else if !chunk::all_coded(&pages) {
+        NOT_CODED
+    } else {
+        match rewritten(&bytes, meta, kind, pseudonymizer).map_err(|_| failed())? {
+            Some(page) => {
+                pages[0] = page;
+                let nulls = meta.statistics().and_then(|s| s.null_count_opt());
+                let statistics = Some(chunk::pseudonym_statistics(nulls));
+                return Ok((Chunk { pages, codec, values, statistics }, Done::Rewritten));
+            }
+            None => EMPTY,
+        }
+    };
+    drop(pages);
+    let chunk = recoded(bytes, meta, kind, pseudonymizer, column).map_err(|_| failed())?;
+    Ok((chunk, Done::Recoded(why)))
+}
+
+struct State {
+    /// None once it is finished, or given up.
+    output: Option<Output>,
+    /// The task whose chunk is written next.
+    next: usize,
+    /// Threads at work.
+    running: usize,
+    how: Vec<How>,
+    error: Option<Error>,
+}
+
+struct Shared<'a> {
+    inputs: &'a [Input],
+    columns: &'a [Column],
+    tasks: &'a [Task],
+    schema: SchemaDescPtr,
+    ticket: AtomicUsize,
+    stop: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared<'_> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, error: Error) {
+        self.lock().error.get_or_insert(error);
+        self.stop.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    fn work(&self) {
+        loop {
+            let at = self.ticket.fetch_add(1, Ordering::Relaxed);
+            let Some(task) = self.tasks.get(at) else { break };
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let column = self.schema.column(task.out_leaf);
+            // The threads that wait for their turn would wait for ever for one that panicked.
+            let made = catch_unwind(AssertUnwindSafe(|| prepared(self.inputs, self.columns, task, column)));
+            let written = match made {
+                Ok(Ok((chunk, done))) => self.write(at, task, chunk, &done),
+                Ok(Err(e)) => Err(e),
+                Err(_) => Err(Error::internal("copying pages failed; this is a bug, please report it")),
+            };
+            if let Err(e) = written {
+                self.fail(e);
+                break;
+            }
+        }
+        self.lock().running -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Writes a chunk when its turn comes, so that the file is the same whatever thread was first. The task with the lowest
+    /// number waits for nobody: there is always one that goes on.
+    fn write(&self, at: usize, task: &Task, chunk: Chunk, done: &Done) -> Result<()> {
+        let mut state = self.lock();
+        while state.next != at && !self.stop.load(Ordering::Relaxed) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Some(output) = &mut state.output {
+            output.append(task.out_leaf, chunk).map_err(|e| unwritable(&e))?;
+        }
+        let how = &mut state.how[task.column];
+        match done {
+            Done::Copied => how.copied += 1,
+            Done::Rewritten => how.rewritten += 1,
+            Done::Recoded(why) => *how.recoded.entry(why).or_default() += 1,
+        }
+        state.next += 1;
+        self.changed.notify_all();
+        Ok(())
+    }
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// As [`super::copy`].
+pub(super) fn run(
+    inputs: &[Input],
+    columns: &[Column],
+    plan: Plan,
+    out: File,
+    threads: usize,
+    watch: &mut dyn FnMut() -> Result<()>,
+) -> Result<Outcome> {
+    let output = Output::new(out, plan.schema).map_err(|e| unwritable(&e))?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = if threads == 0 { cores } else { threads }.clamp(1, plan.tasks.len().max(1));
+    let shared = Shared {
+        inputs,
+        columns,
+        tasks: &plan.tasks,
+        schema: output.schema().clone(),
+        ticket: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+        state: Mutex::new(State {
+            output: Some(output),
+            next: 0,
+            running: threads,
+            how: vec![How::default(); columns.len()],
+            error: None,
+        }),
+        changed: Condvar::new(),
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| shared.work());
+        }
+        // Python's signals are heard on the caller's thread only.
+        let mut state = shared.lock();
+        while state.running > 0 {
+            state = shared.changed.wait_timeout(state, WATCH).unwrap_or_else(PoisonError::into_inner).0;
+            if !shared.stop.load(Ordering::Relaxed) {
+                drop(state);
+                if let Err(e) = watch() {
+                    shared.fail(e);
+                }
+                state = shared.lock();
+            }
+        }
+    });
+    let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match (state.error, state.output) {
+        (Some(e), _) => Err(e),
+        (None, Some(output)) => {
+            output.finish(&plan.rows).map_err(|e| unwritable(&e))?;
+            Ok(Outcome::Copied { rows: plan.rows.iter().sum::<i64>() as u64, how: state.how })
+        }
+        (None, None) => Err(Error::internal("the output is gone")),
+    }
+}
