@@ -1,1 +1,3 @@
 //! Parquet files: read without waste, and pseudonymised page by page.
+
+pub mod input;
