@@ -1,0 +1,141 @@
+//! Which of the decoders reads a column, and the Arrow type it comes in.
+
+use arrow_array::types::*;
+use arrow_schema::{DataType, TimeUnit};
+use hardneg_core::error::Result;
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_schema_by_columns};
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
+use parquet::schema::types::SchemaDescriptor;
+
+use super::file::{FileBytes, LogFile};
+use super::flags::Flags;
+use super::leaf::{Column, Leaf, decodes};
+use super::numbers::Numbers;
+use super::other::Other;
+use super::text::Text;
+
+/// A kind of column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// BYTE_ARRAY, said to be UTF-8 or not.
+    Text { utf8: bool },
+    /// Of fixed width, as this Arrow type.
+    Number(DataType),
+    /// BOOLEAN.
+    Flag,
+    /// All else, as this Arrow type.
+    Other(DataType),
+}
+
+impl Kind {
+    /// Of column `leaf`; None where the Parquet library has no Arrow type for it.
+    pub(super) fn of(metadata: &ParquetMetaData, leaf: usize) -> Option<Self> {
+        let file = metadata.file_metadata();
+        let plain = leaf_type(file.schema_descr(), leaf, None)?;
+        // What the Arrow schema in the file adds: durations that Parquet holds as integers, time zones, list layouts.
+        let told = leaf_type(file.schema_descr(), leaf, file.key_value_metadata())?;
+        let value = match &told {
+            DataType::Dictionary(_, value) => value,
+            t => t,
+        };
+        let same = value == &plain
+            || matches!((&plain, value), (DataType::Timestamp(a, _), DataType::Timestamp(b, _)) if a == b);
+        let text =
+            |t: &DataType| t.is_string() || t.is_binary() && !matches!(t, DataType::FixedSizeBinary(_));
+        Some(match plain {
+            DataType::Utf8 | DataType::Binary if text(value) => Self::Text { utf8: plain == DataType::Utf8 },
+            DataType::Boolean if same => Self::Flag,
+            t if same && number(&t) => Self::Number(t),
+            _ => Self::Other(told),
+        })
+    }
+
+    /// The type it is announced in.
+    pub(super) fn data_type(&self) -> DataType {
+        let dictionary = |t| DataType::Dictionary(Box::new(DataType::Int32), Box::new(t));
+        match self {
+            Self::Text { utf8: true } => dictionary(DataType::Utf8),
+            Self::Text { utf8: false } => dictionary(DataType::Binary),
+            Self::Number(t) | Self::Other(t) => t.clone(),
+            Self::Flag => DataType::Boolean,
+        }
+    }
+
+    /// Opens column `leaf` of row group `group`.
+    pub(super) fn open(
+        &self,
+        file: &LogFile,
+        bytes: &FileBytes,
+        (group, leaf): (usize, usize),
+        batch_rows: usize,
+    ) -> Result<Box<dyn Column>> {
+        let row_group = file.metadata.row_group(group);
+        let chunk = row_group.column(leaf);
+        let rows = row_group.num_rows().unsigned_abs() as usize;
+        let other = |text| {
+            let column =
+                Other::new(file.name(), bytes.clone(), &file.metadata, (group, leaf), text, batch_rows);
+            column.map(|c| Box::new(c) as Box<dyn Column>)
+        };
+        if !chunk.encodings().all(decodes) {
+            return other(if let Self::Text { utf8 } = self { Some(*utf8) } else { None });
+        }
+        macro_rules! leaf {
+            ($values:expr) => {
+                Ok(Box::new(Leaf::new(file.name(), bytes.clone(), chunk, rows, $values)?))
+            };
+        }
+        macro_rules! number {
+            ($t:expr, $($pattern:pat => $arrow:ty),+) => {
+                match $t {
+                    $($pattern => leaf!(Numbers::<$arrow>::new($t.clone())),)+
+                    _ => other(None),
+                }
+            };
+        }
+        match self {
+            Self::Text { utf8 } => leaf!(Text::new(*utf8)),
+            Self::Flag => leaf!(Flags::new()),
+            Self::Other(_) => other(None),
+            Self::Number(t) => number!(t,
+                DataType::Int8 => Int8Type, DataType::Int16 => Int16Type,
+                DataType::Int32 => Int32Type, DataType::Int64 => Int64Type,
+                DataType::UInt8 => UInt8Type, DataType::UInt16 => UInt16Type,
+                DataType::UInt32 => UInt32Type, DataType::UInt64 => UInt64Type,
+                DataType::Float32 => Float32Type, DataType::Float64 => Float64Type,
+                DataType::Date32 => Date32Type,
+                DataType::Time32(TimeUnit::Second) => Time32SecondType,
+                DataType::Time32(_) => Time32MillisecondType,
+                DataType::Time64(TimeUnit::Microsecond) => Time64MicrosecondType,
+                DataType::Time64(_) => Time64NanosecondType,
+                DataType::Timestamp(TimeUnit::Millisecond, _) => TimestampMillisecondType,
+                DataType::Timestamp(TimeUnit::Microsecond, _) => TimestampMicrosecondType,
+                DataType::Timestamp(TimeUnit::Nanosecond, _) => TimestampNanosecondType
+            ),
+        }
+    }
+}
+
+fn number(t: &DataType) -> bool {
+    t.is_integer()
+        || matches!(
+            t,
+            DataType::Float32
+                | DataType::Float64
+                | DataType::Date32
+                | DataType::Time32(_)
+                | DataType::Time64(_)
+                | DataType::Timestamp(_, _)
+        )
+}
+
+/// The Arrow type of a leaf that is in structs at most.
+fn leaf_type(schema: &SchemaDescriptor, leaf: usize, told: Option<&Vec<KeyValue>>) -> Option<DataType> {
+    let mask = ProjectionMask::leaves(schema, [leaf]);
+    let schema = parquet_to_arrow_schema_by_columns(schema, mask, told).ok()?;
+    let mut t = schema.fields().first()?.data_type().clone();
+    while let DataType::Struct(fields) = &t {
+        t = fields.first()?.data_type().clone();
+    }
+    Some(t)
+}

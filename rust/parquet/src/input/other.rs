@@ -1,0 +1,162 @@
+//! Columns in types and encodings that are rare in logs: the Parquet library's own Arrow reader decodes them.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray, make_array};
+use arrow_buffer::NullBuffer;
+use arrow_cast::cast;
+use arrow_schema::DataType;
+use hardneg_core::error::{Error, Result};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::{ConvertedType, LogicalType};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
+use parquet::schema::types::{SchemaDescriptor, Type};
+
+use super::file::{FileBytes, broken, damaged};
+use super::leaf::Column;
+
+/// A column that the library decodes.
+pub(super) struct Other {
+    name: String,
+    reader: ParquetRecordBatchReader,
+    text: Option<bool>,
+    /// Rows of the library's batch that were not taken yet: its batches need not end where ours do.
+    rest: Option<ArrayRef>,
+}
+
+impl Other {
+    /// Column `leaf` of row group `group`; `text` says whether it is text, and then whether of UTF-8.
+    pub(super) fn new(
+        name: &str,
+        bytes: FileBytes,
+        metadata: &Arc<ParquetMetaData>,
+        (group, leaf): (usize, usize),
+        text: Option<bool>,
+        batch_rows: usize,
+    ) -> Result<Self> {
+        let open = || -> parquet::errors::Result<ParquetRecordBatchReader> {
+            let (metadata, options) = match text {
+                // The library fails on text that is not UTF-8; binary it takes as it is.
+                Some(_) => {
+                    let schema = Arc::new(SchemaDescriptor::new(Arc::new(unannotated(
+                        metadata.file_metadata().schema(),
+                    )?)));
+                    let options = ParquetMetaDataOptions::new().with_schema(schema);
+                    let metadata = ParquetMetaDataReader::new()
+                        .with_metadata_options(Some(options))
+                        .parse_and_finish(&bytes)?;
+                    (Arc::new(metadata), ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+                }
+                None => (metadata.clone(), ArrowReaderOptions::new()),
+            };
+            let mask = ProjectionMask::leaves(metadata.file_metadata().schema_descr(), [leaf]);
+            let metadata = ArrowReaderMetadata::try_new(metadata, options)?;
+            ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
+                .with_projection(mask)
+                .with_row_groups(vec![group])
+                .with_batch_size(batch_rows)
+                .build()
+        };
+        let reader = open().map_err(|e| damaged(name, &e))?;
+        Ok(Self { name: name.into(), reader, text, rest: None })
+    }
+
+    fn read(&mut self) -> Result<ArrayRef> {
+        match self.reader.next() {
+            Some(Ok(batch)) => innermost(&batch),
+            Some(Err(_)) => Err(broken(&self.name, "a page is not what its header says")),
+            None => Err(broken(&self.name, "a column ends before its rows do")),
+        }
+    }
+}
+
+impl Column for Other {
+    fn batch(&mut self, rows: usize) -> Result<ArrayRef> {
+        let mut parts: Vec<ArrayRef> = Vec::new();
+        let mut left = rows;
+        while left > 0 {
+            let array = match self.rest.take() {
+                Some(rest) => rest,
+                None => self.read()?,
+            };
+            let n = left.min(array.len());
+            if n < array.len() {
+                self.rest = Some(array.slice(n, array.len() - n));
+            }
+            left -= n;
+            parts.push(array.slice(0, n));
+        }
+        let array = match parts.len() {
+            1 => parts.swap_remove(0),
+            _ => {
+                let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+                arrow_select::concat::concat(&parts)?
+            }
+        };
+        match self.text {
+            Some(utf8) => as_text(&array, utf8),
+            None => Ok(array),
+        }
+    }
+}
+
+/// As [`super::text`] yields plain values.
+fn as_text(array: &ArrayRef, utf8: bool) -> Result<ArrayRef> {
+    let array = cast(array, &DataType::Binary)?;
+    let (offsets, bytes, nulls) = array.as_binary::<i32>().clone().into_parts();
+    if utf8 && let Ok(text) = StringArray::try_new(offsets.clone(), bytes.clone(), nulls.clone()) {
+        return Ok(Arc::new(text));
+    }
+    Ok(Arc::new(BinaryArray::new(offsets, bytes, nulls)))
+}
+
+/// The one leaf of a batch; a field of a null struct is null.
+fn innermost(batch: &RecordBatch) -> Result<ArrayRef> {
+    let mut array =
+        batch.columns().first().ok_or_else(|| Error::internal("a batch without columns"))?.clone();
+    let mut nulls: Option<NullBuffer> = None;
+    while let Some(fields) = array.as_struct_opt() {
+        nulls = NullBuffer::union(nulls.as_ref(), fields.nulls());
+        let field = fields.columns().first();
+        array = field.ok_or_else(|| Error::internal("a struct without fields"))?.clone();
+    }
+    if nulls.is_none() || array.data_type() == &DataType::Null {
+        return Ok(array);
+    }
+    let nulls = NullBuffer::union(nulls.as_ref(), array.nulls());
+    Ok(make_array(array.to_data().into_builder().nulls(nulls).build()?))
+}
+
+/// The schema with text said to be binary.
+fn unannotated(t: &Type) -> parquet::errors::Result<Type> {
+    let info = t.get_basic_info();
+    match t {
+        Type::PrimitiveType { physical_type, .. } => {
+            let text = matches!(info.logical_type_ref(), Some(LogicalType::String | LogicalType::Json))
+                || matches!(info.converted_type(), ConvertedType::UTF8 | ConvertedType::JSON);
+            if !text {
+                return Ok(t.clone());
+            }
+            Type::primitive_type_builder(t.name(), *physical_type).with_repetition(info.repetition()).build()
+        }
+        Type::GroupType { fields, .. } => {
+            let fields = fields
+                .iter()
+                .map(|f| Ok(Arc::new(unannotated(f)?)))
+                .collect::<parquet::errors::Result<_>>()?;
+            let builder = Type::group_type_builder(t.name()).with_fields(fields);
+            let builder = match info.has_repetition() {
+                true => builder.with_repetition(info.repetition()),
+                false => builder,
+            };
+            builder
+                .with_converted_type(info.converted_type())
+                .with_logical_type(info.logical_type_ref().cloned())
+                .build()
+        }
+    }
+}
