@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import _hardneg
-from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, SelectConfig
+from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, RelatedConfig, SelectConfig
 from .exceptions import ColumnError, DataError, FileError, GateError, HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .evidence import Evidence, evidence
     from .inspection import Inspection, inspect
     from .keys import Key
-    from .pipeline import anonymize, count, mine, read
+    from .pipeline import anonymize, count, mine, read, related_queries
+    from .related import RelatedQueries
     from .release import Released, release
     from .result import Result
     from .select import Selected, select
@@ -42,6 +43,8 @@ __all__ = [
     "Privacy",
     "PrivacyError",
     "ReadConfig",
+    "RelatedConfig",
+    "RelatedQueries",
     "Released",
     "Result",
     "SelectConfig",
@@ -57,6 +60,7 @@ __all__ = [
     "normalize",
     "pseudonymize",
     "read",
+    "related_queries",
     "release",
     "select",
     "simulate",
@@ -68,6 +72,7 @@ _LAZY = {
     "Evidence": "evidence",
     "Inspection": "inspection",
     "Key": "keys",
+    "RelatedQueries": "related",
     "Released": "release",
     "Result": "result",
     "Selected": "select",
@@ -81,6 +86,7 @@ _LAZY = {
     "normalize": "anonymize",
     "pseudonymize": "anonymize",
     "read": "pipeline",
+    "related_queries": "pipeline",
     "release": "release",
     "select": "select",
     "simulate": "simulate",

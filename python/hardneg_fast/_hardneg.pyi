@@ -12,6 +12,7 @@ __all__ = [
     "DEBUG_BUILD",
     "Counts",
     "Evidence",
+    "Related",
     "Released",
     "Selected",
     "Stream",
@@ -24,6 +25,8 @@ __all__ = [
     "merge",
     "normalize",
     "pseudonymize",
+    "related_clicks",
+    "related_released",
     "release",
     "rewrite",
     "select",
@@ -118,6 +121,16 @@ class Evidence:
     def positions(self) -> Table: ...
 
 @final
+class Related:
+    """Related queries, and the documents clicked for them."""
+
+    def related(self) -> Table: ...
+    def documents(self) -> Table: ...
+    def stats(self) -> Stats: ...
+    @property
+    def queries(self) -> int: ...
+
+@final
 class Selected:
     """Selected negatives."""
 
@@ -189,6 +202,27 @@ def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
 
 def release(counts: Counts, /, *, k_users: int | None) -> Released:
     """Lets pass everything (None), or what `k_users` users stand behind."""
+
+def related_released(
+    released: Released,
+    /,
+    *,
+    options: str,
+    threads: int,
+    progress: Callable[[str, int, float | None], object] | None = None,
+) -> Related:
+    """Related queries of the clicks that a release shows."""
+
+def related_clicks(
+    clicks: Any,
+    /,
+    *,
+    options: str,
+    normalize: bool,
+    threads: int,
+    progress: Callable[[str, int, float | None], object] | None = None,
+) -> Related:
+    """Related queries of a stream with query, doc_id and either clicks (whole numbers) or clicked (booleans)."""
 
 def evidence(released: Released, /, *, options: str, threads: int) -> Evidence:
     """Evidence of what was released."""

@@ -325,7 +325,7 @@ def _mine(commands: Any) -> None:
     about = "turn a click log into a dataset of hard negatives"
     example = "hardneg-fast mine clicks.parquet -o negatives --k-users 10"
     command = _command(commands, "mine", run_mine, about, example)
-    _log_options(command, options.SECTIONS)
+    _log_options(command, ("read", "count", "evidence", "select"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
     command.add_argument("--k-users", type=int, metavar="K", help="name only what at least K users stand behind")
     command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy (not built yet)")

@@ -147,6 +147,20 @@ class SelectConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RelatedConfig:
+    """Related queries, and the documents clicked for them."""
+
+    top_related: int = 10
+    """Related queries kept per query, nearest first."""
+    min_queries_per_document: int = 2
+    """A document relates queries where it was clicked for at least this many."""
+    max_queries_per_document: int = 200
+    """And for at most this many: what is clicked for everything relates nothing, and costs its square."""
+    top_documents: int = 20
+    """Documents kept per query, highest score first."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole tree. `seed` steers all sampling, `threads` 0 takes every core. `memory` is the budget for counting in
     bytes, or text such as "512MB"; 0 takes a quarter of the machine's memory. What does not fit goes, encrypted, to an
@@ -160,6 +174,7 @@ class Config:
     count: CountConfig = field(default_factory=CountConfig)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    related: RelatedConfig = field(default_factory=RelatedConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,23 +12,25 @@ import pyarrow.parquet as pq
 
 from . import options
 from .anonymize import IDENTIFIERS, anonymized, copied
-from .config import Config, Privacy
+from .config import Config, Privacy, RelatedConfig
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .keys import Key
-from .read import RawLog, bring, open_log
+from .read import RawLog, bring, open_clicks, open_log
+from .related import RelatedQueries, of_clicks, of_released
+from .release import Released, release
 from .release import checked as checked_privacy
-from .release import release
 from .result import VALUES, Result, built, quarantined
 from .select import select
 from .sources import keepable, open_source
+from .sources.arrow import is_arrow
 from .write import Mined, check_target
 from .write import write as write_directory
 from .writers.atomic import whole_file
 from .writers.parquet import open_parquet
 
-__all__ = ["anonymize", "count", "mine", "read"]
+__all__ = ["anonymize", "count", "mine", "read", "related_queries"]
 
 MINED_TABLES = ("queries", "pairs", "preferences")
 """Tables that the stages after counting use today; the others are counted when asked for."""
@@ -239,6 +241,49 @@ def anonymize(
         "key_id": key.id if key else None,
         "notes": raw.report.notes,
     }
+
+
+def related_queries(
+    clicks: object,
+    /,
+    *,
+    config: Config | RelatedConfig | None = None,
+    queries: Literal["auto", "given", "normalize"] = "auto",
+    progress: Progress | None = None,
+) -> RelatedQueries:
+    """Queries whose users clicked the same documents, and what was clicked there and not here.
+
+    Made from a release, the result says no more than the release shows. Made from anything else nothing is held back:
+    it is as private as the log.
+
+    Args:
+        clicks: what `release` let pass; or a log (as for `mine`: files, or any Arrow object), of which only query,
+            doc_id and clicked are read; or click counts, likewise, with columns query, doc_id and clicks.
+        config: the options of the section `related`, or the whole tree, of which `related`, `read` and `threads`
+            count.
+        queries: whether query texts are normalised (`normalize`) or compared as they are (`given`); auto normalises
+            what comes from files and takes Arrow objects as they are. Released queries are normalised.
+        progress: as for `mine`.
+
+    Raises:
+        DataError: the clicks cannot be read.
+        UsageError: options that cannot be.
+    """
+    tree = config if isinstance(config, Config) else Config(related=config or RelatedConfig())
+    tree = options.checked(tree)
+    if queries not in ("auto", "given", "normalize"):
+        raise UsageError(f"queries is {queries!r}; choose one of auto, given, normalize")
+    if isinstance(clicks, Released):
+        return of_released(clicks, config=tree.related, threads=tree.threads, progress=progress)
+    raw = open_clicks(clicks, tree.read)
+    with _named_errors(raw):
+        return of_clicks(
+            raw.reader(),
+            normalize=queries == "normalize" or (queries == "auto" and not is_arrow(clicks)),
+            config=tree.related,
+            threads=tree.threads,
+            progress=progress,
+        )
 
 
 def _counted(

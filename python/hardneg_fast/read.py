@@ -6,20 +6,22 @@ Types stay what they were: the core makes them canonical and sets bad rows aside
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from .config import ReadConfig
-from .exceptions import DataError, HardnegError, UsageError
-from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, ubi
+from .exceptions import ColumnError, DataError, HardnegError, UsageError
+from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, types, ubi
 from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
 
-__all__ = ["RawLog", "ReadReport", "bring", "open_log"]
+__all__ = ["RawLog", "ReadReport", "bring", "open_clicks", "open_log"]
 
 SESSIONS = "sessions stand for users"
+CLICKED = ("query", "doc_id", "clicked")
+COUNTED = ("query", "doc_id", "clicks")
 
 
 @dataclass
@@ -66,10 +68,49 @@ def open_log(log: object, config: ReadConfig, keep: tuple[str, ...] = ()) -> Raw
     return bring(source, files, config, keep)
 
 
-def bring(source: Source, files: list[DataFile], config: ReadConfig, keep: tuple[str, ...] = ()) -> RawLog:
-    """`open_log` for a source that is already open."""
+def open_clicks(log: object, config: ReadConfig) -> RawLog:
+    """Opens a log for its clicks alone: query, doc_id and clicked; or clicks, where it holds click counts by now.
+
+    Raises:
+        ColumnError: as `open_log`; there are both `clicked` and `clicks`.
+        FileError, DataError, UsageError: as `open_log`.
+    """
+    source, files = open_source(log, config)
+    paths = {name: config.columns.get(name, name) for name in (*COUNTED, "clicked", "documents", "action")}
+    found = source.find({path for path in paths.values() if path})
+    has = {name for name, path in paths.items() if path in found}
+    if config.preset or "clicks" not in has or has & {"documents", "action"}:
+        return bring(source, files, config, only=CLICKED)
+    if "clicked" in has or "clicked" in config.constants:
+        raise ColumnError(
+            'there are columns for "clicks" and "clicked": leave one aside with columns={"clicks": ""} (or "clicked"), '
+            "so that it is clear what counts"
+        )
+    if lacking := [paths[name] for name in COUNTED if name not in has]:
+        raise mapping.missing(source, lacking)
+    wanted = {name: paths[name] for name in COUNTED}
+    kinds = source.types(wanted.values())
+    for name in ("query", "doc_id"):
+        types.check(name, wanted[name], kinds[wanted[name]])
+    report = ReadReport(files=len(files), format=source.format, shape="rows")
+    return _streamed(source, report, 1, False, lambda: source.scan(wanted, report, config.batch_rows))
+
+
+def bring(
+    source: Source,
+    files: list[DataFile],
+    config: ReadConfig,
+    keep: tuple[str, ...] = (),
+    *,
+    only: tuple[str, ...] | None = None,
+) -> RawLog:
+    """`open_log` for a source that is already open; of rows that need no joining, `only` these columns."""
     found = mapping.resolve(source, config)
     keepable.check(source, found, keep)
+    if only is not None and found.shape == "rows":
+        columns = {name: paths for name, paths in found.columns.items() if name in only}
+        constants = {name: value for name, value in found.constants.items() if name in only}
+        found = replace(found, columns=columns, constants=constants)
     preset = mapping.preset_of(config)
     report = ReadReport(
         files=len(files),

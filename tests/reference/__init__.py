@@ -9,6 +9,7 @@ from .evidence import evidence
 from .mine import Mined, mine
 from .normalize import canonical_key, code, normalize, query_id
 from .pseudonym import pseudonym
+from .related import related
 from .release import Released, release
 from .seedhash import seed_hash, siphash24
 from .select import Selected, select
@@ -27,6 +28,7 @@ __all__ = [
     "normalize",
     "pseudonym",
     "query_id",
+    "related",
     "release",
     "seed_hash",
     "select",

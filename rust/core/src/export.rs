@@ -41,7 +41,7 @@ pub struct Table {
 }
 
 impl Table {
-    fn new(
+    pub(crate) fn new(
         rows: usize,
         ranges: Vec<Range<usize>>,
         make: impl Fn(Range<usize>) -> Result<RecordBatch> + Send + Sync + 'static,
@@ -58,12 +58,12 @@ impl Table {
 }
 
 /// A column, by name; made only where it is wanted.
-type Columns<'a> = Vec<(&'static str, Box<dyn Fn() -> ArrayRef + 'a>)>;
+pub(crate) type Columns<'a> = Vec<(&'static str, Box<dyn Fn() -> ArrayRef + 'a>)>;
 
 /// Which columns to make; empty for all.
-type Wanted<'a> = &'a [String];
+pub(crate) type Wanted<'a> = &'a [String];
 
-fn batch(columns: Columns<'_>, wanted: Wanted<'_>) -> Result<RecordBatch> {
+pub(crate) fn batch(columns: Columns<'_>, wanted: Wanted<'_>) -> Result<RecordBatch> {
     if let Some(unknown) = wanted.iter().find(|w| columns.iter().all(|(name, _)| name != w)) {
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
         return Err(Error::usage(format!("columns not found: [{unknown:?}]; available: {names:?}")));
@@ -95,7 +95,7 @@ fn part_ranges(tables: &Tables, rows: impl Fn(Sizes) -> u64) -> Vec<Range<usize>
     ranges
 }
 
-fn row_ranges(rows: usize) -> Vec<Range<usize>> {
+pub(crate) fn row_ranges(rows: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(BATCH).map(|start| start..(start + BATCH).min(rows)).collect()
 }
 
@@ -115,7 +115,7 @@ fn gathered<T>(
     Ok(out)
 }
 
-fn text(strings: &Strings, codes: impl Iterator<Item = u64>) -> ArrayRef {
+pub(crate) fn text(strings: &Strings, codes: impl Iterator<Item = u64>) -> ArrayRef {
     let mut out = StringBuilder::with_capacity(codes.size_hint().0, codes.size_hint().0 * 16);
     let (mut last, mut value) = (0, "");
     for code in codes {
@@ -127,7 +127,7 @@ fn text(strings: &Strings, codes: impl Iterator<Item = u64>) -> ArrayRef {
     Arc::new(out.finish())
 }
 
-fn int(values: impl Iterator<Item = u64>) -> ArrayRef {
+pub(crate) fn int(values: impl Iterator<Item = u64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values.map(|v| v as i64)))
 }
 
@@ -140,7 +140,7 @@ fn position(values: impl Iterator<Item = u16>) -> ArrayRef {
     Arc::new(Int32Array::from_iter(values.map(|p| (p > 0).then(|| i32::from(p)))))
 }
 
-fn float(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
+pub(crate) fn float(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
     Arc::new(Float64Array::from_iter(values))
 }
 
@@ -168,6 +168,7 @@ macro_rules! column {
         $out.push(($name, Box::new(move || $make)))
     };
 }
+pub(crate) use column;
 
 impl Counts {
     /// One of the counts tables by name; of its columns those `wanted`, all where none is named.

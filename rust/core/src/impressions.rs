@@ -55,7 +55,7 @@ impl ReadStats {
         }
     }
 
-    fn count(&mut self, reason: &'static str, n: u64) {
+    pub(crate) fn count(&mut self, reason: &'static str, n: u64) {
         if n > 0 {
             *self.quarantine.entry(reason).or_default() += n;
         }
@@ -257,7 +257,7 @@ pub fn canonical(
 }
 
 /// A query may be missing here: pages without one belong to the log, and `anonymize` sets them aside.
-fn query_fault(value: Option<&[u8]>) -> Option<&'static str> {
+pub(crate) fn query_fault(value: Option<&[u8]>) -> Option<&'static str> {
     let value = value?;
     if !is_utf8(value) {
         return Some("invalid_utf8");

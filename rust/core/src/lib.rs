@@ -23,6 +23,7 @@ pub mod page;
 pub mod partition;
 pub mod pseudonym;
 pub mod records;
+pub mod related;
 pub mod release;
 pub mod rewrite;
 pub mod scalar;

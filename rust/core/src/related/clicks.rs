@@ -1,0 +1,364 @@
+//! Clicks by (query, document): out of what was released, or of any Arrow stream that has them.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow_schema::Schema;
+use arrow_select::filter::{FilterBuilder, FilterPredicate, prep_null_mask_filter};
+
+use crate::batches::Batches;
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::impressions::{ReadStats, query_fault};
+use crate::intern::{Interner, Strings};
+use crate::job::Progress;
+use crate::normalize::Normalizer;
+use crate::release::Released;
+use crate::scalar::{NONE, flags, ints};
+use crate::text::{NULL, TextColumn};
+use crate::workers::{threads as cores, workers};
+
+/// Pairs that a worker gathers before it sums them for the first time.
+const GATHERED: usize = 1 << 20;
+
+/// What becomes of query texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queries {
+    /// They are compared as they are.
+    Given,
+    /// They go through the one function of [`crate::normalize`].
+    Normalized,
+}
+
+/// Clicks by (query, document), ascending; codes are those of the strings.
+pub struct Clicks {
+    /// Query strings by code.
+    pub query_strings: Arc<Strings>,
+    /// Document strings by code.
+    pub doc_strings: Arc<Strings>,
+    /// Code of the query of each row.
+    pub queries: Vec<u64>,
+    /// Code of its document.
+    pub docs: Vec<u64>,
+    /// Clicks; they stop at the type's end.
+    pub clicks: Vec<u32>,
+    /// What reading found. Of rows without a click nothing else is looked at.
+    pub read: ReadStats,
+}
+
+impl Clicks {
+    /// The clicks that a release shows: under k-users rounded down to multiples of K, and 0 where fewer than K users
+    /// clicked, so that whatever is computed from them says no more than the released table.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub fn shown(released: &Released) -> Result<Self> {
+        let mut out = Self::new(released.query_strings.clone(), released.doc_strings.clone());
+        for part in 0..released.tables.len() {
+            released.tables.part(part, |group| {
+                for pair in &group.pairs {
+                    if pair.users_clicked >= released.k.unwrap_or(0) {
+                        out.push(group.query, pair.doc, released.shown(pair.clicks.into()) as u32);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(out)
+    }
+
+    /// Sums the clicks of a stream with columns `query`, `doc_id` and either `clicks` (whole numbers) or `clicked`
+    /// (booleans, each a click). `observe` is called about ten times a second. Memory: the distinct queries and documents
+    /// that were clicked, 24 bytes for each of their pairs and thread, and the batches in work.
+    ///
+    /// # Errors
+    /// [`Error::column`] for columns that are missing, doubled or of types that cannot be read; what the stream or `observe`
+    /// reports.
+    pub fn read(
+        log: &dyn Batches,
+        queries: Queries,
+        threads: usize,
+        observe: &mut dyn FnMut(Progress) -> Result<()>,
+    ) -> Result<Self> {
+        check_schema(&log.schema())?;
+        // No record is kept that could spill: what is held are strings and sums.
+        let budget = Budget::new(usize::MAX, Path::new(""));
+        let (query_codes, doc_codes) = (Interner::new(&budget), Interner::new(&budget));
+        let total: Mutex<(ReadStats, Vec<Pairs>)> = Mutex::default();
+        let rows = AtomicU64::new(0);
+        let worker = |stop: &AtomicBool| -> Result<()> {
+            let normalizer = (queries == Queries::Normalized).then(Normalizer::default);
+            let mut gathered = Gathered {
+                queries: Codes::new(&query_codes, Some(normalizer)),
+                docs: Codes::new(&doc_codes, None),
+                pairs: Pairs::default(),
+                stats: ReadStats::default(),
+            };
+            while !stop.load(Ordering::Relaxed) {
+                let Some(batch) = log.next() else { break };
+                let batch = batch?;
+                gathered.batch(&batch)?;
+                rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            }
+            gathered.pairs.sum();
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            total.0.add(&gathered.stats);
+            total.1.push(gathered.pairs);
+            Ok(())
+        };
+        let all = log.rows().filter(|all| *all > 0);
+        let at = || {
+            let rows = rows.load(Ordering::Relaxed);
+            let done = all.map(|all| rows as f64 / all as f64);
+            observe(Progress { stage: "reading", rows, done })
+        };
+        workers(cores(threads), worker, at)?;
+        let (read, parts) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self::summed(query_codes.freeze(), doc_codes.freeze(), parts, read))
+    }
+
+    /// All parts as one, in canonical order.
+    fn summed(queries: Strings, docs: Strings, parts: Vec<Pairs>, mut read: ReadStats) -> Self {
+        let mut all = Pairs::default();
+        parts.into_iter().for_each(|mut part| all.pairs.append(&mut part.pairs));
+        all.sum();
+        let mut out = Self::new(Arc::new(queries), Arc::new(docs));
+        let (queries, docs) = (out.query_strings.clone(), out.doc_strings.clone());
+        let clashes = |strings: &Strings, code| strings.clashes().binary_search(&code).is_ok();
+        for ((query, doc), clicks) in all.pairs {
+            if clashes(&queries, query) || clashes(&docs, doc) {
+                read.count("code_clash", clicks.into());
+            } else {
+                out.push(query, doc, clicks);
+            }
+        }
+        Self { read, ..out }
+    }
+
+    fn new(query_strings: Arc<Strings>, doc_strings: Arc<Strings>) -> Self {
+        let read = ReadStats::default();
+        Self { query_strings, doc_strings, queries: Vec::new(), docs: Vec::new(), clicks: Vec::new(), read }
+    }
+
+    fn push(&mut self, query: u64, doc: u64, clicks: u32) {
+        self.queries.push(query);
+        self.docs.push(doc);
+        self.clicks.push(clicks);
+    }
+}
+
+/// `query`, `doc_id`, and one of `clicks` and `clicked`, each once.
+fn check_schema(schema: &Schema) -> Result<()> {
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let times = |name: &str| names.iter().filter(|n| **n == name).count();
+    if let Some(name) = ["query", "doc_id", "clicks", "clicked"].into_iter().find(|n| times(n) > 1) {
+        return Err(Error::column(format!("column {name:?} occurs more than once")));
+    }
+    let mut missing: Vec<&str> = ["query", "doc_id"].into_iter().filter(|n| times(n) == 0).collect();
+    match times("clicks") + times("clicked") {
+        0 => missing.push("clicks"),
+        1 => {}
+        _ => {
+            return Err(Error::column(
+                "there are columns \"clicks\" and \"clicked\": leave one aside, so that it is clear what counts",
+            ));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::column(format!(
+        "columns not found: {missing:?}; available: {names:?}; needed: query, doc_id, and clicks (whole numbers) or clicked \
+         (booleans)"
+    )))
+}
+
+/// Clicks by (query code, document code).
+#[derive(Default)]
+struct Pairs {
+    pairs: Vec<((u64, u64), u32)>,
+    /// How many there were when they were summed last.
+    summed: usize,
+}
+
+impl Pairs {
+    /// Sums now and then, so that what is held stays in proportion to the distinct pairs.
+    fn push(&mut self, query: u64, doc: u64, clicks: u32) {
+        self.pairs.push(((query, doc), clicks));
+        if self.pairs.len() >= GATHERED.max(2 * self.summed) {
+            self.sum();
+        }
+    }
+
+    fn sum(&mut self) {
+        self.pairs.sort_unstable_by_key(|(key, _)| *key);
+        self.pairs.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 = kept.1.saturating_add(next.1);
+            }
+            same
+        });
+        self.summed = self.pairs.len();
+    }
+}
+
+/// What one worker has gathered.
+struct Gathered<'a> {
+    queries: Codes<'a>,
+    docs: Codes<'a>,
+    pairs: Pairs,
+    stats: ReadStats,
+}
+
+impl Gathered<'_> {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.stats.rows += batch.num_rows() as u64;
+        let column = |name: &str| batch.column_by_name(name);
+        let (mask, counts) = match (column("clicks"), column("clicked")) {
+            (Some(array), _) => self.counted(array)?,
+            (None, Some(array)) => (self.clicked(array)?, None),
+            (None, None) => return Err(Error::internal("a batch without clicks")),
+        };
+        // Most rows of a log end here, before anything is done to their texts; of a dictionary only keys are copied.
+        let clicked = FilterBuilder::new(&mask).optimize().build();
+        if clicked.count() == 0 {
+            return Ok(());
+        }
+        let queries = self.queries.of(&text(batch, "query", &clicked)?)?;
+        let docs = self.docs.of(&text(batch, "doc_id", &clicked)?)?;
+        let mut counts = counts.into_iter().flatten();
+        for (query, doc) in queries.into_iter().zip(docs) {
+            let clicks = counts.next().unwrap_or(1);
+            match (query, doc) {
+                (Ok(query), Ok(doc)) => self.pairs.push(query, doc, clicks),
+                // A row without a query is told last: it may have other faults.
+                (Err(reason), Ok(_)) => self.stats.count(reason, 1),
+                (Err("null_query") | Ok(_), Err(reason)) | (Err(reason), Err(_)) => {
+                    self.stats.count(reason, 1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a row was clicked.
+    fn clicked(&mut self, array: &ArrayRef) -> Result<BooleanArray> {
+        if let Some(clicked) = array.as_boolean_opt() {
+            self.stats.count("null_clicked", clicked.null_count() as u64);
+            return Ok(match clicked.null_count() {
+                0 => clicked.clone(),
+                _ => prep_null_mask_filter(clicked),
+            });
+        }
+        let flags = flags("clicked", array)?;
+        let of = |flag: u8| flags.iter().filter(|f| **f == flag).count() as u64;
+        self.stats.count("null_clicked", of(2));
+        self.stats.count("clicked_impossible", of(3));
+        Ok(flags.iter().map(|f| Some(*f == 1)).collect())
+    }
+
+    /// Where a row has clicks, and how many those rows have.
+    fn counted(&mut self, array: &ArrayRef) -> Result<(BooleanArray, Option<Vec<u32>>)> {
+        let read = ints("clicks", array)?;
+        let bad = |(v, bad): &(&i64, &bool)| **bad || (**v < 0 && **v != NONE);
+        let rows = || read.values.iter().zip(&read.bad);
+        self.stats.count("null_clicks", rows().filter(|r| !bad(r) && *r.0 == NONE).count() as u64);
+        self.stats.count("clicks_impossible", rows().filter(bad).count() as u64);
+        let has = |r: &(&i64, &bool)| !bad(r) && *r.0 > 0;
+        let counts = rows().filter(has).map(|(v, _)| u32::try_from(*v).unwrap_or(u32::MAX)).collect();
+        Ok((rows().map(|r| Some(has(&r))).collect(), Some(counts)))
+    }
+}
+
+fn text(batch: &RecordBatch, name: &str, rows: &FilterPredicate) -> Result<TextColumn> {
+    let array = batch.column_by_name(name).ok_or_else(|| Error::internal("a batch without a column"))?;
+    TextColumn::new(name, &rows.filter(array)?)
+}
+
+/// Code of a value, or why its row is set aside.
+type Code = std::result::Result<u64, &'static str>;
+
+/// Codes of one column, each dictionary entry looked at once, when a clicked row first has it.
+struct Codes<'a> {
+    interner: &'a Interner<'a>,
+    /// None for documents; for queries how, if at all, they are normalised.
+    queries: Option<Option<Normalizer>>,
+    /// Keeps the dictionary alive that `known` is about.
+    column: Option<TextColumn>,
+    /// By entry: 0 for not looked at yet, else one more than its place in `codes`.
+    known: Vec<u32>,
+    codes: Vec<Code>,
+}
+
+impl<'a> Codes<'a> {
+    fn new(interner: &'a Interner<'a>, queries: Option<Option<Normalizer>>) -> Self {
+        Self { interner, queries, column: None, known: Vec::new(), codes: Vec::new() }
+    }
+
+    /// Code of each row.
+    fn of(&mut self, column: &TextColumn) -> Result<Vec<Code>> {
+        let entries = column.entries();
+        if !self.column.as_ref().is_some_and(|c| c.same_dictionary(column)) {
+            self.known.clear();
+            self.known.resize(entries.len(), 0);
+            self.codes.clear();
+            self.column = Some(column.clone());
+        }
+        let mut fresh: Vec<Option<&[u8]>> = Vec::new();
+        let before = self.codes.len();
+        for &entry in entries.rows.iter().filter(|e| **e != NULL) {
+            let known = &mut self.known[entry as usize];
+            if *known == 0 {
+                fresh.push(entries.get(column, entry as usize));
+                *known = (before + fresh.len()) as u32;
+            }
+        }
+        self.look_at(&fresh)?;
+        let null = self.fault(None).unwrap_or("null");
+        let code = |entry: &u32| match *entry {
+            NULL => Err(null),
+            entry => self.codes[self.known[entry as usize] as usize - 1],
+        };
+        Ok(entries.rows.iter().map(code).collect())
+    }
+
+    /// Appends the codes of values that were not seen in this dictionary.
+    fn look_at(&mut self, fresh: &[Option<&[u8]>]) -> Result<()> {
+        let normalizer = self.queries.as_ref().and_then(Option::as_ref);
+        let faults: Vec<Option<&'static str>> = fresh.iter().map(|v| self.fault(*v)).collect();
+        let sound = |i: usize| fresh[i].filter(|_| faults[i].is_none());
+        let codes = match normalizer {
+            None => self.interner.intern(fresh.len(), sound)?,
+            Some(normalizer) => {
+                let mut text = String::new();
+                let mut normalized = |value: &[u8]| -> Option<String> {
+                    normalizer.normalize(std::str::from_utf8(value).ok()?, &mut text);
+                    (!text.is_empty()).then(|| text.clone())
+                };
+                let texts: Vec<_> = (0..fresh.len()).map(|i| normalized(sound(i)?)).collect();
+                self.interner.intern(texts.len(), |i| texts[i].as_deref().map(str::as_bytes))?
+            }
+        };
+        // What is sound and has no code is a query of which normalising left nothing.
+        let code = |(code, fault): (u64, &Option<&'static str>)| match code {
+            0 => Err(fault.unwrap_or("null_query")),
+            code => Ok(code),
+        };
+        self.codes.extend(codes.into_iter().zip(&faults).map(code));
+        Ok(())
+    }
+
+    /// Why a row with this value is set aside, if it is.
+    fn fault(&self, value: Option<&[u8]>) -> Option<&'static str> {
+        match (value, &self.queries) {
+            (None, Some(_)) => Some("null_query"),
+            (None, None) => Some("null_doc_id"),
+            (Some(_), Some(_)) => query_fault(value),
+            (Some(v), None) => std::str::from_utf8(v).is_err().then_some("invalid_utf8"),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Related queries with their texts, as Arrow.
+
+use std::sync::Arc;
+
+use super::{COSINE_UNIT, Clicks, DocumentRow, Related, RelatedConfig, related};
+use crate::error::Result;
+use crate::export::{Columns, Table, batch, column, float, int, row_ranges, text};
+use crate::impressions::ReadStats;
+use crate::intern::Strings;
+use crate::job::Progress;
+
+/// Related queries of [`Clicks`], and the texts that their codes stand for.
+pub struct RelatedTables {
+    query_strings: Arc<Strings>,
+    doc_strings: Arc<Strings>,
+    found: Related,
+    /// What reading found.
+    pub read: ReadStats,
+}
+
+impl RelatedTables {
+    /// [`related`] of `clicks`.
+    ///
+    /// # Errors
+    /// As [`related`].
+    pub fn new(
+        clicks: Clicks,
+        config: &RelatedConfig,
+        threads: usize,
+        observe: &mut dyn FnMut(Progress) -> Result<()>,
+    ) -> Result<Self> {
+        let Clicks { query_strings, doc_strings, queries, docs, clicks, read } = clicks;
+        let found = related(&queries, &docs, &clicks, config, threads, observe)?;
+        Ok(Self { query_strings, doc_strings, found, read })
+    }
+
+    /// Queries with a click.
+    pub fn queries(&self) -> u64 {
+        self.found.queries.len() as u64
+    }
+
+    /// query, related_query, cosine, rank.
+    ///
+    /// # Errors
+    /// Only where Arrow refuses, which would be a bug.
+    pub fn related(self: &Arc<Self>) -> Result<Table> {
+        let (own, rows) = (self.clone(), self.found.related.len());
+        Table::new(rows, row_ranges(rows), move |range| {
+            let (rows, strings) = (&own.found.related[range], &*own.query_strings);
+            let query = |i: u32| own.found.queries[i as usize];
+            let mut out: Columns<'_> = Vec::new();
+            column!(out, "query", text(strings, rows.iter().map(|r| query(r.query))));
+            column!(out, "related_query", text(strings, rows.iter().map(|r| query(r.related))));
+            column!(out, "cosine", float(rows.iter().map(|r| Some(f64::from(r.cosine) * COSINE_UNIT))));
+            column!(out, "rank", int(rows.iter().map(|r| r.rank.into())));
+            batch(out, &[])
+        })
+    }
+
+    /// query, doc_id, score, rank.
+    ///
+    /// # Errors
+    /// Only where Arrow refuses, which would be a bug.
+    pub fn documents(self: &Arc<Self>) -> Result<Table> {
+        let (own, rows) = (self.clone(), self.found.documents.len());
+        Table::new(rows, row_ranges(rows), move |range| {
+            let (own, found) = (&*own, &own.found);
+            let rows = &found.documents[range];
+            let query = |r: &DocumentRow| found.queries[r.query as usize];
+            let doc = |r: &DocumentRow| found.docs[r.doc as usize];
+            let mut out: Columns<'_> = Vec::new();
+            column!(out, "query", text(&own.query_strings, rows.iter().map(query)));
+            column!(out, "doc_id", text(&own.doc_strings, rows.iter().map(doc)));
+            column!(out, "score", float(rows.iter().map(|r| Some(r.score as f64 * COSINE_UNIT))));
+            column!(out, "rank", int(rows.iter().map(|r| r.rank.into())));
+            batch(out, &[])
+        })
+    }
+}
