@@ -88,7 +88,9 @@ class Checker:
             if sorted(names) != sorted(WORKLOADS["W1"]["log"]):
                 found.append(f"log: {engine} has the columns {names}")
             elif (got := structure(path)) != expected:
-                found.append(f"log: {engine} has {got[:3]} rows, users and sessions or other rows; expected {expected[:3]}")
+                found.append(
+                    f"log: {engine} has {got[:3]} rows, users and sessions or other rows; expected {expected[:3]}"
+                )
             elif count := raw(path):
                 found.append(f"log: {engine} left {count} raw identifiers")
         return found
@@ -118,7 +120,9 @@ class Checker:
             elif pairs != distinct or beyond:
                 found.append(f"bounded: {engine} has pairs twice, or {beyond} that the log does not have")
             elif away > SURE:
-                found.append(f"bounded: {engine} kept {clicks} clicked votes, expected {mean:.0f}: {away:.1f} deviations")
+                found.append(
+                    f"bounded: {engine} kept {clicks} clicked votes, expected {mean:.0f}: {away:.1f} deviations"
+                )
         return found
 
     def related_in_canonical_order(self) -> Path:

@@ -6,6 +6,7 @@ found to have the same result. An engine that fails has its reason in the table,
 
 import argparse
 import dataclasses
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -107,8 +108,10 @@ def measure(
 
 def machine(threads: int) -> str:
     """One line on what this was measured with."""
-    names = ["hardneg_fast", *dict.fromkeys(peer.library for peer in PEERS.values())]
+    names = dict.fromkeys(peer.library for peer in PEERS.values())
     versions = []
+    if importlib.util.find_spec("hardneg_fast"):  # from its folder, where nothing is written about an installation
+        versions.append(f"hardneg_fast {importlib.import_module('hardneg_fast').__version__}")
     for name in names:
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
@@ -132,7 +135,9 @@ def main() -> None:
     parser.add_argument("--engines", default="", help=f"only these, out of ours, {', '.join(PEERS)}")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--cap", type=number, help="stop a run above this memory; engines are told three quarters of it")
+    parser.add_argument(
+        "--cap", type=number, help="stop a run above this memory; engines are told three quarters of it"
+    )
     parser.add_argument("--timeout", type=float, default=600.0, help="stop a run after this many seconds")
     parser.add_argument("--scratch", type=Path, help="where outputs and temporary files go; default the system's")
     parser.add_argument("--json", type=Path, help="append every run to this file, a JSON object a line")

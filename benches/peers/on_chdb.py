@@ -56,14 +56,24 @@ def w1_dict(setting: Setting) -> None:
 
 
 def w2(setting: Setting) -> None:
-    run(setting, [], {"pairs": f"""
+    run(
+        setting,
+        [],
+        {
+            "pairs": f"""
         SELECT query, doc_id, count() AS impressions, countIf(clicked) AS clicks, uniqExact(user_id) AS users,
                sum(rank) AS ranks
-        FROM {log_of(setting)} GROUP BY query, doc_id"""})
+        FROM {log_of(setting)} GROUP BY query, doc_id"""
+        },
+    )
 
 
 def w3(setting: Setting) -> None:
-    run(setting, [], {"bounded": f"""
+    run(
+        setting,
+        [],
+        {
+            "bounded": f"""
         SELECT query, doc_id, count() AS impressions, countIf(clicked) AS clicks
         FROM (
             SELECT query, doc_id, clicked FROM (
@@ -71,7 +81,9 @@ def w3(setting: Setting) -> None:
                        sipHash64Keyed((toUInt64(7), toUInt64(11)), user_id, query, doc_id) AS keyed
                 FROM {log_of(setting)} GROUP BY user_id, query, doc_id)
             ORDER BY user_id, keyed LIMIT {BOUND} BY user_id)
-        GROUP BY query, doc_id"""})
+        GROUP BY query, doc_id"""
+        },
+    )
 
 
 def w4(setting: Setting) -> None:
@@ -88,7 +100,11 @@ def w4(setting: Setting) -> None:
         CREATE TABLE clickers ENGINE = Memory AS
         SELECT query, doc_id, uniqExact(user_id) AS users FROM clicked_rows GROUP BY query, doc_id""",
     ]
-    run(setting, prepare, {"negatives": f"""
+    run(
+        setting,
+        prepare,
+        {
+            "negatives": f"""
         WITH pairs AS (
             SELECT query, doc_id, count() AS n, countIf(clicked) / count() AS ctr,
                    sumIf(11 - rank, NOT clicked AND rank < last) AS evidence,
@@ -107,7 +123,9 @@ def w4(setting: Setting) -> None:
                   / (1 + {Z * Z} / n) <= 0.5)
         SELECT query, positive, negative, evidence, skips, rank
         FROM negatives JOIN (SELECT query, doc_id AS positive FROM clickers WHERE users >= 2) AS positives USING (query)
-        WHERE rank <= 8"""})
+        WHERE rank <= 8"""
+        },
+    )
 
 
 def w5(setting: Setting) -> None:

@@ -37,17 +37,27 @@ def w1(setting: Setting) -> None:
 
 def w2(setting: Setting) -> None:
     """Distinct users in two stages: its count(DISTINCT) took 11 GB for a million rows."""
-    run(setting, {}, {"pairs": """
+    run(
+        setting,
+        {},
+        {
+            "pairs": """
         WITH by_user AS (
             SELECT query, doc_id, user_id, count(*) AS n, count(*) FILTER (WHERE clicked) AS c, sum(rank) AS r
             FROM log GROUP BY query, doc_id, user_id)
         SELECT query, doc_id, sum(n) AS impressions, sum(c) AS clicks, count(*) AS users, sum(r) AS ranks
-        FROM by_user GROUP BY query, doc_id"""})
+        FROM by_user GROUP BY query, doc_id"""
+        },
+    )
 
 
 def w3(setting: Setting) -> None:
-    """The cheapest hash that it has is a cryptographic one, and its windows do not order by bytes: hence hexadecimal."""
-    run(setting, {}, {"bounded": f"""
+    """The cheapest hash that it has is a cryptographic one, and its windows order no bytes: hence hexadecimal."""
+    run(
+        setting,
+        {},
+        {
+            "bounded": f"""
         WITH votes AS (
             SELECT user_id, query, doc_id, bool_or(clicked) AS clicked,
                    encode(digest(concat('{KEY}', user_id, query, doc_id), 'blake3'), 'hex') AS keyed
@@ -55,7 +65,9 @@ def w3(setting: Setting) -> None:
         numbered AS (
             SELECT query, doc_id, clicked, row_number() OVER (PARTITION BY user_id ORDER BY keyed) AS place FROM votes)
         SELECT query, doc_id, count(*) AS impressions, count(*) FILTER (WHERE clicked) AS clicks
-        FROM numbered WHERE place <= {BOUND} GROUP BY query, doc_id"""})
+        FROM numbered WHERE place <= {BOUND} GROUP BY query, doc_id"""
+        },
+    )
 
 
 def w4(setting: Setting) -> None:
@@ -68,7 +80,11 @@ def w4(setting: Setting) -> None:
             FROM (SELECT DISTINCT query, doc_id, user_id FROM clicked_rows) GROUP BY query, doc_id""",
         "kept": "SELECT DISTINCT query FROM clickers WHERE users >= 2",
     }
-    run(setting, prepare, {"negatives": f"""
+    run(
+        setting,
+        prepare,
+        {
+            "negatives": f"""
         WITH marked AS (
             SELECT log.query, log.doc_id, log.rank, log.clicked,
                    coalesce(NOT log.clicked AND log.rank < last.last, false) AS skip
@@ -87,7 +103,9 @@ def w4(setting: Setting) -> None:
                   / (1 + {Z * Z} / n) <= 0.5)
         SELECT negatives.query, clickers.doc_id AS positive, negative, evidence, skips, rank
         FROM negatives JOIN clickers ON negatives.query = clickers.query
-        WHERE users >= 2 AND rank <= 8"""})
+        WHERE users >= 2 AND rank <= 8"""
+        },
+    )
 
 
 def w5(setting: Setting) -> None:
@@ -105,7 +123,8 @@ def w5(setting: Setting) -> None:
                 GROUP BY a.query, b.query),
             cosines AS (
                 SELECT dots.query, related_query,
-                       CAST(floor(dot / sqrt(CAST(n.norm * m.norm AS DOUBLE)) / {COSINE_UNIT!r} + 0.5) AS BIGINT) AS units
+                       CAST(floor(dot / sqrt(CAST(n.norm * m.norm AS DOUBLE)) / {COSINE_UNIT!r} + 0.5) AS BIGINT)
+                       AS units
                 FROM dots JOIN norms AS n ON dots.query = n.query JOIN norms AS m ON m.query = related_query),
             numbered AS (
                 SELECT *, row_number() OVER (PARTITION BY query ORDER BY units DESC, related_query) AS rank

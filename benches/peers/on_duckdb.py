@@ -13,7 +13,7 @@ Z = 1.96
 
 def run(setting: Setting, prepare: list[str], tables: Mapping[str, str]) -> None:
     """Runs statements, then writes tables."""
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "threads": setting.threads,
         "preserve_insertion_order": False,
         "temp_directory": str(setting.spill),
@@ -29,10 +29,16 @@ def run(setting: Setting, prepare: list[str], tables: Mapping[str, str]) -> None
 
 def w1_all(setting: Setting) -> None:
     """Keyed SHA-256; it has no HMAC."""
-    run(setting, [], {"log": f"""
+    run(
+        setting,
+        [],
+        {
+            "log": f"""
         SELECT * REPLACE (left(sha256('{KEY}' || user_id), 32) AS user_id,
                           left(sha256('{KEY}' || session_id), 32) AS session_id)
-        FROM read_parquet('{setting.log}')"""})
+        FROM read_parquet('{setting.log}')"""
+        },
+    )
 
 
 def w1_dict(setting: Setting) -> None:
@@ -41,26 +47,44 @@ def w1_dict(setting: Setting) -> None:
         FROM (SELECT DISTINCT {name}_id FROM read_parquet('{setting.log}'))"""
         for name in ("user", "session")
     ]
-    run(setting, values, {"log": f"""
+    run(
+        setting,
+        values,
+        {
+            "log": f"""
         SELECT log.* REPLACE (user.new AS user_id, session.new AS session_id)
         FROM read_parquet('{setting.log}') AS log
-        JOIN "user" AS user ON log.user_id = user.old JOIN session ON log.session_id = session.old"""})
+        JOIN "user" AS user ON log.user_id = user.old JOIN session ON log.session_id = session.old"""
+        },
+    )
 
 
 def w2(setting: Setting) -> None:
-    run(setting, [], {"pairs": f"""
+    run(
+        setting,
+        [],
+        {
+            "pairs": f"""
         SELECT query, doc_id, count(*) AS impressions, count(*) FILTER (clicked) AS clicks,
                count(DISTINCT user_id) AS users, sum(rank) AS ranks
-        FROM read_parquet('{setting.log}') GROUP BY ALL"""})
+        FROM read_parquet('{setting.log}') GROUP BY ALL"""
+        },
+    )
 
 
 def w2_2stage(setting: Setting) -> None:
-    run(setting, [], {"pairs": f"""
+    run(
+        setting,
+        [],
+        {
+            "pairs": f"""
         WITH by_user AS (
             SELECT query, doc_id, user_id, count(*) AS n, count(*) FILTER (clicked) AS c, sum(rank) AS r
             FROM read_parquet('{setting.log}') GROUP BY ALL)
         SELECT query, doc_id, sum(n) AS impressions, sum(c) AS clicks, count(*) AS users, sum(r) AS ranks
-        FROM by_user GROUP BY ALL"""})
+        FROM by_user GROUP BY ALL"""
+        },
+    )
 
 
 def votes(log: str) -> str:
@@ -70,21 +94,33 @@ def votes(log: str) -> str:
 
 
 def w3(setting: Setting) -> None:
-    run(setting, [], {"bounded": f"""
+    run(
+        setting,
+        [],
+        {
+            "bounded": f"""
         WITH kept AS (
             SELECT query, doc_id, clicked FROM ({votes(setting.log)})
             QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY keyed) <= {BOUND})
-        SELECT query, doc_id, count(*) AS impressions, count(*) FILTER (clicked) AS clicks FROM kept GROUP BY ALL"""})
+        SELECT query, doc_id, count(*) AS impressions, count(*) FILTER (clicked) AS clicks FROM kept GROUP BY ALL"""
+        },
+    )
 
 
 def w3_minn(setting: Setting) -> None:
-    run(setting, [], {"bounded": f"""
+    run(
+        setting,
+        [],
+        {
+            "bounded": f"""
         WITH kept AS (
             SELECT unnest(min_by({{'query': query, 'doc_id': doc_id, 'clicked': clicked}}, keyed, {BOUND})) AS vote
             FROM ({votes(setting.log)}) GROUP BY user_id)
         SELECT vote.query AS query, vote.doc_id AS doc_id, count(*) AS impressions,
                count(*) FILTER (vote.clicked) AS clicks
-        FROM kept GROUP BY ALL"""})
+        FROM kept GROUP BY ALL"""
+        },
+    )
 
 
 def w4(setting: Setting) -> None:
@@ -100,7 +136,11 @@ def w4(setting: Setting) -> None:
         SELECT query, doc_id, count(DISTINCT user_id) AS users FROM clicked_rows GROUP BY ALL""",
         "CREATE TEMP TABLE kept AS SELECT DISTINCT query FROM clickers WHERE users >= 2",
     ]
-    run(setting, prepare, {"negatives": f"""
+    run(
+        setting,
+        prepare,
+        {
+            "negatives": f"""
         WITH marked AS (
             SELECT query, doc_id, rank, clicked, coalesce(NOT clicked AND rank < last, false) AS skip
             FROM (SELECT * FROM {log} SEMI JOIN kept USING (query)) LEFT JOIN last USING (session_id, query)),
@@ -117,7 +157,9 @@ def w4(setting: Setting) -> None:
                   / (1 + {Z * Z} / n) <= 0.5)
         SELECT query, clickers.doc_id AS positive, negative, evidence, skips, rank
         FROM negatives JOIN clickers USING (query)
-        WHERE users >= 2 AND rank <= 8"""})
+        WHERE users >= 2 AND rank <= 8"""
+        },
+    )
 
 
 def w5(setting: Setting, *, query_order: str = "{}", document_order: str = "{}") -> None:

@@ -134,7 +134,9 @@ def w5(setting: Setting) -> None:
 
     value = pl.col("units") * COSINE_UNIT
     write(
-        related.select(named("query", "query"), named("query_other", "query").alias("related_query"), value.alias("cosine"), "rank"),
+        related.select(
+            named("query", "query"), named("query_other", "query").alias("related_query"), value.alias("cosine"), "rank"
+        ),
         setting.table("related"),
     )
     write(
