@@ -62,7 +62,7 @@ lint-planted: $(RELEASE) ## plant one violation for each lint in a copy; each mu
 	$(RUN) tests/lint_planted.py
 
 bench: $(RELEASE) $(PEERS) ## the workloads, ours and the peers side by side (BENCH_ARGS="--rows 10M --repeats 3")
-	PYTHONPATH=python $(BENCH_VENV)/bin/python benches/run.py $(BENCH_ARGS)
+	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python benches/run.py $(BENCH_ARGS)
 
 dist: $(DEPS) ## a wheel in dist/
 	$(BIN)/maturin build --release --locked --out dist

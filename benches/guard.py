@@ -88,7 +88,7 @@ def run(engine: str, workload: str, setting: Setting, limits: Limits) -> Spent:
         command = [sys.executable, str(Path(__file__).with_name("child.py")), engine, workload, json.dumps(asked)]
         seen = Spent()
         with tempfile.TemporaryFile() as err:
-            child = subprocess.Popen(command, stdout=out, stderr=err, cwd=spill)
+            child = subprocess.Popen(command, stdout=out, stderr=err)
             try:
                 seen.failed = watch(child, limits, Path(spill), seen)
             finally:

@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -150,6 +151,7 @@ def main() -> None:
         available = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")]
         args.cap_of_all = int(int(available[0].split()[1]) * 1024 * 0.85)
     limits = Limits(memory=args.cap or args.cap_of_all, seconds=args.timeout)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, and scratch goes
     description = machine(args.threads)
     log = args.log.resolve() if args.log else log_of(args.rows)
     taken: dict[str, Taken] = {}
