@@ -1,6 +1,7 @@
 # Each target does the set-up it needs, through stamps: nothing is built twice, and a Rust edit is never missed.
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 CARGO ?= cargo
 PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
@@ -9,6 +10,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 DEPS := $(VENV)/.stamp-deps
 RELEASE := $(VENV)/.stamp-release
+PEERS := $(BENCH_VENV)/.stamp-deps
 LIBRARY := python/hardneg_fast/_hardneg.abi3.so
 # Folders are prerequisites too: a file that is gone shows only in its folder.
 RUST := $(shell find rust) Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml
@@ -59,8 +61,8 @@ lint-stub: $(RELEASE)
 lint-planted: $(RELEASE) ## plant one violation for each lint in a copy; each must be caught
 	$(RUN) tests/lint_planted.py
 
-bench: $(RELEASE) ## the workloads, ours and the peers side by side (BENCH_ARGS="--rows 10M --repeats 3")
-	$(RUN) benches/run.py $(BENCH_ARGS)
+bench: $(RELEASE) $(PEERS) ## the workloads, ours and the peers side by side (BENCH_ARGS="--rows 10M --repeats 3")
+	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python benches/run.py $(BENCH_ARGS)
 
 dist: $(DEPS) ## a wheel in dist/
 	$(BIN)/maturin build --release --locked --out dist
@@ -72,22 +74,31 @@ dev: $(DEPS) ## quick unoptimised-link build for editing; the next other target 
 	$(BIN)/maturin develop --profile edit
 
 clean: ## everything that was built or made here, .venv too
-	rm -rf target dist site demo build $(VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: ## pin the newest versions that requirements/dev.in allows
-	rm -rf build/lock
+lock: ## pin the newest versions that requirements/dev.in allows, and bench.in with them
+	rm -rf build/lock build/lock-bench
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
 	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt
 	mv build/dev.txt requirements/dev.txt
+	$(PYTHON) -m venv build/lock-bench
+	build/lock-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.in
+	{ echo "# Written by \`make lock\` from bench.in: do not edit."; build/lock-bench/bin/python -m pip freeze; } > build/bench.txt
+	mv build/bench.txt requirements/bench.txt
 
 $(DEPS): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "hardneg_fast needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+$(PEERS): requirements/bench.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	@touch $@
 
 # The library is a prerequisite so that one built in any other way (make dev, maturin by hand) is not taken for this one.

@@ -3,34 +3,49 @@
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 from pathlib import Path
 
+from peers import PEERS
+from setting import Setting
 
-def peak_rss_bytes() -> int:
-    """The high-water mark of this process. (ru_maxrss would carry over the parent's.)"""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("no VmHWM in /proc/self/status")
+
+def field(path: str, name: str) -> int:
+    """A number out of /proc."""
+    for line in Path(path).read_text(encoding="ascii").splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    raise RuntimeError(f"no {name} in {path}")
 
 
 def main() -> None:
-    engine, workload, log, out, threads = sys.argv[1:]
-    os.environ["POLARS_MAX_THREADS"] = threads
+    engine, workload, setting_json = sys.argv[1:]
+    asked = json.loads(setting_json)
+    setting = Setting(**asked | {"out": Path(asked["out"]), "spill": Path(asked["spill"])})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Read by polars when it is imported.
+    os.environ["POLARS_MAX_THREADS"] = str(setting.threads)
+    os.environ["POLARS_OOC_SPILL_DIR"] = str(setting.spill)
+    if setting.memory:
+        os.environ["POLARS_OOC_MEMORY_BUDGET_MB"] = str(setting.memory // 1_000_000)
     # Imports are not measured: what follows them is.
     if engine == "ours":
         run = importlib.import_module("ours").OURS[workload]
     else:
-        library, workloads = importlib.import_module("peers").PEERS[engine]
-        importlib.import_module(library)
-        run = workloads[workload]
+        run = importlib.import_module(PEERS[engine].module).RUNS[engine][workload]
     # CPU seconds, user and system, of all threads of this process; an engine that forks would be missed, none does.
     cpu, wall = time.process_time(), time.perf_counter()
-    run(log, out, int(threads))
-    spent = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "rss": peak_rss_bytes()}
-    print(json.dumps(spent))
+    run(setting)
+    spent = {
+        "cpu": time.process_time() - cpu,
+        "wall": time.perf_counter() - wall,
+        # The high-water mark of this process. (ru_maxrss would carry over the parent's.)
+        "rss": field("/proc/self/status", "VmHWM") * 1024,
+        "written": field("/proc/self/io", "write_bytes"),
+    }
+    print("\n" + json.dumps(spent))
 
 
 if __name__ == "__main__":

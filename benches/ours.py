@@ -2,44 +2,77 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import hardneg_fast as hn
+from setting import BOUND, KEY, WORKLOADS, Setting
 
 UNLIMITED = 2**31 - 1
+PAIRS = {
+    "query": "query",
+    "doc_id": "doc_id",
+    "impressions": "impressions",
+    "clicks": "clicks",
+    "users_shown": "users",
+    "position_sum": "ranks",
+}
+BOUNDED = {"query": "query", "doc_id": "doc_id", "users_shown": "impressions", "users_clicked": "clicks"}
 
 
-def _config(threads: int) -> hn.Config:
+def lacks(workload: str, capped: bool) -> str:
+    """Why a workload cannot be run with the package that is installed, or nothing."""
+    count_options = {option.name for option in dataclasses.fields(hn.CountConfig)}
+    if workload == "W1" and not {"query_text", "keep"} <= {*inspect.signature(hn.anonymize).parameters}:
+        return "hn.anonymize has no query_text and keep"
+    if workload in ("W3", "W2+W3+W4") and "max_pairs_per_user" not in count_options:
+        return "hn.CountConfig has no max_pairs_per_user"
+    if workload == "W5" and not hasattr(hn, "related_queries"):
+        return "there is no hn.related_queries"
+    if capped and "memory" not in {option.name for option in dataclasses.fields(hn.Config)}:
+        return "hn.Config has no memory"
+    return ""
+
+
+def _config(setting: Setting, **count: Any) -> hn.Config:
     """Everything that the workloads do not ask for is switched off: bounding, robots, page lengths, satisfaction."""
+    memory = {"memory": setting.memory, "spill_dir": str(setting.spill)} if setting.memory else {}
+    off = {"max_votes": 0, "robots": "keep", "min_page_length": 1, "max_position": 65_535, "satisfied_dwell_ms": 0}
     return hn.Config(
-        threads=threads,
+        threads=setting.threads,
         # A page is a (session, query): times would split it, and dwell times say nothing here.
         read=hn.ReadConfig(columns={"position": "rank", "timestamp": "", "dwell_ms": ""}),
-        count=hn.CountConfig(max_votes=0, robots="keep", min_page_length=1, max_position=65_535, satisfied_dwell_ms=0),
+        count=hn.CountConfig(**off | count),
+        **memory,
     )
 
 
-def _write(table: pa.Table, out: str) -> None:
-    pq.write_table(table, out, compression="zstd")
+def _write(table: object, columns: Mapping[str, str], out: str) -> None:
+    """Columns of a table under new names, a batch at a time."""
+    reader = pa.RecordBatchReader.from_stream(table)
+    schema = pa.schema([reader.schema.field(old).with_name(new) for old, new in columns.items()])
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(pa.record_batch([batch.column(old) for old in columns], schema=schema))
 
 
-def w2(log: str, out: str, threads: int) -> None:
-    counts = hn.count(log, config=_config(threads), tables=("pairs",))
-    columns = {
-        "query": "query",
-        "doc_id": "doc_id",
-        "impressions": "impressions",
-        "clicks": "clicks",
-        "users_shown": "users",
-        "position_sum": "ranks",
-    }
-    _write(pa.table(counts.pairs).select(list(columns)).rename_columns(columns), out)
+def _pairs(counts: hn.Counts, setting: Setting) -> None:
+    # Where it can, the core makes only the columns that are asked for.
+    table = counts.table("pairs", columns=tuple(PAIRS)) if hasattr(counts, "table") else counts.pairs
+    _write(table, PAIRS, setting.table("pairs"))
 
 
-def w4(log: str, out: str, threads: int) -> None:
-    counts = hn.count(log, config=_config(threads), tables=("pairs",))
+def _bounded(counts: hn.Counts, setting: Setting) -> None:
+    _write(counts.bounded, BOUNDED, setting.table("bounded"))
+
+
+def _negatives(counts: hn.Counts, setting: Setting) -> None:
     select = hn.SelectConfig(
         rules=("skipped",),
         positive_users=2,
@@ -68,7 +101,48 @@ def w4(log: str, out: str, threads: int) -> None:
     negatives = negatives.append_column("rank", pa.array(row - first + 1))
     positives = pa.table(selected.positives).select(["query", "doc_id"]).rename_columns(["query", "positive"])
     joined = positives.join(negatives, "query", join_type="inner")
-    _write(joined.select(["query", "positive", "negative", "evidence", "skips", "rank"]), out)
+    columns = list(WORKLOADS["W4"]["negatives"])
+    pq.write_table(joined.select(columns), setting.table("negatives"), compression="zstd")
 
 
-OURS = {"W2": w2, "W4": w4}
+def w1(setting: Setting) -> None:
+    hn.anonymize(
+        setting.log,
+        setting.table("log"),
+        key=hn.Key(KEY.encode().ljust(32)[:32]),
+        config=dataclasses.replace(_config(setting), read=hn.ReadConfig()),
+        query_text="keep",
+        time="keep",
+        keep=("rank",),  # the one that has no canonical name, unless it were mapped
+        overwrite=True,
+    )
+
+
+def w2(setting: Setting) -> None:
+    _pairs(hn.count(setting.log, config=_config(setting), tables=("pairs",)), setting)
+
+
+def w3(setting: Setting) -> None:
+    config = _config(setting, max_votes=1, max_pairs_per_user=BOUND)
+    _bounded(hn.count(setting.log, config=config, tables=("bounded",)), setting)
+
+
+def w4(setting: Setting) -> None:
+    _negatives(hn.count(setting.log, config=_config(setting), tables=("pairs",)), setting)
+
+
+def w5(setting: Setting) -> None:
+    found = hn.related_queries(setting.log, config=_config(setting))
+    for table, shown in (("related", found.related), ("documents", found.documents)):
+        _write(shown, {name: name for name in WORKLOADS["W5"][table]}, setting.table(table))
+
+
+def w234(setting: Setting) -> None:
+    """One reading of the log, and what the three are made of."""
+    config = _config(setting, max_pairs_per_user=BOUND)
+    counts = hn.count(setting.log, config=config, tables=("pairs", "bounded"))
+    for write in (_pairs, _bounded, _negatives):
+        write(counts, setting)
+
+
+OURS = {"W1": w1, "W2": w2, "W3": w3, "W4": w4, "W5": w5, "W2+W3+W4": w234}

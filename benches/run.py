@@ -1,64 +1,43 @@
 """Our workloads and the peers' side by side: `python benches/run.py --rows 10M --workloads W2,W4 --repeats 3`.
 
-Runs are interleaved, so that a busy minute hits all engines. Nothing is printed as a time before all outputs of a
-workload were found to be the same table.
+Runs are interleaved, so that a busy minute hits all engines. No time of a workload is printed unless all engines were
+found to have the same result. An engine that fails has its reason in the table, and is not tried again.
 """
 
 import argparse
+import dataclasses
+import importlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
-import statistics
-import subprocess
+import re
+import shutil
+import signal
 import sys
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
-
+import report
+from checks import Checker
+from guard import ENGINE_SHARE, Limits, Spent, run
 from make_log import make_log
 from peers import PEERS
+from setting import WORKLOADS, Setting
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "benches"
 
-# Output columns with the types they are compared in.
-OUTPUTS = {
-    "W2": {
-        "query": "VARCHAR",
-        "doc_id": "VARCHAR",
-        "impressions": "BIGINT",
-        "clicks": "BIGINT",
-        "users": "BIGINT",
-        "ranks": "BIGINT",
-    },
-    "W4": {
-        "query": "VARCHAR",
-        "positive": "VARCHAR",
-        "negative": "VARCHAR",
-        "evidence": "BIGINT",
-        "skips": "BIGINT",
-        "rank": "BIGINT",
-    },
-}
+Taken = dict[str, list[Spent]]
 
 
-@dataclass
-class Measured:
-    """What the runs of one engine took."""
-
-    cpu: list[float] = field(default_factory=list)
-    wall: list[float] = field(default_factory=list)
-    rss: list[float] = field(default_factory=list)
-
-
-def rows_of(text: str) -> int:
-    """'10M' → 10_000_000."""
-    factors = {"k": 1_000, "M": 1_000_000}
-    return int(text[:-1]) * factors[text[-1]] if text[-1] in factors else int(text)
+def number(text: str) -> int:
+    """'10M' → 10_000_000, '1.5GB' → 1_500_000_000."""
+    match = re.fullmatch(r"([0-9.]+)(k|M|G)?B?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number such as 10M or 1GB")
+    return int(float(match[1]) * {None: 1, "k": 10**3, "M": 10**6, "G": 10**9}[match[2]])
 
 
 def log_of(rows: int) -> Path:
@@ -67,139 +46,145 @@ def log_of(rows: int) -> Path:
     if not path.exists():
         print(f"making a log of {rows:,} rows", file=sys.stderr)
         make_log(path, rows)
-    path.read_bytes()  # into the page cache, for whoever comes first
+    with path.open("rb") as file:  # into the page cache, for whoever comes first
+        while file.read(1 << 24):
+            pass
     return path
 
 
-def run(engine: str, workload: str, log: Path, out: Path, threads: int) -> dict[str, float]:
-    """One run in a child process."""
-    command = [
-        sys.executable,
-        str(Path(__file__).with_name("child.py")),
-        engine,
-        workload,
-        str(log),
-        str(out),
-        str(threads),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"{engine} failed on {workload} (exit code {done.returncode}):\n{done.stderr}")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def engines_for(workload: str, asked: list[str], capped: bool) -> list[str]:
+    """Ours and the peers that are installed, or those asked for; says why one is left out."""
+    names = ["ours", *(engine for engine, peer in PEERS.items() if workload in peer.workloads)]
+    taken = []
+    for engine in names:
+        if asked and engine not in asked:
+            continue
+        if engine == "ours":
+            why = ours_lacks(workload, capped)
+        else:
+            installed = importlib.util.find_spec(PEERS[engine].library)
+            why = "" if installed else f"{PEERS[engine].library} is not installed (make bench installs it)"
+        if why:
+            print(f"{workload} {engine} left out: {why}", file=sys.stderr)
+        else:
+            taken.append(engine)
+    return taken
 
 
-def check_same(workload: str, outputs: dict[str, Path]) -> int:
-    """Ends the program unless all outputs hold the same rows; returns how many."""
-    columns = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in OUTPUTS[workload].items())
-    tables = {engine: f"SELECT {columns} FROM read_parquet('{path}')" for engine, path in outputs.items()}
-    first, *others = tables
-    with duckdb.connect() as connection:
+def ours_lacks(workload: str, capped: bool) -> str:
+    if importlib.util.find_spec("hardneg_fast") is None:
+        return "hardneg_fast is not installed"
+    import ours
 
-        def count(query: str) -> int:
-            return int(connection.execute(f"SELECT count(*) FROM ({query})").fetchall()[0][0])
-
-        rows = count(tables[first])
-        for other in others:
-            for one, two in ((first, other), (other, first)):
-                extra = count(f"{tables[one]} EXCEPT ALL {tables[two]}")
-                if extra:
-                    sample = connection.execute(f"{tables[one]} EXCEPT ALL {tables[two]} LIMIT 3").fetchall()
-                    sys.exit(
-                        f"{workload}: {extra} rows of {one} are not in {two}, such as {sample}; no times are shown"
-                    )
-    return rows
+    return ours.lacks(workload, capped)
 
 
 def measure(
-    workload: str, engines: list[str], log: Path, repeats: int, threads: int
-) -> tuple[dict[str, Measured], int]:
-    """Interleaved runs; outputs of the first round are compared."""
-    taken = {engine: Measured() for engine in engines}
-    rows_out = 0
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = {engine: Path(folder) / f"{engine}.parquet" for engine in engines}
-        for repeat in range(repeats):
-            for engine in engines:
-                print(f"{workload} {engine} {repeat + 1}/{repeats}", file=sys.stderr)
-                spent = run(engine, workload, log, outputs[engine], threads)
-                taken[engine].cpu.append(spent["cpu"])
-                taken[engine].wall.append(spent["wall"])
-                taken[engine].rss.append(spent["rss"])
-            if repeat == 0:
-                rows_out = check_same(workload, outputs)
-    return taken, rows_out
-
-
-def available(workload: str) -> list[str]:
-    """Ours, and the peers whose library is installed."""
-    installed = [e for e, (library, runs) in PEERS.items() if workload in runs and importlib.util.find_spec(library)]
-    return ["ours", *installed]
+    workload: str, engines: list[str], setting: Setting, limits: Limits, repeats: int, checker: Checker
+) -> tuple[Taken, list[str]]:
+    """Interleaved runs; tables of the first round are compared."""
+    taken: Taken = {engine: [] for engine in engines}
+    folders = {engine: setting.out / engine for engine in engines}
+    differences: list[str] = []
+    for repeat in range(repeats):
+        for engine, folder in folders.items():
+            if any(spent.failed for spent in taken[engine]):
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            spent = run(engine, workload, dataclasses.replace(setting, out=folder), limits)
+            taken[engine].append(spent)
+            told = f"failed: {spent.failed}" if spent.failed else f"{spent.cpu:.2f} CPU s"
+            figures = f"{spent.wall:.2f} s, {spent.rss / 1e9:.2f} GB, {spent.spilled / 1e9:.2f} GB spilled"
+            print(f"{workload} {engine} {repeat + 1}/{repeats}: {told}, {figures}", file=sys.stderr)
+        if repeat == 0:
+            done = {engine: folder for engine, folder in folders.items() if not taken[engine][0].failed}
+            differences = checker.check(workload, done)
+            if differences:
+                break
+            print(f"{workload}: the same from {', '.join(done) or 'nobody'}", file=sys.stderr)
+    shutil.rmtree(setting.out)
+    return taken, differences
 
 
 def machine(threads: int) -> str:
     """One line on what this was measured with."""
-    names = ["hardneg_fast", *dict.fromkeys(library for library, _ in PEERS.values()), "pyarrow"]
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in names if importlib.util.find_spec(name)]
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
+    names = dict.fromkeys(peer.library for peer in PEERS.values())
+    versions = []
+    if importlib.util.find_spec("hardneg_fast"):  # from its folder, where nothing is written about an installation
+        versions.append(f"hardneg_fast {importlib.import_module('hardneg_fast').__version__}")
+    for name in names:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    cpu = models[0].partition(":")[2].strip() if models else platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    load = f"load average {os.getloadavg()[0]:.1f} at the start"
     return (
-        f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GB of memory, {threads} threads, {load}; "
-        f"Python {platform.python_version()}, {', '.join(versions)}"
+        f"{os.cpu_count()} cores ({cpu}), {memory:.0f} GB of memory, {threads} threads, load average "
+        f"{os.getloadavg()[0]:.1f} at the start; Python {platform.python_version()}, {', '.join(versions)}"
     )
-
-
-def table(taken: dict[str, dict[str, Measured]], rows: int, repeats: int) -> str:
-    """The Markdown table; medians, and the spread of the CPU figure."""
-    lines = [
-        "| workload | engine | CPU ns/row | (min to max) | wall s | peak RSS GB | CPU to ours | RSS to ours |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for workload, engines in taken.items():
-        ours = engines.get("ours")
-        for engine, m in sorted(engines.items(), key=lambda item: statistics.median(item[1].cpu)):
-            cpu, wall, rss = (statistics.median(values) for values in (m.cpu, m.wall, m.rss))
-            spread = f"{min(m.cpu) / rows * 1e9:.0f} to {max(m.cpu) / rows * 1e9:.0f}" if repeats > 1 else "one run"
-            against = ["", ""]
-            if ours is not None:
-                against = [f"{cpu / statistics.median(ours.cpu):.2f}x", f"{rss / statistics.median(ours.rss):.2f}x"]
-            lines.append(
-                f"| {workload} | {engine} | {cpu / rows * 1e9:.0f} | {spread} | {wall:.2f} | {rss / 1e9:.2f} "
-                f"| {against[0]} | {against[1]} |"
-            )
-    return "\n".join(lines)
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=rows_of, default="10M", help="rows of the log, such as 1M")
-    parser.add_argument("--workloads", default="W2,W4")
-    parser.add_argument("--engines", default="", help="only these, comma-separated; all that are installed otherwise")
+    parser.add_argument("--rows", type=number, default="10M", help="rows of the log, such as 1M")
+    parser.add_argument("--log", type=Path, help="a log that is there, with --rows rows, instead of one made here")
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help=f"out of {', '.join(WORKLOADS)}; default all")
+    parser.add_argument("--engines", default="", help=f"only these, out of ours, {', '.join(PEERS)}")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--cap", type=number, help="stop a run above this memory; engines are told three quarters of it"
+    )
+    parser.add_argument("--timeout", type=float, default=600.0, help="stop a run after this many seconds")
+    parser.add_argument("--scratch", type=Path, help="where outputs and temporary files go; default the system's")
+    parser.add_argument("--json", type=Path, help="append every run to this file, a JSON object a line")
     args = parser.parse_args()
+    workloads, asked = args.workloads.split(","), args.engines.split(",") if args.engines else []
+    for kind, names, known in (("workload", workloads, WORKLOADS), ("engine", asked, {"ours": None, **PEERS})):
+        if wrong := [name for name in names if name not in known]:
+            parser.error(f"no {kind} {wrong[0]!r}; there are {', '.join(known)}")
+    if not args.cap:
+        available = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable")]
+        args.cap_of_all = int(int(available[0].split()[1]) * 1024 * 0.85)
+    limits = Limits(memory=args.cap or args.cap_of_all, seconds=args.timeout)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, and scratch goes
     description = machine(args.threads)
-    log = log_of(args.rows)
-    taken: dict[str, dict[str, Measured]] = {}
-    for workload in args.workloads.split(","):
-        if workload not in OUTPUTS:
-            parser.error(f"no workload {workload!r}; there are {', '.join(OUTPUTS)}")
-        engines = available(workload)
-        if args.engines:
-            engines = [engine for engine in engines if engine in args.engines.split(",")]
-        taken[workload], rows_out = measure(workload, engines, log, args.repeats, args.threads)
-        print(f"{workload}: {rows_out:,} rows, the same from {', '.join(engines)}", file=sys.stderr)
-    print(f"{args.rows:,} rows, {args.repeats} interleaved run(s) each, medians. {description}.\n")
-    print(table(taken, args.rows, args.repeats))
+    log = args.log.resolve() if args.log else log_of(args.rows)
+    taken: dict[str, Taken] = {}
+    differences: list[str] = []
+    with tempfile.TemporaryDirectory(dir=args.scratch, prefix="bench-") as scratch:
+        checker = Checker(log, Path(scratch), args.threads)
+        for workload in workloads:
+            out = Path(scratch) / "out"
+            out.mkdir()
+            told = int(args.cap * ENGINE_SHARE) if args.cap else None
+            setting = Setting(str(log), out, args.threads, told, out)
+            engines = engines_for(workload, asked, bool(args.cap))
+            runs, differ = measure(workload, engines, setting, limits, args.repeats, checker)
+            differences += differ
+            if not differ:
+                taken[workload] = runs
+                keep(args.json, workload, runs, args.rows, args.cap)
+    cap = f", memory capped at {args.cap / 1e9:.2g} GB" if args.cap else ""
+    print(f"{args.rows:,} rows{cap}, {args.repeats} interleaved run(s) each, medians. {description}.\n")
+    print(report.table(taken, args.rows))
+    if differences:
+        sys.exit("\nno times for what differs:\n" + "\n".join(differences))
+
+
+def keep(path: Path | None, workload: str, runs: Taken, rows: int, cap: int | None) -> None:
+    """Appends every run to a file."""
+    if path is None:
+        return
+    with path.open("a", encoding="utf-8") as file:
+        for engine, all_spent in runs.items():
+            for spent in all_spent:
+                what = {"workload": workload, "engine": engine, "rows": rows, "cap": cap}
+                file.write(json.dumps(what | dataclasses.asdict(spent)) + "\n")
 
 
 if __name__ == "__main__":
