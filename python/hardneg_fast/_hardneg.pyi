@@ -194,8 +194,11 @@ def count(
     spill: str | PathLike[str],
     progress: Callable[[str, int, float | None], object] | None = None,
 ) -> Counts:
-    """Counts a log. `memory` is in bytes; what does not fit goes to an unnamed file in `spill`. `progress` is called with stage, rows
-    and the share of the stage that is done about ten times a second; what it raises stops the job."""
+    """Counts a log.
+
+    `memory` is in bytes; what does not fit goes, encrypted, to an unnamed file in `spill`. `progress` is called with
+    stage, rows and the share of the stage that is done about ten times a second; what it raises stops the job.
+    """
 
 def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
     """Sums counts; `disjoint` says that no user is in both."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import tempfile
-from pathlib import Path
 import os
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -163,10 +164,8 @@ def count_stream(
 def default_memory() -> int:
     """A quarter of the memory of the machine, or of the control group that holds this process."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
+    with suppress(OSError, ValueError):  # no such group, or one without a limit
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        pass  # no such group, or one without a limit
     return max(total // 4, 64_000_000)
 
 

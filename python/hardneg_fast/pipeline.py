@@ -60,7 +60,8 @@ def mine(
         documents: table or Parquet file with doc_id and text; triplets then hold texts.
         key: master key for identifiers; without one they are hashed under a key forgotten with the run.
         overwrite: replace the dataset that stands at `out`.
-        progress: called with stage, rows read and the share of the stage that is done, about ten times a second; what it raises stops the job.
+        progress: called with stage, rows read and the share of the stage that is done about ten times a second; what it
+            raises stops the job.
 
     Raises:
         PrivacyError: the privacy asked for cannot be had on this log.
