@@ -227,7 +227,7 @@ def related_clicks(
 ) -> Related:
     """Related queries of a stream with query, doc_id and either clicks (whole numbers) or clicked (booleans)."""
 
-def evidence(released: Released, /, *, options: str, threads: int) -> Evidence:
+def evidence(released: Released, /, *, options: str) -> Evidence:
     """Evidence of what was released."""
 
 def select(evidence: Evidence, /, *, options: str, carry: list[str], seed: int, threads: int) -> Selected:

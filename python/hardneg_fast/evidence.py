@@ -38,7 +38,7 @@ class Evidence:
         return self._core.positions()
 
 
-def evidence(released: HasReleased, /, *, config: EvidenceConfig | None = None, threads: int = 0) -> Evidence:
+def evidence(released: HasReleased, /, *, config: EvidenceConfig | None = None) -> Evidence:
     """Expected clicks (Zhang & Jones 2007), COEC, zero-click significance.
 
     Raises:
@@ -46,4 +46,4 @@ def evidence(released: HasReleased, /, *, config: EvidenceConfig | None = None, 
     """
     config = checked_section("evidence", config or EvidenceConfig())
     options = json.dumps(dataclasses.asdict(config))
-    return Evidence(_hardneg.evidence(released._core, options=options, threads=threads), released.privacy)
+    return Evidence(_hardneg.evidence(released._core, options=options), released.privacy)

@@ -83,7 +83,7 @@ def mine(
     counts = _counted(raw, config, key, MINED_TABLES, progress)
     _refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
-    weighed = weigh(released, config=config.evidence, threads=config.threads)
+    weighed = weigh(released, config=config.evidence)
     selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads)
     result = built(raw, counts, released, weighed, selected, config)
     if out is not None:

@@ -35,7 +35,7 @@ fn main() -> Result<(), Error> {
             println!("{len}\t{what}\t{one:.1}\t{:.1}\t{:.1}", many[0], many[1]);
         };
 
-        let one = nanoseconds(|| ids.iter().for_each(|id| _ = black_box(intern::hash(id))));
+        let one = nanoseconds(|| ids.iter().for_each(|id| _ = black_box(intern::code(id))));
         let many = [Backend::portable(), Backend::detect()].map(|backend| {
             nanoseconds(|| {
                 out.clear();

@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::release::Released;
 use crate::tables::Pair;
-use crate::workers::collect;
 
 /// Options; see docs/ARCHITECTURE.md, evidence.
 #[derive(Debug, Clone, Deserialize)]
@@ -104,43 +103,21 @@ pub fn wilson_upper(clicks: u32, impressions: u32) -> f64 {
 /// Expected clicks (Zhang & Jones 2007), COEC and zero-click significance of everything released.
 ///
 /// # Errors
-/// [`Error::usage`] for a shrinkage that is not above 0, and where the spill cannot be read.
-pub fn evidence(released: Arc<Released>, config: &EvidenceConfig, threads: usize) -> Result<Evidence> {
+/// [`Error::usage`] for a shrinkage that is not above 0.
+pub fn evidence(released: Arc<Released>, config: &EvidenceConfig) -> Result<Evidence> {
     if config.shrinkage.is_nan() || config.shrinkage <= 0.0 {
         return Err(Error::usage("evidence.shrinkage must be above 0"));
     }
-    let mut positions: Vec<PositionRow> = Vec::new();
-    let tables = &released.tables;
-    let parts = collect(
-        tables.len(),
-        threads,
-        || Ok(()),
-        |part| {
-            let mut own = Vec::new();
-            tables.part(part, |group| {
-                (0..group.pairs.len()).for_each(|i| {
-                    group.by_position(i).for_each(|(p, shown, clicks)| add(&mut own, p, shown, clicks));
-                });
-                Ok(())
-            })?;
-            Ok(own)
-        },
-    )?;
-    for row in parts.into_iter().flatten() {
-        add(&mut positions, row.position, row.impressions, row.clicks);
-    }
+    let row = |(p, [impressions, clicks]): (usize, [u64; 2])| PositionRow {
+        position: p as u16,
+        impressions,
+        clicks,
+    };
+    let mut positions: Vec<PositionRow> =
+        released.tables.by_position().0.into_iter().enumerate().map(row).collect();
     let ctr = positions.iter().map(PositionRow::ctr).collect();
     positions.retain(|p| p.impressions > 0);
     Ok(Evidence { released, positions, ctr, shrinkage: config.shrinkage, page_depth: config.page_depth })
-}
-
-fn add(positions: &mut Vec<PositionRow>, position: u16, impressions: u64, clicks: u64) {
-    while positions.len() <= usize::from(position) {
-        positions.push(PositionRow { position: positions.len() as u16, ..PositionRow::default() });
-    }
-    let row = &mut positions[usize::from(position)];
-    row.impressions += impressions;
-    row.clicks += clicks;
 }
 
 /// P(Poisson(mean) <= n): terms summed downwards from n, relative to the last, so that nothing under- or overflows.

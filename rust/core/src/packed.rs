@@ -57,10 +57,29 @@ enum Blob {
     Spilled(Extent, Arc<Spill>),
 }
 
-/// A range of queries.
+/// Impressions and clicks at each position, 0 (none) first.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ByPosition(pub Vec<[u64; 2]>);
+
+impl ByPosition {
+    /// Counts a group in.
+    pub fn add(&mut self, group: &Group) {
+        for cell in &group.cells {
+            let p = usize::from(cell.position);
+            if self.0.len() <= p {
+                self.0.resize(p + 1, [0; 2]);
+            }
+            self.0[p][0] += u64::from(cell.impressions);
+            self.0[p][1] += u64::from(cell.clicks);
+        }
+    }
+}
+
+/// A range of queries: packed groups, and what is wanted of them before they are unpacked.
 pub struct Part {
     blob: Blob,
     sizes: Sizes,
+    by_position: ByPosition,
 }
 
 impl Part {
@@ -68,7 +87,12 @@ impl Part {
     ///
     /// # Errors
     /// Where the spill cannot be written.
-    pub fn new(mut bytes: Vec<u8>, sizes: Sizes, budget: Option<&Budget>) -> Result<Self> {
+    pub fn new(
+        mut bytes: Vec<u8>,
+        sizes: Sizes,
+        by_position: ByPosition,
+        budget: Option<&Budget>,
+    ) -> Result<Self> {
         let blob = match budget {
             Some(budget) if budget.held() + bytes.len() > budget.limit() / 2 => {
                 Blob::Spilled(budget.spill().write(&mut bytes)?, budget.spill().clone())
@@ -81,7 +105,7 @@ impl Part {
                 Blob::Memory(bytes)
             }
         };
-        Ok(Self { blob, sizes })
+        Ok(Self { blob, sizes, by_position })
     }
 }
 
@@ -120,6 +144,19 @@ impl Tables {
     /// Rows of each table in part `i`.
     pub fn sizes_of(&self, i: usize) -> Sizes {
         self.parts[i].sizes
+    }
+
+    /// Impressions and clicks at each position, 0 (none) first, over all queries.
+    pub fn by_position(&self) -> ByPosition {
+        let mut sum = ByPosition::default();
+        for part in &self.parts {
+            sum.0.resize(sum.0.len().max(part.by_position.0.len()), [0; 2]);
+            for (to, own) in sum.0.iter_mut().zip(&part.by_position.0) {
+                to[0] += own[0];
+                to[1] += own[1];
+            }
+        }
+        sum
     }
 
     /// Calls `each` with the groups of part `i`, in order.
@@ -196,13 +233,20 @@ pub struct Packer {
     parts: Vec<Part>,
     bytes: Vec<u8>,
     sizes: Sizes,
+    by_position: ByPosition,
     detail: bool,
 }
 
 impl Packer {
     /// Nothing packed yet.
     pub fn new(detail: bool) -> Self {
-        Self { parts: Vec::new(), bytes: Vec::new(), sizes: Sizes::default(), detail }
+        Self {
+            parts: Vec::new(),
+            bytes: Vec::new(),
+            sizes: Sizes::default(),
+            by_position: ByPosition::default(),
+            detail,
+        }
     }
 
     /// The next group.
@@ -212,12 +256,14 @@ impl Packer {
     pub fn push(&mut self, group: &Group) -> Result<()> {
         group.write(self.detail, &mut self.bytes);
         self.sizes.add(group);
+        self.by_position.add(group);
         if self.bytes.len() >= PART { self.cut() } else { Ok(()) }
     }
 
     fn cut(&mut self) -> Result<()> {
         let bytes = std::mem::take(&mut self.bytes);
-        self.parts.push(Part::new(bytes, std::mem::take(&mut self.sizes), None)?);
+        let (sizes, by_position) = (std::mem::take(&mut self.sizes), std::mem::take(&mut self.by_position));
+        self.parts.push(Part::new(bytes, sizes, by_position, None)?);
         Ok(())
     }
 

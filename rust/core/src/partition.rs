@@ -65,8 +65,11 @@ impl<'b> Store<'b> {
     /// Where the spill cannot be read.
     pub fn take(&self, kind: usize, partition: usize) -> Result<Vec<Vec<u8>>> {
         let at = kind * self.partitions + partition;
-        let part = std::mem::take(&mut *self.parts[at].lock().unwrap_or_else(PoisonError::into_inner));
-        self.held[at].store(0, Ordering::Relaxed);
+        let part = {
+            let mut part = self.parts[at].lock().unwrap_or_else(PoisonError::into_inner);
+            self.held[at].store(0, Ordering::Relaxed);
+            std::mem::take(&mut *part)
+        };
         let mut chunks = part.blocks;
         for extent in part.extents {
             let mut chunk = Vec::new();
@@ -104,7 +107,8 @@ impl<'b> Store<'b> {
     }
 
     fn put(&self, at: usize, block: Vec<u8>) {
-        self.parts[at].lock().unwrap_or_else(PoisonError::into_inner).blocks.push(block);
+        let mut part = self.parts[at].lock().unwrap_or_else(PoisonError::into_inner);
+        part.blocks.push(block);
         self.held[at].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -114,19 +118,18 @@ impl<'b> Store<'b> {
         let Some(at) = fullest.filter(|at| self.held[*at].load(Ordering::Relaxed) > 0) else {
             return Ok(false);
         };
-        let mut blocks = {
-            let mut part = self.parts[at].lock().unwrap_or_else(PoisonError::into_inner);
-            let from = part.blocks.len().saturating_sub(EXTENT_BLOCKS);
-            part.blocks.split_off(from)
-        };
+        // Locked until the extent is back in the part: whoever takes the partition meanwhile must not miss it.
+        let mut part = self.parts[at].lock().unwrap_or_else(PoisonError::into_inner);
+        let from = part.blocks.len().saturating_sub(EXTENT_BLOCKS);
+        let mut blocks = part.blocks.split_off(from);
         if blocks.is_empty() {
             return Ok(true); // somebody else was faster
         }
         self.held[at].fetch_sub(blocks.len(), Ordering::Relaxed);
         let mut bytes = Vec::with_capacity(blocks.iter().map(Vec::len).sum());
         blocks.iter().for_each(|b| bytes.extend_from_slice(b));
-        let extent = self.budget.spill().write(&mut bytes)?;
-        self.parts[at].lock().unwrap_or_else(PoisonError::into_inner).extents.push(extent);
+        part.extents.push(self.budget.spill().write(&mut bytes)?);
+        drop(part);
         self.recycle(&mut blocks);
         Ok(true)
     }

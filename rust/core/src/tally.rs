@@ -4,7 +4,7 @@ use crate::budget::Budget;
 use crate::clean::CountConfig;
 use crate::error::Result;
 use crate::group::Group;
-use crate::packed::{Part, Sizes};
+use crate::packed::{ByPosition, Part, Sizes};
 use crate::partition::Store;
 use crate::records::{
     Cursor, Preference, Succession, SuccessionClick, Vote, VoteHead, flag, head, kind, read_page,
@@ -54,7 +54,7 @@ impl<'a> Tally<'a> {
         self.runs_of(&chunks);
         self.runs.sort_unstable_by_key(|r| r.head.query);
         let mut steps = Steps::take(self.store, p)?;
-        let (mut bytes, mut sizes) = (Vec::new(), Sizes::default());
+        let (mut bytes, mut sizes, mut by_position) = (Vec::new(), Sizes::default(), ByPosition::default());
         let runs = std::mem::take(&mut self.runs);
         for same in runs.chunk_by(|a, b| a.head.query == b.head.query) {
             self.group.reset(same[0].head.query);
@@ -66,10 +66,11 @@ impl<'a> Tally<'a> {
             steps.of(&mut self.group);
             self.group.write(self.detail, &mut bytes);
             sizes.add(&self.group);
+            by_position.add(&self.group);
         }
         self.runs = runs;
         self.store.recycle(&mut chunks);
-        Part::new(bytes, sizes, Some(self.budget))
+        Part::new(bytes, sizes, by_position, Some(self.budget))
     }
 
     fn runs_of(&mut self, chunks: &[Vec<u8>]) {

@@ -65,6 +65,7 @@ impl Entries {
     }
 
     /// Bytes of entry `i`; None where a dictionary holds a null.
+    #[inline]
     pub fn get<'a>(&self, column: &'a TextColumn, i: usize) -> Option<&'a [u8]> {
         column.value(self.at.as_ref().map_or(i, |at| at[i] as usize))
     }
@@ -137,6 +138,17 @@ impl TextColumn {
     /// Bytes of value `i` of the dictionary or column; empty counts as null.
     #[inline]
     fn value(&self, i: usize) -> Option<&[u8]> {
+        // The layouts that readers of Parquet hand out come first, without nulls: this is asked for every entry.
+        let plain = match &self.values {
+            Values::Utf8(a) if a.nulls().is_none() => (a.value_offsets(), a.value_data()),
+            Values::Binary(a) if a.nulls().is_none() => (a.value_offsets(), a.value_data()),
+            _ => return self.any_value(i),
+        };
+        let (start, end) = (plain.0[i] as usize, plain.0[i + 1] as usize);
+        Some(&plain.1[start..end]).filter(|v| !v.is_empty())
+    }
+
+    fn any_value(&self, i: usize) -> Option<&[u8]> {
         macro_rules! at {
             ($a:expr, $bytes:expr) => {
                 if $a.is_null(i) { None } else { Some($bytes) }

@@ -122,7 +122,7 @@ fn made_of(group: Option<&Group>, page_depth: u32) -> Evidence {
         k: None,
         passed: Passed::default(),
     };
-    evidence(Arc::new(released), &EvidenceConfig { shrinkage: 1.0, page_depth }, 1).expect("fine options")
+    evidence(Arc::new(released), &EvidenceConfig { shrinkage: 1.0, page_depth }).expect("fine options")
 }
 
 #[test]

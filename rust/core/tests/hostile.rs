@@ -115,7 +115,7 @@ fn counted(config: &CountConfig, base: i64, log: &RecordBatch) -> Option<ErrorKi
         assert_eq!(table.batches().map(|b| b.expect("exports").num_rows()).sum::<usize>(), table.rows);
     }
     let options = EvidenceConfig { shrinkage: 1.0, page_depth: u32::MAX };
-    let made = evidence(everything(&counts).into(), &options, 2).expect("fine options");
+    let made = evidence(everything(&counts).into(), &options).expect("fine options");
     assert!(Arc::new(made).table().expect("exports").batches().all(|b| b.is_ok()));
     None
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hardneg_core::evidence::{Evidence as CoreEvidence, evidence as core_evidence};
-use hardneg_core::workers;
 use pyo3::prelude::*;
 
 use crate::error::{config, to_py};
@@ -28,16 +27,10 @@ impl Evidence {
 }
 
 #[pyfunction]
-#[pyo3(name = "evidence", signature = (released, /, *, options, threads))]
-pub(crate) fn evidence(
-    py: Python<'_>,
-    released: &Released,
-    options: &str,
-    threads: usize,
-) -> PyResult<Evidence> {
+#[pyo3(name = "evidence", signature = (released, /, *, options))]
+pub(crate) fn evidence(py: Python<'_>, released: &Released, options: &str) -> PyResult<Evidence> {
     let options = config(options)?;
     let released = released.released.clone();
-    let evidence =
-        py.detach(|| core_evidence(released, &options, workers::threads(threads))).map_err(to_py)?;
+    let evidence = py.detach(|| core_evidence(released, &options)).map_err(to_py)?;
     Ok(Evidence { evidence: Arc::new(evidence) })
 }

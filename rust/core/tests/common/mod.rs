@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{
@@ -161,6 +162,18 @@ pub(crate) fn count_with(
     threads: usize,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Counts> {
+    count_within(1 << 30, &std::env::temp_dir(), config, position_base, reader, threads, observe)
+}
+
+pub(crate) fn count_within(
+    memory: usize,
+    spill: &Path,
+    config: &CountConfig,
+    position_base: i64,
+    reader: Box<dyn RecordBatchReader + Send>,
+    threads: usize,
+    observe: &mut dyn FnMut(Progress) -> Result<()>,
+) -> Result<Counts> {
     let key = MasterKey::new(&[7; 32])?;
     let of = |field| Pseudonymizer::new(&key, field, "", "");
     let keys = Keys { user: of("user_id")?, session: of("session_id")? };
@@ -171,8 +184,8 @@ pub(crate) fn count_with(
         position_base,
         has_pages: true,
         threads,
-        memory: 1 << 30,
-        spill: &std::env::temp_dir(),
+        memory,
+        spill,
     };
     job::count(&job, &Shared::new(reader), observe)
 }
