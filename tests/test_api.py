@@ -252,7 +252,7 @@ def test_progress_is_told_and_can_stop(tmp_path):
     hn.count(ROWS, progress=lambda stage, rows, _done: told.append((stage, rows)))
     assert all(stage in ("reading", "bounding", "counting") and rows <= N for stage, rows in told)
 
-    def stop(_stage: str, _rows: int) -> None:
+    def stop(_stage: str, _rows: int, _done: float | None) -> None:
         raise KeyboardInterrupt
 
     def slow():
