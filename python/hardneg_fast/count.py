@@ -113,7 +113,7 @@ class Counts:
 
 
 def count_stream(
-    reader: pa.RecordBatchReader,
+    log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     config: CountConfig,
     key: Key,
@@ -147,7 +147,7 @@ def count_stream(
         "max_pairs_per_user": config.max_pairs_per_user if "bounded" in tables else 0,
     }
     core = _hardneg.count(
-        reader,
+        log,
         options=json.dumps(options),
         key=key.material(),
         seed=seed,

@@ -4,6 +4,7 @@ mod anonymize;
 mod count;
 mod error;
 mod evidence;
+mod input;
 mod related;
 mod release;
 mod select;
@@ -21,6 +22,8 @@ mod _hardneg {
     use super::count::{Counts, count, merge};
     #[pymodule_export]
     use super::evidence::{Evidence, evidence};
+    #[pymodule_export]
+    use super::input::{ParquetLog, parquet_log};
     #[pymodule_export]
     use super::related::{Related, related_clicks, related_released};
     #[pymodule_export]

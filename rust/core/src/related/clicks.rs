@@ -264,11 +264,11 @@ impl Gathered<'_> {
     /// Where a row has clicks, and how many those rows have.
     fn counted(&mut self, array: &ArrayRef) -> Result<(BooleanArray, Option<Vec<u32>>)> {
         let read = ints("clicks", array)?;
-        let bad = |(v, bad): &(&i64, &bool)| **bad || (**v < 0 && **v != NONE);
-        let rows = || read.values.iter().zip(&read.bad);
+        let bad = |(v, bad): &(&i64, bool)| *bad || (**v < 0 && **v != NONE);
+        let rows = || read.values.iter().enumerate().map(|(i, v)| (v, read.is_bad(i)));
         self.stats.count("null_clicks", rows().filter(|r| !bad(r) && *r.0 == NONE).count() as u64);
         self.stats.count("clicks_impossible", rows().filter(bad).count() as u64);
-        let has = |r: &(&i64, &bool)| !bad(r) && *r.0 > 0;
+        let has = |r: &(&i64, bool)| !bad(r) && *r.0 > 0;
         let counts = rows().filter(has).map(|(v, _)| u32::try_from(*v).unwrap_or(u32::MAX)).collect();
         Ok((rows().map(|r| Some(has(&r))).collect(), Some(counts)))
     }
