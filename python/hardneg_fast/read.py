@@ -58,7 +58,7 @@ class RawLog:
         return self.open_stream()
 
     def direct(self) -> _hardneg.ParquetLog | pa.RecordBatchReader:
-        """The log as the core reads it best: from the files where it can, else `reader`. Settled before the first row."""
+        """The log as the core reads it best, from the files where it can; settled before the first row."""
         self.error = None
         found = self.open_direct()
         return self.reader() if found is None else found

@@ -129,10 +129,6 @@ impl ParquetInput {
 /// Text comes from batch to batch in the coding the file has it in, as a dictionary or plain, and as binary where it is
 /// not UTF-8; the schema tells the first of these. [`ParquetStream`] holds to the schema.
 impl Batches for ParquetInput {
-    fn rows(&self) -> Option<u64> {
-        Some(Self::rows(self))
-    }
-
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
