@@ -114,8 +114,8 @@ impl<'a> Anonymizer<'a> {
             interner.intern(texts.len(), |i| texts.get(i).map(str::as_bytes))
         })?;
         let docs = self.doc_memo.entries(&log.doc, |entries| {
-            let valid = |v: &&[u8]| v.is_ascii() || std::str::from_utf8(v).is_ok();
-            docs.intern(entries.len(), |i| entries.get(&log.doc, i).filter(valid))
+            // What is no text has been set aside already, row by row.
+            docs.intern(entries.len(), |i| entries.get(&log.doc, i))
         })?;
         let coded =
             |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {

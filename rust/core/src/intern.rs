@@ -9,64 +9,107 @@
 use std::hash::BuildHasher;
 use std::sync::{Mutex, PoisonError};
 
-use foldhash::quality::RandomState;
-use hashbrown::HashTable;
-
 use crate::budget::Budget;
 use crate::digest;
 use crate::error::{Error, Result};
+use foldhash::quality::RandomState;
 
 const SHARD_BITS: u32 = 8;
 const SHARDS: usize = 1 << SHARD_BITS;
 
-/// What an entry takes beside its bytes: code, hash, end and table slot.
-const ENTRY: usize = 8 + 4 + 4 + 6;
+/// What an entry takes beside its bytes: code, length, and two slots of a table that is half full.
+const ENTRY: usize = 8 + 4 + 2 * 8;
 
+/// Strings looked for at once: their misses of the cache overlap, and there are about as many as a core can have open.
+const GROUP: usize = 16;
+
+/// A slot of a table: a part of the string's hash, and where its record starts, plus one; 0 is free.
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    tag: u32,
+    at: u32,
+}
+
+/// Strings whose hash begins alike: an open-addressing table (linear probing, at most half full) over records of code,
+/// length and bytes, so that a look-up touches two places.
 #[derive(Default)]
 struct Shard {
-    table: HashTable<u32>,
-    /// High halves of the table's hashes: they tell strings apart before their bytes do, and grow the table.
-    hashes: Vec<u32>,
-    codes: Vec<u64>,
-    ends: Vec<u32>,
-    bytes: Vec<u8>,
+    slots: Vec<Slot>,
+    records: Vec<u8>,
+    strings: usize,
 }
 
 impl Shard {
-    fn value(&self, i: u32) -> &[u8] {
-        let i = i as usize;
-        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-        &self.bytes[start..self.ends[i] as usize]
+    fn code(&self, at: u32) -> u64 {
+        let mut code = [0; 8];
+        code.copy_from_slice(&self.records[at as usize..at as usize + 8]);
+        u64::from_le_bytes(code)
     }
 
-    /// The place of a string, and whether it is new; the code of a new one is still to be set.
-    fn intern(&mut self, hash: u64, value: &[u8]) -> Option<(u32, bool)> {
-        let short = half(hash);
-        let found =
-            self.table.find(slot(short), |&i| self.hashes[i as usize] == short && self.value(i) == value);
-        if let Some(&i) = found {
-            return Some((i, false));
+    fn value(&self, at: u32) -> &[u8] {
+        let at = at as usize + 8;
+        let mut len = [0; 4];
+        len.copy_from_slice(&self.records[at..at + 4]);
+        &self.records[at + 4..at + 4 + u32::from_le_bytes(len) as usize]
+    }
+
+    #[inline]
+    fn first(&self, tag: u32) -> usize {
+        tag as usize & (self.slots.len() - 1)
+    }
+
+    /// Where the record of a string is, and whether it is new; a new one's code is still to be set.
+    fn intern(&mut self, tag: u32, value: &[u8]) -> Option<(u32, bool)> {
+        let mask = self.slots.len() - 1;
+        let mut slot = self.first(tag);
+        loop {
+            match self.slots[slot] {
+                Slot { at: 0, .. } => break,
+                found if found.tag == tag && self.value(found.at - 1) == value => {
+                    return Some((found.at - 1, false));
+                }
+                _ => slot = (slot + 1) & mask,
+            }
         }
-        let i = u32::try_from(self.ends.len()).ok()?;
-        let end = u32::try_from(self.bytes.len() + value.len()).ok()?;
-        self.bytes.extend_from_slice(value);
-        self.ends.push(end);
-        self.hashes.push(short);
-        self.codes.push(0);
-        let hashes = &self.hashes;
-        self.table.insert_unique(slot(short), i, |&i| slot(hashes[i as usize]));
-        Some((i, true))
+        let at = u32::try_from(self.records.len()).ok().filter(|at| *at < u32::MAX)?;
+        self.records.extend_from_slice(&[0; 8]);
+        self.records.extend_from_slice(&u32::try_from(value.len()).ok()?.to_le_bytes());
+        self.records.extend_from_slice(value);
+        self.slots[slot] = Slot { tag, at: at + 1 };
+        self.strings += 1;
+        Some((at, true))
+    }
+
+    /// Makes room for `more` strings.
+    fn reserve(&mut self, more: usize) {
+        let wanted = ((self.strings + more) * 2).next_power_of_two().max(16);
+        if wanted <= self.slots.len() {
+            return;
+        }
+        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); wanted]);
+        for slot in old.into_iter().filter(|s| s.at > 0) {
+            let mut at = self.first(slot.tag);
+            while self.slots[at].at > 0 {
+                at = (at + 1) & (wanted - 1);
+            }
+            self.slots[at] = slot;
+        }
+    }
+
+    /// Where the records start.
+    fn all(&self) -> impl Iterator<Item = u32> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let here = (at < self.records.len()).then_some(at as u32)?;
+            at += 12 + self.value(here).len();
+            Some(here)
+        })
     }
 }
 
 /// Half of a hash, of bits that did not choose the shard.
 fn half(hash: u64) -> u32 {
     (hash >> (32 - SHARD_BITS)) as u32
-}
-
-/// A half as the table wants it, which takes its slot from the bottom and its control byte from the top of 64 bits.
-fn slot(half: u32) -> u64 {
-    u64::from(half).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// A concurrent string table.
@@ -110,32 +153,49 @@ impl<'b> Interner<'b> {
             *place += 1;
         }
         let mut places: Vec<u32> = Vec::new();
+        let mut fresh: Vec<u32> = Vec::new();
         for (s, window) in ends.windows(2).enumerate().filter(|(_, w)| w[0] < w[1]) {
             let wanted = &order[window[0] as usize..window[1] as usize];
             let mut shard = self.shards[s].lock().unwrap_or_else(PoisonError::into_inner);
-            let known = shard.codes.len();
-            let bytes = shard.bytes.len();
+            let shard = &mut *shard;
+            let held = shard.records.len();
             places.clear();
-            for &i in wanted {
-                let Some(value) = value(i as usize) else { continue };
-                let (place, _) = shard.intern(hashes[i as usize], value).ok_or_else(|| {
-                    Error::data(
-                        "more distinct queries or documents than this version can hold (about 10^12 bytes)",
-                    )
-                })?;
-                places.push(place);
+            fresh.clear();
+            for group in wanted.chunks(GROUP) {
+                shard.reserve(group.len());
+                // Read ahead: these loads wait for nothing but each other's turn.
+                let mut touched = 0;
+                for &i in group {
+                    touched ^= value(i as usize).and_then(|v| v.first().copied()).unwrap_or(0);
+                    touched ^= shard.slots[shard.first(half(hashes[i as usize]))].at as u8;
+                }
+                std::hint::black_box(touched);
+                for &i in group {
+                    let Some(value) = value(i as usize) else { continue };
+                    let (place, new) = shard.intern(half(hashes[i as usize]), value).ok_or_else(|| {
+                        Error::data(
+                            "more distinct queries or documents than this version can hold (about 10^12 bytes)",
+                        )
+                    })?;
+                    places.push(place);
+                    if new {
+                        fresh.push(place);
+                    }
+                }
             }
-            if shard.codes.len() > known {
-                let fresh: Vec<&[u8]> = (known..shard.codes.len()).map(|i| shard.value(i as u32)).collect();
-                let mut heads = Vec::with_capacity(fresh.len());
-                digest::heads(&fresh, &mut heads);
-                self.budget.hold(shard.bytes.len() - bytes + ENTRY * heads.len());
-                // 0 is kept for "none": the head 0 (one string in 2^64) goes by 1.
-                shard.codes.truncate(known);
-                shard.codes.extend(heads.into_iter().map(|h| h.max(1)));
+            if !fresh.is_empty() {
+                let values: Vec<&[u8]> = fresh.iter().map(|at| shard.value(*at)).collect();
+                let mut heads = Vec::with_capacity(values.len());
+                digest::heads(&values, &mut heads);
+                for (at, head) in fresh.iter().zip(heads) {
+                    // 0 is kept for "none": the head 0 (one string in 2^64) goes by 1.
+                    let at = *at as usize;
+                    shard.records[at..at + 8].copy_from_slice(&head.max(1).to_le_bytes());
+                }
+                self.budget.hold(shard.records.len() - held + ENTRY * fresh.len());
             }
             for (&i, &place) in wanted.iter().zip(&places) {
-                codes[i as usize] = shard.codes[place as usize];
+                codes[i as usize] = shard.code(place);
             }
         }
         Ok(codes)
@@ -145,18 +205,20 @@ impl<'b> Interner<'b> {
     pub fn freeze(self) -> Strings {
         let shards: Vec<Shard> =
             self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        let n = shards.iter().map(|s| s.codes.len()).sum();
+        let n = shards.iter().map(|s| s.strings).sum();
         let mut entries: Vec<(u64, u32, u32)> = Vec::with_capacity(n);
         for (s, shard) in shards.iter().enumerate() {
-            entries.extend(shard.codes.iter().enumerate().map(|(i, code)| (*code, s as u32, i as u32)));
+            entries.extend(shard.all().map(|at| (shard.code(at), s as u32, at)));
         }
         entries.sort_unstable();
-        let mut strings = Strings::with_capacity(n, shards.iter().map(|s| s.bytes.len()).sum());
+        let mut strings =
+            Strings::with_capacity(n, shards.iter().map(|s| s.records.len() - 12 * s.strings).sum());
         for same in entries.chunk_by(|a, b| a.0 == b.0) {
             if let [(code, s, i)] = same {
-                // Whoever interns has looked; a string that is no text would be a bug, and has no name.
-                let value = std::str::from_utf8(shards[*s as usize].value(*i)).unwrap_or_default();
-                strings.push(*code, value);
+                // What is no text was met in rows that are set aside, and needs no name.
+                if let Ok(value) = std::str::from_utf8(shards[*s as usize].value(*i)) {
+                    strings.push(*code, value);
+                }
             } else {
                 strings.clashes.push(same[0].0);
             }
