@@ -124,20 +124,20 @@ impl Counts {
 fn merged(one: &Tables, two: &Tables) -> Result<Tables> {
     let mut out = Packer::new(one.detail());
     let (mut ours, mut theirs) = (one.groups(), two.groups());
-    let (mut a, mut b) = (ours.next()?, theirs.next()?);
+    let (mut a, mut b) = (ours.advance()?, theirs.advance()?);
     loop {
         match (&mut a, &mut b) {
             (Some(x), Some(y)) if x.query == y.query => {
                 out.push(&added(x, y))?;
-                (a, b) = (ours.next()?, theirs.next()?);
+                (a, b) = (ours.advance()?, theirs.advance()?);
             }
             (Some(x), y) if y.as_ref().is_none_or(|y| x.query < y.query) => {
                 out.push(x)?;
-                a = ours.next()?;
+                a = ours.advance()?;
             }
             (_, Some(y)) => {
                 out.push(y)?;
-                b = theirs.next()?;
+                b = theirs.advance()?;
             }
             _ => return Ok(Tables::new(out.into_parts()?, one.detail())),
         }

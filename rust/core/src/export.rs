@@ -57,18 +57,35 @@ impl Table {
     }
 }
 
-/// A column, by name; made only where it is wanted.
-pub(crate) type Columns<'a> = Vec<(&'static str, Box<dyn Fn() -> ArrayRef + 'a>)>;
+/// Columns by name, each made only where it is wanted.
+#[derive(Default)]
+pub(crate) struct Columns<'a>(Vec<(&'static str, Make1<'a>)>);
+
+type Make1<'a> = Box<dyn Fn() -> ArrayRef + 'a>;
+
+impl<'a> Columns<'a> {
+    /// One more.
+    pub(crate) fn add(&mut self, name: &'static str, make: impl Fn() -> ArrayRef + 'a) {
+        self.0.push((name, Box::new(make)));
+    }
+}
 
 /// Which columns to make; empty for all.
 pub(crate) type Wanted<'a> = &'a [String];
 
+/// Makes a batch of some parts of a table.
+type Of<T> = fn(&T, Range<usize>, Wanted<'_>) -> Result<RecordBatch>;
+
+/// Query, document, position, clicks, impressions.
+type ReleasedRow = (u64, u64, u16, u64, u64);
+
 pub(crate) fn batch(columns: Columns<'_>, wanted: Wanted<'_>) -> Result<RecordBatch> {
-    if let Some(unknown) = wanted.iter().find(|w| columns.iter().all(|(name, _)| name != w)) {
-        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = wanted.iter().find(|w| columns.0.iter().all(|(name, _)| name != w)) {
+        let names: Vec<&str> = columns.0.iter().map(|(name, _)| *name).collect();
         return Err(Error::usage(format!("columns not found: [{unknown:?}]; available: {names:?}")));
     }
     let made: Vec<(&str, ArrayRef)> = columns
+        .0
         .iter()
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name))
         .map(|(name, make)| (*name, make()))
@@ -156,16 +173,13 @@ pub fn query_id(code: u64) -> String {
 
 macro_rules! ints {
     ($out:expr, $rows:expr, $get:expr, $( $name:ident ),+ ) => {
-        $( $out.push((
-            stringify!($name),
-            Box::new(move || int($rows.iter().map(|r| { let r = $get(r); u64::from(r.$name) }))),
-        )); )+
+        $( $out.add(stringify!($name), move || int($rows.iter().map(|r| { let r = $get(r); u64::from(r.$name) }))); )+
     };
 }
 
 macro_rules! column {
     ($out:expr, $name:expr, $make:expr) => {
-        $out.push(($name, Box::new(move || $make)))
+        $out.add($name, move || $make)
     };
 }
 pub(crate) use column;
@@ -179,24 +193,23 @@ impl Counts {
         let not_counted =
             |what: &str| Error::usage(format!("{what} were not counted: ask for them when counting"));
         let has = self.has;
-        let (make, rows): (fn(&Self, Range<usize>, Wanted<'_>) -> Result<RecordBatch>, fn(Sizes) -> u64) =
-            match name {
-                "queries" => (Self::queries, |s| s.queries),
-                "cells" if !has.cell_detail => return Err(not_counted("cells")),
-                "cells" => (Self::cells, |s| s.cells),
-                "pairs" => (Self::pairs, |s| s.pairs),
-                "bounded" if has.bounded == 0 => return Err(not_counted("bounded")),
-                "bounded" => (Self::bounded, |s| s.bounded),
-                "preferences" | "successions" | "succession_clicks" if !has.preferences => {
-                    return Err(not_counted(name));
-                }
-                "preferences" => (Self::preferences, |s| s.preferences),
-                "successions" => (Self::successions, |s| s.successions),
-                "succession_clicks" => (Self::succession_clicks, |s| s.succession_clicks),
-                "pages" if !has.page_counts => return Err(not_counted("pages")),
-                "pages" => (Self::pages, |s| s.pages),
-                _ => return Err(Error::usage(format!("no counts table is called {name:?}"))),
-            };
+        let (make, rows): (Of<Self>, fn(Sizes) -> u64) = match name {
+            "queries" => (Self::queries, |s| s.queries),
+            "cells" if !has.cell_detail => return Err(not_counted("cells")),
+            "cells" => (Self::cells, |s| s.cells),
+            "pairs" => (Self::pairs, |s| s.pairs),
+            "bounded" if has.bounded == 0 => return Err(not_counted("bounded")),
+            "bounded" => (Self::bounded, |s| s.bounded),
+            "preferences" | "successions" | "succession_clicks" if !has.preferences => {
+                return Err(not_counted(name));
+            }
+            "preferences" => (Self::preferences, |s| s.preferences),
+            "successions" => (Self::successions, |s| s.successions),
+            "succession_clicks" => (Self::succession_clicks, |s| s.succession_clicks),
+            "pages" if !has.page_counts => return Err(not_counted("pages")),
+            "pages" => (Self::pages, |s| s.pages),
+            _ => return Err(Error::usage(format!("no counts table is called {name:?}"))),
+        };
         let (counts, wanted) = (self.clone(), wanted.to_vec());
         let ranges = part_ranges(&self.tables, rows);
         Table::new(rows(self.sizes()) as usize, ranges, move |parts| make(&counts, parts, &wanted))
@@ -206,7 +219,7 @@ impl Counts {
         let rows = &gathered(&self.tables, parts, |g, out| {
             out.push((g.query, u64::from(g.users), g.searches, g.searches_clicked));
         })?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
         column!(out, "users", int(rows.iter().map(|r| r.1)));
         column!(out, "searches", int(rows.iter().map(|r| r.2)));
@@ -220,7 +233,7 @@ impl Counts {
                 out.extend(g.cells_of(i).iter().map(|cell| (g.query, pair.doc, *cell)));
             }
         })?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
         column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1)));
         column!(out, "position", int32(rows.iter().map(|r| r.2.position)));
@@ -234,7 +247,7 @@ impl Counts {
         let rows: &Vec<(u64, Pair)> = &gathered(&self.tables, parts, |g, out| {
             out.extend(g.pairs.iter().map(|p| (g.query, *p)));
         })?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
         column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1.doc)));
         fn of(row: &(u64, Pair)) -> &Pair {
@@ -270,7 +283,7 @@ impl Counts {
         let rows: &Vec<(u64, Pair)> = &gathered(&self.tables, parts, |g, out| {
             out.extend(g.pairs.iter().filter(|p| p.bounded_shown > 0).map(|p| (g.query, *p)));
         })?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
         column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1.doc)));
         column!(out, "users_shown", int(rows.iter().map(|r| r.1.bounded_shown.into())));
@@ -280,7 +293,7 @@ impl Counts {
 
     fn preferences(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
         let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.preferences))?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
         column!(out, "preferred", text(&self.doc_strings, rows.iter().map(|r| r.preferred)));
         column!(out, "skipped", text(&self.doc_strings, rows.iter().map(|r| r.skipped)));
@@ -293,7 +306,7 @@ impl Counts {
 
     fn successions(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
         let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.successions))?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
         column!(out, "next_query", text(&self.query_strings, rows.iter().map(|r| r.next)));
         column!(out, "users", int(rows.iter().map(|r| r.users.into())));
@@ -303,7 +316,7 @@ impl Counts {
 
     fn succession_clicks(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
         let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.succession_clicks))?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
         column!(out, "next_query", text(&self.query_strings, rows.iter().map(|r| r.next)));
         column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.doc)));
@@ -313,7 +326,7 @@ impl Counts {
 
     fn pages(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
         let rows = &gathered(&self.tables, parts, |g, out| out.append(&mut g.pages))?;
-        let mut out: Columns<'_> = Vec::new();
+        let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.query)));
         column!(out, "documents", {
             let mut documents = ListBuilder::new(StringBuilder::new());
@@ -360,22 +373,21 @@ impl Released {
         Table::new(rows, part_ranges(&self.tables, |s| s.cells), move |parts| {
             let rows = &released.rows(parts)?;
             let zeros = || float(rows.iter().map(|_| Some(0.0)));
-            let mut out: Columns<'_> = Vec::new();
+            let mut out = Columns::default();
             let shown = |n: u64| Some(released.shown(n) as f64);
-            out.push(("query", Box::new(|| text(&released.query_strings, rows.iter().map(|r| r.0)))));
-            out.push(("doc_id", Box::new(|| text(&released.doc_strings, rows.iter().map(|r| r.1)))));
-            out.push(("position", Box::new(|| position(rows.iter().map(|r| r.2)))));
-            out.push(("clicks", Box::new(|| float(rows.iter().map(|r| shown(r.3))))));
-            out.push(("impressions", Box::new(|| float(rows.iter().map(|r| shown(r.4))))));
-            out.push(("clicks_variance", Box::new(zeros)));
-            out.push(("impressions_variance", Box::new(zeros)));
-            out.push(("weighting", Box::new(|| float(rows.iter().map(|_| Some(1.0))))));
+            out.add("query", || text(&released.query_strings, rows.iter().map(|r| r.0)));
+            out.add("doc_id", || text(&released.doc_strings, rows.iter().map(|r| r.1)));
+            out.add("position", || position(rows.iter().map(|r| r.2)));
+            out.add("clicks", || float(rows.iter().map(|r| shown(r.3))));
+            out.add("impressions", || float(rows.iter().map(|r| shown(r.4))));
+            out.add("clicks_variance", zeros);
+            out.add("impressions_variance", zeros);
+            out.add("weighting", || float(rows.iter().map(|_| Some(1.0))));
             batch(out, &[])
         })
     }
 
-    /// Query, document, position, clicks, impressions.
-    fn rows(&self, parts: Range<usize>) -> Result<Vec<(u64, u64, u16, u64, u64)>> {
+    fn rows(&self, parts: Range<usize>) -> Result<Vec<ReleasedRow>> {
         gathered(&self.tables, parts, |g, out| {
             for (i, pair) in g.pairs.iter().enumerate() {
                 match self.k {
@@ -463,7 +475,7 @@ impl Evidence {
                 out.extend((0..g.pairs.len()).map(|i| (g.query, (g.pairs[i], evidence.row(g, i)))));
             })?;
             let (rows, evidence) = (&rows, &evidence);
-            let mut out: Columns<'_> = Vec::new();
+            let mut out = Columns::default();
             column!(out, "query", text(&released.query_strings, rows.iter().map(|r| r.0)));
             column!(out, "doc_id", text(&released.doc_strings, rows.iter().map(|r| r.1.0.doc)));
             for name in EVIDENCE_COLUMNS {
@@ -491,7 +503,7 @@ impl Evidence {
             .collect();
         Table::new(rows.len(), row_ranges(rows.len()), move |range| {
             let rows = &rows[range];
-            let mut out: Columns<'_> = Vec::new();
+            let mut out = Columns::default();
             column!(out, "position", position(rows.iter().map(|r| r.0)));
             column!(out, "impressions", int(rows.iter().map(|r| r.1)));
             column!(out, "clicks", int(rows.iter().map(|r| r.2)));
@@ -530,7 +542,7 @@ impl Evidence {
             let docs = &*released.doc_strings;
             let weighed: &Vec<Weighed> = &rows.iter().map(|r| (r.pair, r.evidence)).collect();
             let nothing = || float(std::iter::repeat_n(None, n));
-            let mut out: Columns<'_> = Vec::new();
+            let mut out = Columns::default();
             let ids = || Arc::new(StringArray::from_iter_values(rows.iter().map(|r| query_id(r.query))));
             let preferred = || rows.iter().map(|r| r.positive.map(|(doc, _)| docs.get(doc)));
             let users =
@@ -567,7 +579,7 @@ impl Evidence {
         Table::new(rows, row_ranges(rows), move |range| {
             let rows = &selected.positives[range];
             let released = &*released;
-            let mut out: Columns<'_> = Vec::new();
+            let mut out = Columns::default();
             column!(out, "query", text(&released.query_strings, rows.iter().map(|r| r.query)));
             column!(out, "doc_id", text(&released.doc_strings, rows.iter().map(|r| r.doc)));
             batch(out, &[])

@@ -342,7 +342,8 @@ impl Strings {
             let (code, value) = match (ours.peek(), theirs.peek()) {
                 (Some(a), Some(b)) if a.0 == b.0 => {
                     let (a, b) = (*a, *b);
-                    (ours.next(), theirs.next());
+                    ours.next();
+                    theirs.next();
                     if a.1 != b.1 {
                         clashes.push(a.0);
                         continue;

@@ -208,7 +208,7 @@ impl Groups<'_> {
     ///
     /// # Errors
     /// Where the spill cannot be read.
-    pub fn next(&mut self) -> Result<Option<Group>> {
+    pub fn advance(&mut self) -> Result<Option<Group>> {
         while self.part < self.tables.len() {
             if self.at == 0 {
                 let mut bytes = Vec::new();

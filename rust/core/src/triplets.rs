@@ -114,7 +114,7 @@ impl<'a> Refiller<'a> {
             self.documents = self.released.documents()?;
         }
         while self.shown.as_ref().is_none_or(|g| g.query < query) {
-            self.shown = self.groups.next()?;
+            self.shown = self.groups.advance()?;
             if self.shown.is_none() {
                 return Ok(None);
             }

@@ -48,7 +48,7 @@ impl RelatedTables {
         Table::new(rows, row_ranges(rows), move |range| {
             let (rows, strings) = (&own.found.related[range], &*own.query_strings);
             let query = |i: u32| own.found.queries[i as usize];
-            let mut out: Columns<'_> = Vec::new();
+            let mut out = Columns::default();
             column!(out, "query", text(strings, rows.iter().map(|r| query(r.query))));
             column!(out, "related_query", text(strings, rows.iter().map(|r| query(r.related))));
             column!(out, "cosine", float(rows.iter().map(|r| Some(f64::from(r.cosine) * COSINE_UNIT))));
@@ -68,7 +68,7 @@ impl RelatedTables {
             let rows = &found.documents[range];
             let query = |r: &DocumentRow| found.queries[r.query as usize];
             let doc = |r: &DocumentRow| found.docs[r.doc as usize];
-            let mut out: Columns<'_> = Vec::new();
+            let mut out = Columns::default();
             column!(out, "query", text(&own.query_strings, rows.iter().map(query)));
             column!(out, "doc_id", text(&own.doc_strings, rows.iter().map(doc)));
             column!(out, "score", float(rows.iter().map(|r| Some(r.score as f64 * COSINE_UNIT))));

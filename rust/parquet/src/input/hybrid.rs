@@ -184,7 +184,7 @@ mod tests {
         });
         let packed = prop::collection::vec(value(), 8..200).prop_map(move |mut values| {
             values.truncate(values.len() / 8 * 8);
-            let mut out = leb(values.len() / 8 << 1 | 1);
+            let mut out = leb(((values.len() / 8) << 1) | 1);
             // Naive twin: bit by bit.
             let bits: Vec<bool> =
                 values.iter().flat_map(|v| (0..width).map(move |b| v >> b & 1 == 1)).collect();
