@@ -1,5 +1,7 @@
 //! What is read equals what the Parquet library's own reader yields, for files of all kinds; damaged files are errors.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
 mod files;
 
 use std::path::Path;
