@@ -22,7 +22,7 @@ use crate::release::Released;
 use crate::select::Selected;
 use crate::tables::{Cell, Pair};
 use crate::time::NULL_TIME;
-use crate::triplets::Triplet;
+use crate::triplets::Triplets;
 
 /// Rows per batch: large enough to amortise, small enough to weigh little.
 const BATCH: usize = 1 << 17;
@@ -590,7 +590,7 @@ impl Evidence {
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
-    pub fn triplets(&self, rows: &Arc<Vec<Triplet>>, num_negatives: usize) -> Result<Table> {
+    pub fn triplets(&self, rows: &Arc<Triplets>, num_negatives: usize) -> Result<Table> {
         let mut names = vec!["query".to_owned(), "positive".to_owned()];
         names.extend((1..=num_negatives).map(|i| format!("negative_{i}")));
         let fields: Vec<Field> =
@@ -598,13 +598,11 @@ impl Evidence {
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         let (released, rows) = (self.released.clone(), rows.clone());
         Table::new(rows.len(), row_ranges(rows.len()), move |range| {
-            let rows = &rows[range];
-            let docs = &*released.doc_strings;
-            let mut columns = vec![
-                text(&released.query_strings, rows.iter().map(|r| r.query)),
-                text(docs, rows.iter().map(|r| r.positive)),
-            ];
-            columns.extend((0..num_negatives).map(|i| text(docs, rows.iter().map(|r| r.negatives[i]))));
+            let strings =
+                |column| if column == 0 { &*released.query_strings } else { &*released.doc_strings };
+            let columns = (0..num_negatives + 2)
+                .map(|column| text(strings(column), rows.column(range.clone(), column)))
+                .collect();
             Ok(RecordBatch::try_new(schema.clone(), columns)?)
         })
     }

@@ -317,14 +317,17 @@ impl Quarantine<'_> {
             return self.rows(|i| fault(column.row(i)));
         };
         if verdict.column.as_ref().is_none_or(|last| !last.same_dictionary(column)) {
-            verdict.faults = (0..values).map(|i| fault(column.entry(i))).collect();
-            verdict.any = verdict.faults.iter().any(Option::is_some);
+            // Nearly always there is none, and nothing to remember.
+            verdict.any = (0..values).any(|i| fault(column.entry(i)).is_some());
+            let remembered = if verdict.any { values } else { 0 };
+            verdict.faults = (0..remembered).map(|i| fault(column.entry(i))).collect();
             verdict.column = Some(column.clone());
         }
         if verdict.any || column.has_null_rows() {
             let null = fault(None);
             let faults = &verdict.faults;
-            self.rows(|i| if keys[i] == NULL { null } else { faults[keys[i] as usize] });
+            let of = |key: u32| faults.get(key as usize).copied().flatten();
+            self.rows(|i| if keys[i] == NULL { null } else { of(keys[i]) });
         }
     }
 

@@ -266,6 +266,8 @@ pub fn select(evidence: &Evidence, config: &SelectConfig, seed: Seed, threads: u
         },
     )?;
     let mut selected = Selected { funnel, ..Selected::default() };
+    selected.negatives.reserve_exact(parts.iter().map(|p| p.negatives.len()).sum());
+    selected.positives.reserve_exact(parts.iter().map(|p| p.positives.len()).sum());
     parts.into_iter().for_each(|part| selected.add(part));
     cap_documents(&mut selected, config, seed);
     for negative in &selected.negatives {

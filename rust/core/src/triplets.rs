@@ -1,5 +1,6 @@
 //! Training rows: a query, a positive, and n negatives, in document codes.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -13,15 +14,28 @@ use crate::select::{Negative, Refill, SelectConfig, Selected, select};
 /// Draws that a missing place is worth before its row is given up.
 const DRAWS: u64 = 64;
 
-/// One training row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Triplet {
-    /// Code.
-    pub query: u64,
-    /// Code.
-    pub positive: u64,
-    /// Codes, `num_negatives` of them.
-    pub negatives: Vec<u64>,
+/// Training rows, end to end: query, positive, then `num_negatives` negatives, in codes.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Triplets {
+    codes: Vec<u64>,
+    num_negatives: usize,
+}
+
+impl Triplets {
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        self.codes.len() / (self.num_negatives + 2)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Column number `column` of some rows: 0 the query, 1 the positive, then the negatives.
+    pub fn column(&self, rows: Range<usize>, column: usize) -> impl Iterator<Item = u64> {
+        rows.map(move |row| self.codes[row * (self.num_negatives + 2) + column])
+    }
 }
 
 /// Everything that selection yields.
@@ -29,7 +43,7 @@ pub struct Selection {
     /// Negatives, positives, and where candidates went.
     pub selected: Arc<Selected>,
     /// Training rows.
-    pub rows: Arc<Vec<Triplet>>,
+    pub rows: Arc<Triplets>,
     /// Short rows that were dropped.
     pub short_rows: u64,
 }
@@ -58,9 +72,9 @@ pub fn triplets(
     selected: &Selected,
     config: &SelectConfig,
     seed: Seed,
-) -> Result<(Vec<Triplet>, u64)> {
+) -> Result<(Triplets, u64)> {
     let n = config.num_negatives;
-    let (mut out, mut dropped) = (Vec::new(), 0);
+    let (mut out, mut dropped) = (Triplets { codes: Vec::new(), num_negatives: n }, 0);
     let mut rest = selected.negatives.as_slice();
     let mut refill = Refiller::new(&evidence.released);
     for positives in selected.positives.chunk_by(|a, b| a.query == b.query) {
@@ -85,7 +99,10 @@ pub fn triplets(
                     Refill::Random => refill.row(query, chunk, n, seed)?,
                 };
                 match row {
-                    Some(negatives) => out.push(Triplet { query, positive: positive.doc, negatives }),
+                    Some(negatives) => {
+                        out.codes.extend([query, positive.doc]);
+                        out.codes.extend(negatives);
+                    }
                     None => dropped += 1,
                 }
             }

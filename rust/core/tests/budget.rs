@@ -37,7 +37,10 @@ fn log(of: impl Fn(u64) -> [u64; 3]) -> RecordBatch {
         ("query", text("query", 1)),
         ("doc_id", text("document number", 2)),
         ("position", Arc::new(Int64Array::from_iter_values(numbers.clone().map(|n| n as i64 % 5 + 1)))),
-        ("clicked", Arc::new(BooleanArray::from_iter(numbers.clone().map(|n| Some(mix(n) % 7 == 0))))),
+        (
+            "clicked",
+            Arc::new(BooleanArray::from_iter(numbers.clone().map(|n| Some(mix(n).is_multiple_of(7))))),
+        ),
         (
             "timestamp",
             Arc::new(TimestampMicrosecondArray::from_iter_values(
@@ -66,7 +69,7 @@ fn one_answer_at_any_budget_however_skewed() {
         ("one user, one query", log(|n| [0, 0, mix(n) % 9_000])),
         (
             "a user with a tenth",
-            log(|n| [if n % 10 == 0 { 0 } else { 1 + mix(n / 10) % 400 }, mix(n / 5) % 300, n]),
+            log(|n| [if n.is_multiple_of(10) { 0 } else { 1 + mix(n / 10) % 400 }, mix(n / 5) % 300, n]),
         ),
         ("all distinct", log(|n| [n / 5, n / 5, n])),
     ];

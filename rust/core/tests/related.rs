@@ -1,5 +1,7 @@
 //! Related queries: the kernel equals its naive twin for any clicks and thread count, and streams of clicks are summed.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -149,7 +151,10 @@ fn reader(batches: Vec<Vec<(&'static str, ArrayRef)>>) -> Shared {
     Shared::new(Box::new(RecordBatchIterator::new(batches.into_iter().map(Ok), schema)))
 }
 
-fn read(log: Shared, queries: Queries) -> (BTreeMap<(String, String), u32>, BTreeMap<&'static str, u64>) {
+/// Clicks by (query, document), and rows set aside by reason.
+type ReadClicks = (BTreeMap<(String, String), u32>, BTreeMap<&'static str, u64>);
+
+fn read(log: Shared, queries: Queries) -> ReadClicks {
     let clicks = Clicks::read(&log, queries, 2, &mut |_| Ok(())).unwrap();
     let texts = clicks
         .queries
