@@ -87,7 +87,7 @@ ERRORS: dict[str, tuple[Callable[[Path], object], type[hn.HardnegError], list[st
     "header_only": (file("log.csv", CSV[0] + "\n"), hn.DataError, ["no rows"]),
     "no_bytes": (file("log.parquet", b""), hn.FileError, ["log.parquet", "empty"]),
     "truncated": (damaged(lambda b: b[:-100]), hn.FileError, ["log.parquet", "cut short"]),
-    "spoiled": (damaged(lambda b: b[:4] + b"\xff" * 300 + b[304:]), hn.DataError, ["broke off"]),
+    "spoiled": (damaged(lambda b: b[:4] + b"\xff" * 300 + b[304:]), hn.DataError, ["log.parquet", "damaged"]),
     "doubled_csv": (file("log.csv", "query,query,doc_id,clicked\na,b,c,1\n"), hn.ColumnError, ["'query'", "rename"]),
     "unknown_format": (file("log.bin", b"neither here nor there"), hn.DataError, ["log.bin", "--read.format"]),
     "nowhere": (lambda f: f / "nowhere.parquet", hn.FileError, ["nowhere.parquet", "no such file"]),

@@ -279,7 +279,7 @@ def related_queries(
     raw = open_clicks(clicks, tree.read)
     with _named_errors(raw):
         return of_clicks(
-            raw.reader(),
+            raw.direct(),
             normalize=queries == "normalize" or (queries == "auto" and not is_arrow(clicks)),
             config=tree.related,
             threads=tree.threads,

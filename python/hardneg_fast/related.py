@@ -77,20 +77,20 @@ def of_released(
 
 
 def of_clicks(
-    reader: pa.RecordBatchReader,
+    log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     normalize: bool,
     config: RelatedConfig,
     threads: int,
     progress: Progress | None = None,
 ) -> RelatedQueries:
-    """Related queries of a stream with query, doc_id and either clicks or clicked.
+    """Related queries of a log with query, doc_id and either clicks or clicked.
 
     Raises:
         ColumnError, DataError: clicks that cannot be read.
     """
     core = _hardneg.related_clicks(
-        reader, options=_options(config), normalize=normalize, threads=threads, progress=progress
+        log, options=_options(config), normalize=normalize, threads=threads, progress=progress
     )
     return RelatedQueries(core, None)
 

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use hardneg_core::batches::Shared;
 use hardneg_core::error::{Error, Result};
 use hardneg_core::job::Progress;
 use hardneg_core::related::{Clicks, Queries, RelatedConfig, RelatedTables};
 use pyo3::prelude::*;
-use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::{config, to_py};
+use crate::input::Log;
 use crate::release::Released;
 use crate::table::{Stats, Table, stats};
 
@@ -56,16 +55,16 @@ pub(crate) fn related_released(
 #[pyo3(signature = (clicks, /, *, options, normalize, threads, progress=None))]
 pub(crate) fn related_clicks(
     py: Python<'_>,
-    clicks: AnyRecordBatch,
+    clicks: Log<'_>,
     options: &str,
     normalize: bool,
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Related> {
-    let (options, log): (RelatedConfig, _) = (config(options)?, Shared::new(clicks.into_reader()?));
+    let (options, log): (RelatedConfig, _) = (config(options)?, clicks.batches()?);
     let queries = if normalize { Queries::Normalized } else { Queries::Given };
     watched(py, progress, |observe| {
-        let clicks = Clicks::read(&log, queries, threads, observe)?;
+        let clicks = Clicks::read(log.as_ref(), queries, threads, observe)?;
         RelatedTables::new(clicks, &options, threads, observe)
     })
 }
