@@ -225,6 +225,7 @@ def count_configs(draw: st.DrawFn, columns: set[str] | None = None) -> CountConf
     columns = set(CANONICAL.names) if columns is None else columns
     options = {
         "max_votes": draw(st.sampled_from([0, 1, 2, 3])),
+        "max_pairs_per_user": draw(st.sampled_from([1, 2, 20])),
         "satisfied_dwell_ms": draw(st.sampled_from([0, 1_500, 10_000])),
         "session_gap_minutes": draw(st.sampled_from([0.0, 1.0, 29.5, 30.0, 1_440.0])),
         "min_page_length": draw(st.sampled_from([0, 1, 1, 1, 2, 3])),

@@ -16,7 +16,7 @@ import reference
 import strategies
 from hardneg_fast.config import Config, ReadConfig
 
-TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "pages")
+TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages")
 KEYS = {
     "queries": ("query",),
     "cells": ("query", "doc_id", "position", "previous_click", "fold"),
@@ -24,6 +24,7 @@ KEYS = {
     "preferences": ("query", "preferred", "skipped", "rule"),
     "successions": ("query", "next_query"),
     "succession_clicks": ("query", "next_query", "doc_id"),
+    "bounded": ("query", "doc_id"),
     "pages": ("query", "documents", "clicks"),
 }
 

@@ -77,6 +77,7 @@ class Counts:
     preferences: dict = field(default_factory=dict)
     successions: dict = field(default_factory=dict)
     succession_clicks: dict = field(default_factory=dict)
+    bounded: dict = field(default_factory=dict)
     pages: dict = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     """reason → impressions. Reasons ending in `_impossible` for dwell and click_ms name values, not rows."""
@@ -364,7 +365,7 @@ def page_preferences(page: Page) -> list[tuple]:
     return sorted(found, key=lambda preference: preference[:2])
 
 
-def count_user(pages: list[Page], columns: set[str], config: CountConfig, counts: Counts) -> None:
+def count_user(pages: list[Page], columns: set[str], config: CountConfig, counts: Counts, seed: int) -> None:
     """Steps 6 and 8 to 10, and the user's part of every table."""
 
     def add(table: dict, key: tuple, **values: int) -> None:
@@ -381,16 +382,23 @@ def count_user(pages: list[Page], columns: set[str], config: CountConfig, counts
     for page in pages:
         for impression in page.impressions:
             shown.setdefault((page.query, impression.doc), []).append((page, impression))
+    firsts = {}
     for key, all_shown in shown.items():
         # Pages and the impressions of a page are in order already, and sorting is stable.
         # reading: max_votes holds for the one page of a user where the log has no users.
         votes = sorted(all_shown, key=lambda shown: not shown[1].clicked)
         votes = votes[: config.max_votes] if config.max_votes else votes
+        firsts[key] = seed_hash(seed, "bound", as_bytes(votes[0][0].order_key), code(key[1]))
         add_votes(counts, key, votes)
         total = counts.pairs[key]
         total["users_shown"] += 1
         total["users_clicked"] += any(impression.clicked for _, impression in all_shown)
         total["users_satisfied"] += any(impression.satisfied for _, impression in all_shown)
+
+    kept = sorted(firsts, key=lambda key: (firsts[key], canonical_key(key[0]), canonical_key(key[1])))
+    for key in kept[: config.max_pairs_per_user]:
+        clicked = any(impression.clicked for _, impression in shown[key])
+        add(counts.bounded, key, users_shown=1, users_clicked=int(clicked))
 
     preferences: dict[tuple, tuple[int, int]] = {}
     for page in pages:
@@ -490,5 +498,5 @@ def count(rows: list[dict], columns: set[str], has_pages: bool, config: CountCon
         left = bound_pages(own, has_pages, config, counts)
         for page in left:
             state_facts(page, config)
-        count_user(left, columns, config, counts)
+        count_user(left, columns, config, counts, seed)
     return counts

@@ -17,7 +17,8 @@ pub struct Budget {
 impl Budget {
     /// `limit` bytes; what does not fit goes to an unnamed, encrypted file in `folder`.
     pub fn new(limit: usize, folder: &Path) -> Self {
-        Self { limit, others: AtomicUsize::new(0), spill: Arc::new(Spill::new(folder)) }
+        // A quarter is for what nobody counts: row groups being decoded, partitions in work, what allocators keep.
+        Self { limit, others: AtomicUsize::new(limit / 4), spill: Arc::new(Spill::new(folder)) }
     }
 
     /// The whole budget.

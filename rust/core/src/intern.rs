@@ -7,6 +7,7 @@
 //! whoever makes them loses them, and nobody else loses anything.
 
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::budget::Budget;
@@ -118,6 +119,7 @@ pub struct Interner<'b> {
     state: RandomState,
     shards: Vec<Mutex<Shard>>,
     budget: &'b Budget,
+    held: AtomicUsize,
 }
 
 impl<'b> Interner<'b> {
@@ -127,6 +129,7 @@ impl<'b> Interner<'b> {
             state: RandomState::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             budget,
+            held: AtomicUsize::new(0),
         }
     }
 
@@ -192,7 +195,9 @@ impl<'b> Interner<'b> {
                     let at = *at as usize;
                     shard.records[at..at + 8].copy_from_slice(&head.max(1).to_le_bytes());
                 }
-                self.budget.hold(shard.records.len() - held + ENTRY * fresh.len());
+                let more = shard.records.len() - held + ENTRY * fresh.len();
+                self.budget.hold(more);
+                self.held.fetch_add(more, Ordering::Relaxed);
             }
             for (&i, &place) in wanted.iter().zip(&places) {
                 codes[i as usize] = shard.code(place);
@@ -201,10 +206,18 @@ impl<'b> Interner<'b> {
         Ok(codes)
     }
 
-    /// Ends reading: the strings in canonical order.
-    pub fn freeze(self) -> Strings {
-        let shards: Vec<Shard> =
+    /// Ends reading: the strings in canonical order. `make_room` is called when the budget has been told what that takes.
+    ///
+    /// # Errors
+    /// What `make_room` reports.
+    pub fn freeze(self, make_room: impl FnOnce() -> Result<()>) -> Result<Strings> {
+        // Both forms of the strings, and a list to sort; for as long as it takes.
+        let held = self.held.into_inner();
+        self.budget.hold(held);
+        make_room()?;
+        let mut shards: Vec<Shard> =
             self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
+        shards.iter_mut().for_each(|shard| shard.slots = Vec::new());
         let n = shards.iter().map(|s| s.strings).sum();
         let mut entries: Vec<(u64, u32, u32)> = Vec::with_capacity(n);
         for (s, shard) in shards.iter().enumerate() {
@@ -224,7 +237,9 @@ impl<'b> Interner<'b> {
             }
         }
         strings.index();
-        strings
+        self.budget.let_go(2 * held);
+        self.budget.hold(strings.memory());
+        Ok(strings)
     }
 }
 

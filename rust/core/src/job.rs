@@ -83,7 +83,7 @@ pub fn count(
     let layout = Layout { user: shape.unit != Unit::Page, session: shape.sessions, time: shape.times };
     let Read { queries, docs, stats, dropped: left_out, seen } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
-    let (queries, docs) = (queries.freeze(), docs.freeze());
+    let (queries, docs) = (queries.freeze(|| store.fit())?, docs.freeze(|| store.fit())?);
     let clashes = Clashes { queries: queries.clashes(), docs: docs.clashes() };
     let mut found = bound(job, shape, layout, &store, clashes, threads, stats.rows, observe)?;
     found.drop_rows("outside_window", left_out.outside_window);

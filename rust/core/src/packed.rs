@@ -94,7 +94,7 @@ impl Part {
         budget: Option<&Budget>,
     ) -> Result<Self> {
         let blob = match budget {
-            Some(budget) if budget.held() + bytes.len() > budget.limit() / 2 => {
+            Some(budget) if budget.held() + bytes.len() > budget.limit() / 8 * 5 => {
                 Blob::Spilled(budget.spill().write(&mut bytes)?, budget.spill().clone())
             }
             _ => {

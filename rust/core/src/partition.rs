@@ -93,6 +93,22 @@ impl<'b> Store<'b> {
         }
     }
 
+    /// Makes the store as small as the budget now wants it, though nobody asks for a block.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    pub fn fit(&self) -> Result<()> {
+        while self.allocated.load(Ordering::Relaxed) > self.budget.left_for_records() {
+            let waiting = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            if waiting.is_some() {
+                self.allocated.fetch_sub(BLOCK, Ordering::Relaxed);
+            } else if !self.spill_fullest()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn block(&self) -> Result<Vec<u8>> {
         loop {
             if let Some(block) = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop() {

@@ -28,7 +28,7 @@ fn interned(values: &BTreeSet<String>) -> Strings {
     let interner = Interner::new(&budget);
     let values: Vec<&String> = values.iter().collect();
     interner.intern(values.len(), |i| Some(values[i].as_bytes())).expect("few strings");
-    interner.freeze()
+    interner.freeze(|| Ok(())).expect("nothing to fail")
 }
 
 proptest! {
@@ -41,7 +41,7 @@ proptest! {
             let value = |i: usize| batch[i].as_deref().map(str::as_bytes);
             codes.push(interner.intern(batch.len(), value).expect("few strings"));
         }
-        let strings = interner.freeze();
+        let strings = interner.freeze(|| Ok(())).expect("nothing to fail");
         let distinct: BTreeSet<String> = batches.iter().flatten().flatten().cloned().collect();
         prop_assert_eq!(listed(&strings), canonical(&distinct));
         prop_assert_eq!((strings.len(), strings.is_empty()), (distinct.len(), distinct.is_empty()));
@@ -103,7 +103,7 @@ fn threads_agree() {
             });
         }
     });
-    let strings = interner.freeze();
+    let strings = interner.freeze(|| Ok(())).expect("nothing to fail");
     assert_eq!(strings.len(), 7_000);
     assert!(values.iter().all(|v| strings.get(code(v.as_bytes())) == v));
     assert!(budget.held() > 7_000 * 10);

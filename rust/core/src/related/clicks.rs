@@ -117,7 +117,7 @@ impl Clicks {
         };
         workers(cores(threads), worker, at)?;
         let (read, parts) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self::summed(query_codes.freeze(), doc_codes.freeze(), parts, read))
+        Ok(Self::summed(query_codes.freeze(|| Ok(()))?, doc_codes.freeze(|| Ok(()))?, parts, read))
     }
 
     /// All parts as one, in canonical order.
