@@ -101,12 +101,12 @@ def open_clicks(log: object, config: ReadConfig) -> RawLog:
         )
     if lacking := [paths[name] for name in COUNTED if name not in has]:
         raise mapping.missing(source, lacking)
-    wanted = {name: paths[name] for name in COUNTED}
-    kinds = source.types(wanted.values())
+    kinds = source.types(paths[name] for name in COUNTED)
     for name in ("query", "doc_id"):
-        types.check(name, wanted[name], kinds[wanted[name]])
+        types.check(name, paths[name], kinds[paths[name]])
+    counted = mapping.Mapping("rows", {name: (paths[name],) for name in COUNTED}, {})
     report = ReadReport(files=len(files), format=source.format, shape="rows")
-    return _streamed(source, report, 1, False, lambda: source.scan(wanted, report, config.batch_rows))
+    return _rows(source, counted, config, report, ())
 
 
 def bring(
