@@ -67,14 +67,6 @@ enum Turn {
 }
 
 impl ParquetInput {
-    /// Rows of all files together.
-    pub fn rows(&self) -> u64 {
-        let of = |&(file, group): &(usize, usize)| {
-            self.files[file].metadata.row_group(group).num_rows().unsigned_abs()
-        };
-        self.groups.iter().map(of).sum()
-    }
-
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,9 +126,18 @@ impl ParquetInput {
     }
 }
 
+/// Text comes from batch to batch in the coding the file has it in, as a dictionary or plain, and as binary where it is
+/// not UTF-8; the schema tells the first of these. [`ParquetStream`] holds to the schema.
 impl Batches for ParquetInput {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
+    }
+
+    fn rows(&self) -> Option<u64> {
+        let of = |&(file, group): &(usize, usize)| {
+            self.files[file].metadata.row_group(group).num_rows().unsigned_abs()
+        };
+        Some(self.groups.iter().map(of).sum())
     }
 
     fn next(&self) -> Option<Result<RecordBatch>> {

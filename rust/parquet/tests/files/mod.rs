@@ -18,16 +18,16 @@ use parquet::schema::types::Type;
 use proptest::prelude::*;
 
 /// A path that is removed at the end.
-pub struct TempFile(PathBuf);
+pub(crate) struct TempFile(PathBuf);
 
 impl TempFile {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(std::env::temp_dir().join(format!("hardneg-input-{}-{n}.parquet", std::process::id())))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -40,15 +40,15 @@ impl Drop for TempFile {
 
 /// How a file is laid out.
 #[derive(Debug, Clone)]
-pub struct Layout {
-    pub v2: bool,
-    pub dictionary: bool,
+pub(crate) struct Layout {
+    pub(crate) v2: bool,
+    pub(crate) dictionary: bool,
     /// Small: writers then fall back to plain pages in mid-chunk.
-    pub dictionary_bytes: usize,
-    pub page_rows: usize,
-    pub group_rows: usize,
-    pub codec: u8,
-    pub delta: bool,
+    pub(crate) dictionary_bytes: usize,
+    pub(crate) page_rows: usize,
+    pub(crate) group_rows: usize,
+    pub(crate) codec: u8,
+    pub(crate) delta: bool,
 }
 
 impl Default for Layout {
@@ -85,7 +85,7 @@ impl Arbitrary for Layout {
     }
 }
 
-pub fn write(path: &Path, log: &RecordBatch, layout: &Layout) {
+pub(crate) fn write(path: &Path, log: &RecordBatch, layout: &Layout) {
     let codec = match layout.codec {
         0 => Compression::UNCOMPRESSED,
         1 => Compression::SNAPPY,
@@ -116,7 +116,7 @@ pub fn write(path: &Path, log: &RecordBatch, layout: &Layout) {
 }
 
 /// Strings in a text column, whatever the bytes.
-pub fn write_bytes_as_text(path: &Path, values: &[&[u8]], dictionary: bool, delta: bool) {
+pub(crate) fn write_bytes_as_text(path: &Path, values: &[&[u8]], dictionary: bool, delta: bool) {
     let leaf = Type::primitive_type_builder("t", Physical::BYTE_ARRAY)
         .with_repetition(Repetition::REQUIRED)
         .with_logical_type(Some(parquet::basic::LogicalType::String))
@@ -139,13 +139,13 @@ pub fn write_bytes_as_text(path: &Path, values: &[&[u8]], dictionary: bool, delt
 }
 
 /// `rows` rows of a text column `t` with `distinct` values.
-pub fn text_log(rows: usize, distinct: usize) -> RecordBatch {
+pub(crate) fn text_log(rows: usize, distinct: usize) -> RecordBatch {
     let values = StringArray::from_iter_values((0..rows).map(|i| format!("value {}", i * 7 % distinct)));
     RecordBatch::try_from_iter([("t", Arc::new(values) as ArrayRef)]).unwrap()
 }
 
 /// A text column `t` that holds numbers, a list, and a struct `s` with a field `x`.
-pub fn nested_log() -> RecordBatch {
+pub(crate) fn nested_log() -> RecordBatch {
     let mut list = ListBuilder::new(Int32Builder::new());
     list.append_value([Some(1), None]);
     list.append_null();
@@ -163,7 +163,7 @@ pub fn nested_log() -> RecordBatch {
 type Cell = Option<(u8, i64, bool, String)>;
 
 /// A log with a column of each type, plain ones under names of their own and structs twice deep.
-pub fn any_log() -> impl Strategy<Value = RecordBatch> {
+pub(crate) fn any_log() -> impl Strategy<Value = RecordBatch> {
     let cell = || {
         prop_oneof![
             // Runs and repeats, as logs have them, and things of all kinds.
@@ -229,7 +229,7 @@ fn log(cells: &[Cell], required: bool) -> RecordBatch {
 }
 
 /// Text `a.b.t` and number `a.b.n` in structs that are null here and there.
-pub fn struct_log(rows: usize) -> RecordBatch {
+pub(crate) fn struct_log(rows: usize) -> RecordBatch {
     let null_every = |n: usize| Some(NullBuffer::from((0..rows).map(|i| i % n != 0).collect::<Vec<bool>>()));
     let t: ArrayRef =
         Arc::new((0..rows).map(|i| (i % 5 != 0).then(|| format!("v{}", i % 11))).collect::<StringArray>());
