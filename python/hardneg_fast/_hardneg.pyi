@@ -12,6 +12,7 @@ __all__ = [
     "DEBUG_BUILD",
     "Counts",
     "Evidence",
+    "ParquetLog",
     "Released",
     "Selected",
     "Stream",
@@ -22,6 +23,7 @@ __all__ = [
     "evidence",
     "merge",
     "normalize",
+    "parquet_log",
     "pseudonymize",
     "release",
     "rewrite",
@@ -71,6 +73,13 @@ class Stream:
     def stats(self) -> Stats: ...
 
 @final
+class ParquetLog:
+    """Columns of local Parquet files. `count` reads it by all its threads; as a stream it can be read once."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
+
+@final
 class Counts:
     """Counts of a log: exact, private."""
 
@@ -116,6 +125,17 @@ def pseudonymize(ids: Any, /, *, key: bytes, field: str, epoch: str, dataset: st
 def normalize(queries: Any, /) -> Any:
     """Normalised query texts of an array, as an Arrow array."""
 
+def parquet_log(
+    paths: list[str] | list[PathLike[str]], /, *, columns: list[tuple[str, str]], batch_rows: int
+) -> ParquetLog | None:
+    """Opens local Parquet files; None where another reader must do it (encryption, lists, types that differ).
+
+    Args:
+        paths: files of one log.
+        columns: canonical name, and the column's path in the files.
+        batch_rows: upper bound of rows per batch; a batch lies within one row group.
+    """
+
 def canonicalize(log: Any, /, *, position_base: int) -> Stream:
     """A log as canonical impressions, raw identifiers included."""
 
@@ -137,7 +157,8 @@ def count(
     progress: Callable[[str, int, float | None], object] | None = None,
 ) -> Counts:
     """Counts a log. `memory` is in bytes; what does not fit goes to an unnamed file in `spill`. `progress` is called with stage, rows
-    and the share of the stage that is done about ten times a second; what it raises stops the job."""
+    and the share of the stage that is done about ten times a second; what it raises stops the job.
+    """
 
 def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
     """Sums counts; `disjoint` says that no user is in both."""

@@ -115,7 +115,9 @@ def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) ->
     if "count" in sections:
         command.add_argument("--threads", metavar="N", help="worker threads; HARDNEG_THREADS; all cores otherwise")
         command.add_argument("--seed", metavar="N", help="of all sampling (default 0)")
-        command.add_argument("--memory", metavar="SIZE", help="budget for counting, such as 512MB; a quarter of RAM otherwise")
+        command.add_argument(
+            "--memory", metavar="SIZE", help="budget for counting, such as 512MB; a quarter of RAM otherwise"
+        )
         command.add_argument("--spill-dir", metavar="DIR", help="where encrypted spill goes; TMPDIR otherwise")
     group = command.add_argument_group("configuration, also in --config (defaults in brackets)")
     for dotted, words, default, about in options.fields():

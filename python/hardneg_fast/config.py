@@ -150,7 +150,8 @@ class SelectConfig:
 class Config:
     """The whole tree. `seed` steers all sampling, `threads` 0 takes every core. `memory` is the budget for counting in
     bytes, or text such as "512MB"; 0 takes a quarter of the machine's memory. What does not fit goes, encrypted, to an
-    unnamed file in `spill_dir` ("" for the system's folder for temporary files)."""
+    unnamed file in `spill_dir` ("" for the system's folder for temporary files).
+    """
 
     seed: int = 0
     threads: int = 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import tempfile
-from pathlib import Path
 import os
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -112,7 +112,7 @@ class Counts:
 
 
 def count_stream(
-    reader: pa.RecordBatchReader,
+    log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     config: CountConfig,
     key: Key,
@@ -146,7 +146,7 @@ def count_stream(
         "max_pairs_per_user": config.max_pairs_per_user if "bounded" in tables else 0,
     }
     core = _hardneg.count(
-        reader,
+        log,
         options=json.dumps(options),
         key=key.material(),
         seed=seed,

@@ -189,7 +189,7 @@ def _counted(
 ) -> Counts:
     with _named_errors(raw):
         return count_stream(
-            raw.reader(),
+            raw.direct(),
             config=config.count,
             key=_key(key),
             seed=config.seed,

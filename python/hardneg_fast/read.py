@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from . import _hardneg
 from .config import ReadConfig
 from .exceptions import DataError, HardnegError, UsageError
 from .sources import ReadReport, Source, events, mapping, open_source, pages, positions, rows, ubi
@@ -36,6 +37,8 @@ class RawLog:
     """What was found; complete when the stream is exhausted."""
     open_stream: Callable[[], pa.RecordBatchReader] = field(repr=False)
     """Opens the stream. Callers want `reader`."""
+    open_direct: Callable[[], _hardneg.ParquetLog | None] = field(default=lambda: None, repr=False)
+    """Opens what the core reads from the files itself, where it can. Callers want `direct`."""
     error: HardnegError | None = field(default=None, repr=False)
     """The named error that ended the last stream: Arrow's C interface hands on no more than its text."""
 
@@ -47,6 +50,12 @@ class RawLog:
         """
         self.error = None
         return self.open_stream()
+
+    def direct(self) -> _hardneg.ParquetLog | pa.RecordBatchReader:
+        """The log as the core reads it best: from the files where it can, else `reader`. Settled before the first row."""
+        self.error = None
+        found = self.open_direct()
+        return self.reader() if found is None else found
 
 
 def open_log(log: object, config: ReadConfig) -> RawLog:
@@ -112,7 +121,20 @@ def _rows(source: Source, found: mapping.Mapping, config: ReadConfig, report: Re
             else:
                 base = positions.detect(source, found.columns["position"][0], config.batch_rows)
         report.position_bases[""] = base
-    return _streamed(source, report, base, "search_id" in found, stream)
+    has_pages = "search_id" in found
+    wanted = {name: paths[0] for name, paths in found.columns.items()}
+
+    def direct() -> _hardneg.ParquetLog | None:
+        if found.constants or not isinstance(source, ColumnarSource):
+            return None
+        report.rows_in = source.rows or 0
+        return source.direct(wanted, config.batch_rows)
+
+    opened = direct()
+    if opened is None:
+        return _streamed(source, report, base, has_pages, stream)
+    # Arrow's scanner reads ahead from its first moment on, so it is not opened before somebody wants its stream.
+    return RawLog(pa.schema(opened), base, has_pages, report, stream, direct)
 
 
 def _streamed(

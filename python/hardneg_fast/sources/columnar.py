@@ -7,10 +7,12 @@ from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.fs as pafs
 import pyarrow.orc
 import pyarrow.parquet as pq
 import pyarrow.types as pat
 
+from .. import _hardneg
 from ..exceptions import ColumnError
 from .base import Source
 from .files import DataFile, naming
@@ -147,6 +149,18 @@ class ColumnarSource(Source):
         if self.rows is not None:
             report.rows_in = self.rows
         return reader
+
+    def direct(self, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog | None:
+        """The columns as the core reads them, several threads at once and dictionaries as the files have them.
+
+        Returns:
+            None where only Arrow's scanner can: other formats, other file systems, and what `parquet_log` says.
+        """
+        if self.format != "parquet" or not all(isinstance(f.filesystem, pafs.LocalFileSystem) for f in self.files):
+            return None
+        self.types(wanted.values())
+        paths = [file.path for file in self.files]
+        return _hardneg.parquet_log(paths, columns=list(wanted.items()), batch_rows=batch_rows)
 
     def _schema_of_all(self, paths: Iterable[str]) -> pa.Schema | None:
         """A schema in which the top columns have their common type; None leaves it to the first file."""

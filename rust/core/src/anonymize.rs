@@ -117,16 +117,17 @@ impl<'a> Anonymizer<'a> {
             let valid = |v: &&[u8]| std::str::from_utf8(v).is_ok();
             docs.intern(entries.len(), |i| entries.get(&log.doc, i).filter(valid))
         })?;
-        let coded = |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
-            let values: Vec<&[u8]> =
-                (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
-            let mut codes = Vec::with_capacity(values.len());
-            pseudonymizer.codes(&values, &mut codes);
-            for (code, value) in codes.iter_mut().zip(&values) {
-                *code = if value.is_empty() { 0 } else { *code };
-            }
-            Ok(codes)
-        };
+        let coded =
+            |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
+                let values: Vec<&[u8]> =
+                    (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
+                let mut codes = Vec::with_capacity(values.len());
+                pseudonymizer.codes(&values, &mut codes);
+                for (code, value) in codes.iter_mut().zip(&values) {
+                    *code = if value.is_empty() { 0 } else { *code };
+                }
+                Ok(codes)
+            };
         let users = match &log.user {
             Some(column) => Some(self.user_memo.entries(column, |e| coded(&keys.user, column, e))?),
             None => None,

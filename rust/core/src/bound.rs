@@ -179,9 +179,7 @@ impl<'a> Bounder<'a> {
         let mut rows: Vec<(u64, Row)> = Vec::new();
         for run in runs {
             let mut from = Cursor(&chunks[run.chunk as usize][run.at as usize..]);
-            rows.extend(
-                (0..run.rows).map(|_| (run.head.query, Row::read(&mut from, run.head.time))),
-            );
+            rows.extend((0..run.rows).map(|_| (run.head.query, Row::read(&mut from, run.head.time))));
         }
         let all = rows.len();
         rows.retain(|(query, row)| {
@@ -322,7 +320,8 @@ impl<'a> Bounder<'a> {
                 self.out.send(kind::PAGES, page.query, |out| write_page(page.query, rows, out))?;
             }
         }
-        let unvoted = self.votes.user(self.config, self.shape.times, self.seed, pages, rows, &mut self.out)?;
+        let unvoted =
+            self.votes.user(self.config, self.shape.times, self.seed, pages, rows, &mut self.out)?;
         self.found.drop_rows("beyond_max_votes", unvoted);
         if self.config.preferences {
             self.steps.preferences(&mut self.out)?;

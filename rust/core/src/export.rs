@@ -317,7 +317,9 @@ impl Counts {
         column!(out, "documents", {
             let mut documents = ListBuilder::new(StringBuilder::new());
             for row in rows {
-                row.shown.iter().for_each(|(doc, _)| documents.values().append_value(self.doc_strings.get(*doc)));
+                row.shown
+                    .iter()
+                    .for_each(|(doc, _)| documents.values().append_value(self.doc_strings.get(*doc)));
                 documents.append(true);
             }
             Arc::new(documents.finish())
@@ -428,16 +430,17 @@ impl Evidence {
             "impressions" => as_int(&|p| Some(shown(p.impressions)), &mut rows),
             // Clicks of fewer than K users show as none, however many there were.
             "clicks" => as_int(&|p| Some(if p.users_clicked < k { 0 } else { shown(p.clicks) }), &mut rows),
-            "satisfied_clicks" => {
-                as_int(&|p| Some(if p.users_satisfied < k { 0 } else { shown(p.satisfied_clicks) }), &mut rows)
-            }
+            "satisfied_clicks" => as_int(
+                &|p| Some(if p.users_satisfied < k { 0 } else { shown(p.satisfied_clicks) }),
+                &mut rows,
+            ),
             // How many users stand behind these three is not counted, so under k-users they are not shown.
             "rejections" => as_int(&|p| open.then(|| p.rejections.into()), &mut rows),
             "skips" => as_int(&|p| open.then(|| p.skips.into()), &mut rows),
             "skip_weight" => as_int(&|p| open.then(|| self.skip_weight(p)), &mut rows),
-            "mean_position" => float(
-                rows.map(|r| mean_position(&r.0).map(|m| if open { m } else { (m + 0.5).floor() })),
-            ),
+            "mean_position" => {
+                float(rows.map(|r| mean_position(&r.0).map(|m| if open { m } else { (m + 0.5).floor() })))
+            }
             "expected_clicks" => float(rows.map(|r| Some(released.shown_measure(r.1.expected_clicks)))),
             "coec" => float(rows.map(|r| open.then_some(r.1.coec))),
             "p_zero" => float(rows.map(|r| open.then_some(r.1.p_zero))),

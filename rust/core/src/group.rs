@@ -150,8 +150,7 @@ impl Group {
             let mut pair = read_pair(from);
             for _ in 0..from.varint() {
                 let position = from.varint() as u16;
-                let (previous_click, fold) =
-                    if detail { (from.varint() as u16, from.u8()) } else { (0, 0) };
+                let (previous_click, fold) = if detail { (from.varint() as u16, from.u8()) } else { (0, 0) };
                 let n = from.varint();
                 let (clicks, satisfied_clicks) =
                     if n & 1 == 1 { (from.varint() as u32, from.varint() as u32) } else { (0, 0) };
@@ -164,7 +163,14 @@ impl Group {
                     let sum = u64::from(position) * u64::from(impressions);
                     pair.position_sum = pair.position_sum.saturating_add(sum);
                 }
-                self.cells.push(Cell { position, previous_click, fold, impressions, clicks, satisfied_clicks });
+                self.cells.push(Cell {
+                    position,
+                    previous_click,
+                    fold,
+                    impressions,
+                    clicks,
+                    satisfied_clicks,
+                });
             }
             self.pairs.push(pair);
             self.ends.push(self.cells.len() as u32);

@@ -42,9 +42,8 @@ impl Shard {
     /// The place of a string, and whether it is new; the code of a new one is still to be set.
     fn intern(&mut self, hash: u64, value: &[u8]) -> Option<(u32, bool)> {
         let short = half(hash);
-        let found = self
-            .table
-            .find(slot(short), |&i| self.hashes[i as usize] == short && self.value(i) == value);
+        let found =
+            self.table.find(slot(short), |&i| self.hashes[i as usize] == short && self.value(i) == value);
         if let Some(&i) = found {
             return Some((i, false));
         }
@@ -120,7 +119,9 @@ impl<'b> Interner<'b> {
             for &i in wanted {
                 let Some(value) = value(i as usize) else { continue };
                 let (place, _) = shard.intern(hashes[i as usize], value).ok_or_else(|| {
-                    Error::data("more distinct queries or documents than this version can hold (about 10^12 bytes)")
+                    Error::data(
+                        "more distinct queries or documents than this version can hold (about 10^12 bytes)",
+                    )
                 })?;
                 places.push(place);
             }
@@ -305,6 +306,8 @@ impl Strings {
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity() + 8 * (self.codes.capacity() + self.ends.capacity()) + 4 * self.starts.capacity()
+        self.bytes.capacity()
+            + 8 * (self.codes.capacity() + self.ends.capacity())
+            + 4 * self.starts.capacity()
     }
 }

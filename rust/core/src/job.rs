@@ -80,8 +80,7 @@ pub fn count(
     let budget = Budget::new(job.memory, job.spill);
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::ALL, partitions);
-    let layout =
-        Layout { user: shape.unit != Unit::Page, session: shape.sessions, time: shape.times };
+    let layout = Layout { user: shape.unit != Unit::Page, session: shape.sessions, time: shape.times };
     let Read { queries, docs, stats, dropped: left_out, seen } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
     let (queries, docs) = (queries.freeze(), docs.freeze());

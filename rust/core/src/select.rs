@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position, wilson_upper};
-use crate::records::Rule as PairRule;
 use crate::group::Group;
+use crate::records::Rule as PairRule;
 use crate::release::Released;
 use crate::seed::Seed;
 use crate::tables::Pair;

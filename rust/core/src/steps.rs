@@ -90,7 +90,11 @@ impl Steps {
             }
             self.successions.push(Succession { query: a.query, next: b.query, clicked: b.clicked });
             let clicked = rows[b.start..b.end].iter().filter(|r| r.clicked);
-            self.clicks.extend(clicked.map(|r| SuccessionClick { query: a.query, next: b.query, doc: r.doc }));
+            self.clicks.extend(clicked.map(|r| SuccessionClick {
+                query: a.query,
+                next: b.query,
+                doc: r.doc,
+            }));
         }
         self.successions.sort_unstable_by_key(|s| (s.query, s.next, !s.clicked));
         self.successions.dedup_by_key(|s| (s.query, s.next));

@@ -9,10 +9,8 @@ use crate::partition::Store;
 use crate::records::{
     Cursor, Preference, Succession, SuccessionClick, Vote, VoteHead, flag, head, kind, read_page,
 };
-use crate::tables::{
-    Cell, PageRow, Pair, PreferenceRow, SuccessionClickRow, SuccessionRow, sum, sum_pages,
-};
 use crate::tables::Summed;
+use crate::tables::{Cell, PageRow, Pair, PreferenceRow, SuccessionClickRow, SuccessionRow, sum, sum_pages};
 
 /// A run of votes in a partition.
 struct Run {

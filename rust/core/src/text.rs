@@ -3,9 +3,9 @@
 //! A column is brought to *entries* (its dictionary, or the distinct values of the batch) and an entry number per
 //! row, so that whatever is expensive (normalising, hashing, interning) happens once per entry.
 
+use arrow_array::array::AnyDictionaryArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, UInt32Type};
-use arrow_array::array::AnyDictionaryArray;
 use arrow_array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray,
     StringArray, StringViewArray, UInt32Array,

@@ -38,7 +38,12 @@ pub struct Selection {
 ///
 /// # Errors
 /// As [`select`].
-pub fn selection(evidence: &Evidence, config: &SelectConfig, seed: Seed, threads: usize) -> Result<Selection> {
+pub fn selection(
+    evidence: &Evidence,
+    config: &SelectConfig,
+    seed: Seed,
+    threads: usize,
+) -> Result<Selection> {
     let selected = select(evidence, config, seed, threads)?;
     let (rows, short_rows) = triplets(evidence, &selected, config, seed)?;
     Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows })
@@ -74,7 +79,9 @@ pub fn triplets(
                 let row = match config.refill {
                     _ if chunk.len() == n => Some(chunk.to_vec()),
                     Refill::Drop => None,
-                    Refill::Repeat => Some(chunk.iter().chain(docs.iter().cycle()).take(n).copied().collect()),
+                    Refill::Repeat => {
+                        Some(chunk.iter().chain(docs.iter().cycle()).take(n).copied().collect())
+                    }
                     Refill::Random => refill.row(query, chunk, n, seed)?,
                 };
                 match row {

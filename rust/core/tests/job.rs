@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use hardneg_core::error::{Error, ErrorKind, Result};
-use hardneg_core::workers::workers;
 use hardneg_core::rewrite::Canonical;
+use hardneg_core::workers::workers;
 use proptest::prelude::*;
 
 mod common;

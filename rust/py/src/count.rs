@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hardneg_core::anonymize::Keys;
-use hardneg_core::batches::Shared;
 use hardneg_core::counts;
 use hardneg_core::error::Error;
 use hardneg_core::job::{self, Job};
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
-use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::{config, to_py};
+use crate::input::Log;
 use crate::table::{Stats, Table, stats};
 
 /// Counts of a log.
@@ -69,7 +68,7 @@ impl Counts {
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn count(
     py: Python<'_>,
-    log: AnyRecordBatch,
+    log: Log<'_>,
     options: &str,
     key: &[u8],
     seed: u64,
@@ -94,11 +93,11 @@ pub(crate) fn count(
         memory,
         spill: &spill,
     };
-    let log = Shared::new(log.into_reader()?);
+    let log = log.batches()?;
     // What Python raised while the job asked it how things are; that, not our word for it, goes back.
     let mut raised: Option<PyErr> = None;
     let counted = py.detach(|| {
-        job::count(&job, &log, &mut |at| {
+        job::count(&job, log.as_ref(), &mut |at| {
             let asked = Python::attach(|py| {
                 py.check_signals()?;
                 progress.as_ref().map_or(Ok(()), |p| p.call1(py, (at.stage, at.rows, at.done)).map(|_| ()))

@@ -29,9 +29,15 @@ impl Evidence {
 
 #[pyfunction]
 #[pyo3(name = "evidence", signature = (released, /, *, options, threads))]
-pub(crate) fn evidence(py: Python<'_>, released: &Released, options: &str, threads: usize) -> PyResult<Evidence> {
+pub(crate) fn evidence(
+    py: Python<'_>,
+    released: &Released,
+    options: &str,
+    threads: usize,
+) -> PyResult<Evidence> {
     let options = config(options)?;
     let released = released.released.clone();
-    let evidence = py.detach(|| core_evidence(released, &options, workers::threads(threads))).map_err(to_py)?;
+    let evidence =
+        py.detach(|| core_evidence(released, &options, workers::threads(threads))).map_err(to_py)?;
     Ok(Evidence { evidence: Arc::new(evidence) })
 }

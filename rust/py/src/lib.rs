@@ -4,6 +4,7 @@ mod anonymize;
 mod count;
 mod error;
 mod evidence;
+mod input;
 mod release;
 mod select;
 mod table;
@@ -20,6 +21,8 @@ mod _hardneg {
     use super::count::{Counts, count, merge};
     #[pymodule_export]
     use super::evidence::{Evidence, evidence};
+    #[pymodule_export]
+    use super::input::{ParquetLog, parquet_log};
     #[pymodule_export]
     use super::release::{Released, release};
     #[pymodule_export]

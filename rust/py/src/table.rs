@@ -66,6 +66,17 @@ impl Table {
     }
 }
 
+/// The capsule of a stream of batches.
+pub(crate) fn stream_capsule<'py>(
+    py: Python<'py>,
+    reader: Box<dyn RecordBatchReader + Send>,
+    requested_schema: Option<Bound<'py, PyCapsule>>,
+) -> PyArrowResult<Bound<'py, PyCapsule>> {
+    let field = struct_field(&reader.schema());
+    let arrays = reader.map(|b: std::result::Result<RecordBatch, ArrowError>| b.map(struct_array));
+    to_stream_pycapsule(py, Box::new(ArrayIterator::new(arrays, field)), requested_schema)
+}
+
 /// A log on its way through, with `__arrow_c_stream__`, once.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
 pub(crate) struct Stream {
@@ -91,12 +102,7 @@ impl Stream {
         let taken = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
         let reader =
             taken.ok_or_else(|| to_py(Error::usage("this stream was read already; open the log again")))?;
-        let arrays = reader.map(|b: std::result::Result<RecordBatch, ArrowError>| b.map(struct_array));
-        to_stream_pycapsule(
-            py,
-            Box::new(ArrayIterator::new(arrays, struct_field(&self.schema))),
-            requested_schema,
-        )
+        stream_capsule(py, reader, requested_schema)
     }
 
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyArrowResult<Bound<'py, PyCapsule>> {

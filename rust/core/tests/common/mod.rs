@@ -190,11 +190,13 @@ pub(crate) fn content(counts: &Counts) -> Vec<(&'static str, String)> {
     };
     let mut groups = Vec::new();
     for part in 0..counts.tables.len() {
-        counts.tables.part(part, |group| {
-            groups.push(group.clone());
-            Ok(())
-        })
-        .unwrap();
+        counts
+            .tables
+            .part(part, |group| {
+                groups.push(group.clone());
+                Ok(())
+            })
+            .unwrap();
     }
     vec![
         ("query_strings", format!("{:?}", strings(&counts.query_strings))),
