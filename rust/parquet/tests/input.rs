@@ -61,8 +61,10 @@ fn ours(path: &Path, names: &[&str], batch_rows: usize) -> Vec<ArrayRef> {
     parts.iter().enumerate().map(joined).collect()
 }
 
+/// Without the coding: text of whatever layout is one.
 fn plain(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
+        DataType::LargeUtf8 => arrow_cast::cast(array, &DataType::Utf8).unwrap(),
         DataType::Dictionary(_, value) => arrow_cast::cast(array, value).unwrap(),
         _ => array.clone(),
     }
