@@ -1,4 +1,4 @@
-"""Copies by pages: the original with identifiers replaced, in every reader, whoever wrote the file; and nothing else in it."""
+"""Copies by pages: the original with identifiers replaced, in every reader, whoever wrote it, and nothing else."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def expected(table: pa.Table, names: list[str]) -> list[dict]:
 def read_by_all(path: Path) -> dict[str, list[dict]]:
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        duck = connection.sql(f"select * from read_parquet('{path}')").to_arrow_table()
+        duck = connection.read_parquet(str(path)).to_arrow_table()
     found = {"pyarrow": pq.read_table(path), "polars": pl.read_parquet(path).to_arrow(), "duckdb": duck}
     return {reader: table.to_pylist() for reader, table in found.items()}
 
@@ -127,7 +127,7 @@ def test_files_of_pyarrow(writer, tmp_path):
 def test_bloom_filters_and_metadata_stay_behind(tmp_path):
     table = made().replace_schema_metadata({"raw-user-0001": "raw-address-1"})
     pq.write_table(
-        table, tmp_path / "log.parquet", bloom_filter_options={name: True for name in ("user_id", "query")},
+        table, tmp_path / "log.parquet", bloom_filter_options=dict.fromkeys(("user_id", "query"), True),
         write_page_index=True,
     )  # fmt: skip
     check(tmp_path / "log.parquet", tmp_path / "out.parquet")

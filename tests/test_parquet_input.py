@@ -1,4 +1,4 @@
-"""The core's Parquet reader yields what pyarrow yields, for files by every writer, and leaves to pyarrow what it cannot read."""
+"""The core's Parquet reader yields what pyarrow yields, for files by every writer; what it cannot read it leaves."""
 
 from __future__ import annotations
 
