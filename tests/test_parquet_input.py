@@ -1,4 +1,4 @@
-"""The core's Parquet reader yields what pyarrow yields, for files by every writer; what it cannot read it leaves."""
+"""The core reads Parquet as pyarrow does, whoever wrote the file, and leaves to pyarrow what it cannot read."""
 
 from __future__ import annotations
 
@@ -67,6 +67,8 @@ def plain(array: pa.ChunkedArray) -> pa.ChunkedArray:
         array = array.cast(array.type.value_type)
     if pa.types.is_large_string(array.type):
         array = array.cast(pa.string())
+    if pa.types.is_large_binary(array.type):
+        array = array.cast(pa.binary())
     if pa.types.is_timestamp(array.type):
         array = array.cast(pa.timestamp("ns"))
     return array

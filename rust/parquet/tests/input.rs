@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Int32Type, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use files::{Layout, TempFile, any_log, write};
@@ -71,10 +71,10 @@ fn plain(array: &ArrayRef) -> ArrayRef {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn equals_the_library((log, layout) in (any_log(), any::<Layout>()), batch_rows in 1_usize..300) {
+    fn equals_the_library((log, layout) in (any_log(), any::<Layout>()), batch_rows in 7_usize..300) {
         let file = TempFile::new();
         write(file.path(), &log, &layout);
         let expected = library(file.path());
@@ -238,4 +238,12 @@ fn a_file_without_rows_has_no_batches() {
     let input = opened(file.path(), &["t"], 10);
     assert_eq!(input.rows(), Some(0));
     assert!(input.next().is_none());
+}
+
+#[test]
+fn int96_are_timestamps() {
+    let file = TempFile::new();
+    let expected = files::write_int96(file.path());
+    let read = ours(file.path(), &["t"], 10);
+    assert_eq!(read[0].as_primitive::<TimestampNanosecondType>().values(), &expected[..]);
 }

@@ -4,6 +4,7 @@ use arrow_array::types::*;
 use arrow_schema::{DataType, TimeUnit};
 use hardneg_core::error::Result;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_schema_by_columns};
+use parquet::basic::Type as Physical;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::schema::types::SchemaDescriptor;
 
@@ -31,9 +32,10 @@ impl Kind {
     /// Of column `leaf`; None where the Parquet library has no Arrow type for it.
     pub(super) fn of(metadata: &ParquetMetaData, leaf: usize) -> Option<Self> {
         let file = metadata.file_metadata();
-        let plain = leaf_type(file.schema_descr(), leaf, None)?;
+        let schema = file.schema_descr();
+        let plain = leaf_type(schema, leaf, None)?;
         // What the Arrow schema in the file adds: durations that Parquet holds as integers, time zones, list layouts.
-        let told = leaf_type(file.schema_descr(), leaf, file.key_value_metadata())?;
+        let told = leaf_type(schema, leaf, file.key_value_metadata())?;
         let value = match &told {
             DataType::Dictionary(_, value) => value,
             t => t,
@@ -45,7 +47,7 @@ impl Kind {
         Some(match plain {
             DataType::Utf8 | DataType::Binary if text(value) => Self::Text { utf8: plain == DataType::Utf8 },
             DataType::Boolean if same => Self::Flag,
-            t if same && number(&t) => Self::Number(t),
+            t if same && number(&t, schema.column(leaf).physical_type()) => Self::Number(t),
             _ => Self::Other(told),
         })
     }
@@ -116,17 +118,17 @@ impl Kind {
     }
 }
 
-fn number(t: &DataType) -> bool {
-    t.is_integer()
-        || matches!(
-            t,
-            DataType::Float32
-                | DataType::Float64
-                | DataType::Date32
-                | DataType::Time32(_)
-                | DataType::Time64(_)
-                | DataType::Timestamp(_, _)
-        )
+/// Whether values of `t` are held as [`Numbers`] reads them: timestamps can also be INT96, which are other numbers.
+fn number(t: &DataType, physical: Physical) -> bool {
+    match t {
+        DataType::Int64 | DataType::UInt64 | DataType::Time64(_) | DataType::Timestamp(..) => {
+            physical == Physical::INT64
+        }
+        DataType::Date32 | DataType::Time32(_) => physical == Physical::INT32,
+        DataType::Float32 => physical == Physical::FLOAT,
+        DataType::Float64 => physical == Physical::DOUBLE,
+        t => t.is_integer() && physical == Physical::INT32,
+    }
 }
 
 /// The Arrow type of a leaf that is in structs at most.

@@ -32,12 +32,13 @@ pub(super) fn has_empty(bytes: &Bytes, meta: &ColumnChunkMetaData, kind: Kind) -
     Ok(entries.iter().any(|entry| entry.is_empty()))
 }
 
-/// The dictionary page with pseudonyms for entries, in the same order. None where an entry is empty: a null is in the data
+/// `page`, the dictionary page, with pseudonyms for entries, in the same order. None where an entry is empty: a null is in the data
 /// pages' levels, not in the dictionary.
 ///
 /// # Errors
 /// Where the dictionary page cannot be read.
 pub(super) fn rewritten(
+    page: &CompressedPage,
     bytes: &Bytes,
     meta: &ColumnChunkMetaData,
     kind: Kind,
@@ -47,6 +48,10 @@ pub(super) fn rewritten(
     let entries = kind.plain(&body, entries).ok_or_else(unreadable)?;
     if entries.iter().any(|entry| entry.is_empty()) {
         return Ok(None);
+    }
+    if entries.is_empty() {
+        // Of a chunk of nulls. A page without values is none that a column writer makes.
+        return Ok(Some(CompressedPage::new(page.compressed_page().clone(), page.uncompressed_size())));
     }
     Ok(Some(dictionary_page(&pseudonyms(pseudonymizer, &entries), compression(meta))?))
 }

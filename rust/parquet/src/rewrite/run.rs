@@ -114,7 +114,7 @@ fn prepared(
     } else if !chunk::all_coded(&pages) {
         NOT_CODED
     } else {
-        match rewritten(&bytes, meta, kind, pseudonymizer).map_err(|_| failed())? {
+        match rewritten(&pages[0], &bytes, meta, kind, pseudonymizer).map_err(|_| failed())? {
             Some(page) => {
                 pages[0] = page;
                 let nulls = meta.statistics().and_then(|s| s.null_count_opt());
