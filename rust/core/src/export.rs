@@ -132,7 +132,7 @@ fn gathered<T>(
     Ok(out)
 }
 
-pub(crate) fn text(strings: &Strings, codes: impl Iterator<Item = u64>) -> ArrayRef {
+fn text(strings: &Strings, codes: impl Iterator<Item = u64>) -> ArrayRef {
     let mut out = StringBuilder::with_capacity(codes.size_hint().0, codes.size_hint().0 * 16);
     let (mut last, mut value) = (0, "");
     for code in codes {

@@ -6,6 +6,7 @@
 
 mod clicks;
 mod graph;
+mod order;
 mod tables;
 
 use std::cmp::Reverse;

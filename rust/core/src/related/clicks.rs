@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::Schema;
 use arrow_select::filter::{FilterBuilder, FilterPredicate, prep_null_mask_filter};
 
+use super::order::sort_by_code;
 use crate::batches::Batches;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
@@ -103,7 +104,6 @@ impl Clicks {
                 gathered.batch(&batch)?;
                 rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
             }
-            gathered.pairs.sum();
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             total.0.add(&gathered.stats);
             total.1.push(gathered.pairs);
@@ -194,7 +194,7 @@ impl Pairs {
     }
 
     fn sum(&mut self) {
-        self.pairs.sort_unstable_by_key(|(key, _)| *key);
+        sort_by_code(&mut self.pairs, |((query, _), _)| *query, |(key, _)| *key);
         self.pairs.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {

@@ -1,5 +1,6 @@
 //! The click graph: documents of each query, and queries of each document.
 
+use super::order::sort_by_code;
 use super::{RelatedConfig, too_many};
 use crate::error::{Error, Result};
 
@@ -114,7 +115,7 @@ fn ranked(values: &[u64], what: &str) -> Result<(Vec<u64>, Vec<u32>)> {
     for (i, value) in values.iter().enumerate() {
         order.push((*value, u32::try_from(i).map_err(|_| too_many(what))?));
     }
-    order.sort_unstable();
+    sort_by_code(&mut order, |(value, _)| *value, |(value, _)| *value);
     let mut codes: Vec<u64> = Vec::new();
     let mut ranks = vec![0; values.len()];
     for (value, i) in order {

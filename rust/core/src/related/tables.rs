@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, StringArray};
+
 use super::{COSINE_UNIT, Clicks, DocumentRow, Related, RelatedConfig, related};
-use crate::error::Result;
-use crate::export::{Columns, Table, batch, column, float, int, row_ranges, text};
+use crate::error::{Error, Result};
+use crate::export::{Columns, Table, batch, column, float, int, row_ranges};
 use crate::impressions::ReadStats;
 use crate::intern::Strings;
 use crate::job::Progress;
@@ -14,6 +16,9 @@ pub struct RelatedTables {
     query_strings: Arc<Strings>,
     doc_strings: Arc<Strings>,
     found: Related,
+    /// Places of the texts of `found.queries` and `found.docs`, so that none is looked up twice.
+    query_places: Vec<usize>,
+    doc_places: Vec<usize>,
     /// What reading found.
     pub read: ReadStats,
 }
@@ -31,7 +36,9 @@ impl RelatedTables {
     ) -> Result<Self> {
         let Clicks { query_strings, doc_strings, queries, docs, clicks, read } = clicks;
         let found = related(&queries, &docs, &clicks, config, threads, observe)?;
-        Ok(Self { query_strings, doc_strings, found, read })
+        let query_places = places(&query_strings, &found.queries)?;
+        let doc_places = places(&doc_strings, &found.docs)?;
+        Ok(Self { query_strings, doc_strings, found, query_places, doc_places, read })
     }
 
     /// Queries with a click.
@@ -47,7 +54,7 @@ impl RelatedTables {
         let (own, rows) = (self.clone(), self.found.related.len());
         Table::new(rows, row_ranges(rows), move |range| {
             let (rows, strings) = (&own.found.related[range], &*own.query_strings);
-            let query = |i: u32| own.found.queries[i as usize];
+            let query = |i: u32| own.query_places[i as usize];
             let mut out = Columns::default();
             column!(out, "query", text(strings, rows.iter().map(|r| query(r.query))));
             column!(out, "related_query", text(strings, rows.iter().map(|r| query(r.related))));
@@ -64,10 +71,10 @@ impl RelatedTables {
     pub fn documents(self: &Arc<Self>) -> Result<Table> {
         let (own, rows) = (self.clone(), self.found.documents.len());
         Table::new(rows, row_ranges(rows), move |range| {
-            let (own, found) = (&*own, &own.found);
-            let rows = &found.documents[range];
-            let query = |r: &DocumentRow| found.queries[r.query as usize];
-            let doc = |r: &DocumentRow| found.docs[r.doc as usize];
+            let own = &*own;
+            let rows = &own.found.documents[range];
+            let query = |r: &DocumentRow| own.query_places[r.query as usize];
+            let doc = |r: &DocumentRow| own.doc_places[r.doc as usize];
             let mut out = Columns::default();
             column!(out, "query", text(&own.query_strings, rows.iter().map(query)));
             column!(out, "doc_id", text(&own.doc_strings, rows.iter().map(doc)));
@@ -76,4 +83,13 @@ impl RelatedTables {
             batch(out, &[])
         })
     }
+}
+
+fn places(strings: &Strings, codes: &[u64]) -> Result<Vec<usize>> {
+    let place = |code: &u64| strings.find(*code).ok_or_else(|| Error::internal("a code without its text"));
+    codes.iter().map(place).collect()
+}
+
+fn text(strings: &Strings, places: impl Iterator<Item = usize>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(places.map(|i| strings.at(i))))
 }
