@@ -13,7 +13,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, Repetition, Type as Physical};
-use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
@@ -73,7 +73,7 @@ impl Arbitrary for Layout {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         let flags = (any::<bool>(), prop::bool::weighted(0.8), prop::bool::weighted(0.2));
-        (flags, prop_oneof![Just(40_usize), Just(1 << 20)], 1_usize..200, 1_usize..500, 0_u8..6)
+        (flags, prop_oneof![Just(40_usize), Just(1 << 20)], 1_usize..200, 40_usize..500, 0_u8..6)
             .prop_map(|((v2, dictionary, delta), dictionary_bytes, page_rows, group_rows, codec)| Self {
                 v2,
                 dictionary,
@@ -174,7 +174,7 @@ pub(crate) fn any_log() -> impl Strategy<Value = RecordBatch> {
             1 => Just(None),
         ]
     };
-    (prop::collection::vec((cell(), 1_usize..20), 0..60), prop::bool::weighted(0.3)).prop_map(
+    (prop::collection::vec((cell(), 1_usize..20), 0..40), prop::bool::weighted(0.3)).prop_map(
         |(runs, required)| {
             let cells: Vec<Cell> = runs.into_iter().flat_map(|(cell, n)| vec![cell; n]).collect();
             log(&cells, required)
@@ -248,4 +248,24 @@ pub(crate) fn struct_log(rows: usize) -> RecordBatch {
     let b: ArrayRef = Arc::new(StructArray::new(names, vec![t, n, f], null_every(7)));
     let a: ArrayRef = Arc::new(StructArray::new(fields(&[("b", &b)]), vec![b], null_every(6)));
     RecordBatch::try_from_iter([("a", a)]).unwrap()
+}
+
+/// A timestamp column `t` in INT96, and what it holds in nanoseconds.
+pub(crate) fn write_int96(path: &Path) -> Vec<i64> {
+    let leaf = Type::primitive_type_builder("t", Physical::INT96)
+        .with_repetition(Repetition::REQUIRED)
+        .build()
+        .unwrap();
+    let schema = Type::group_type_builder("log").with_fields(vec![Arc::new(leaf)]).build().unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, Arc::new(schema), Default::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    // Nanoseconds of the day, low half first, and the Julian day; that of 1970-01-01 is 2,440,588.
+    let values: Vec<Int96> = (0..3_u32).map(|i| Int96::from(vec![i * 7, 0, 2_440_588 + i])).collect();
+    column.typed::<Int96Type>().write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    (0..3).map(|i| i * (86_400_000_000_000 + 7)).collect()
 }
