@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as pe
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -185,6 +187,32 @@ def test_what_pyarrow_must_read(tmp_path: Path) -> None:
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"x": ["1"]}), other)
     assert ours([path, other], ["x"]) is None
+
+
+class Wrapped(pe.KmsClient):  # type: ignore[misc]
+    """Keys that are their own names: enough for a file that nobody can read by chance."""
+
+    def __init__(self, _: pe.KmsConnectionConfig) -> None:
+        super().__init__()
+
+    def wrap_key(self, key_bytes: bytes, _: str) -> bytes:
+        return base64.b64encode(key_bytes)
+
+
+@pytest.mark.parametrize("plaintext_footer", [False, True])
+def test_encrypted_files(tmp_path: Path, plaintext_footer: bool) -> None:
+    path = tmp_path / "log.parquet"
+    table = pa.table({"x": ["secret", "words"], "y": [1, 2]})
+    keys = {"footer_key": "a", "column_keys": {"b": ["x"]}, "plaintext_footer": plaintext_footer}
+    factory = pe.CryptoFactory(Wrapped)
+    properties = factory.file_encryption_properties(pe.KmsConnectionConfig(), pe.EncryptionConfiguration(**keys))
+    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
+        writer.write_table(table)
+    if plaintext_footer:
+        with pytest.raises(pa.ArrowInvalid, match="its columns are encrypted"):
+            ours([path], ["x"])
+    else:
+        assert ours([path], ["x"]) is None
 
 
 def test_a_log_is_read_once(tmp_path: Path) -> None:
