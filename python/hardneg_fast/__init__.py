@@ -14,7 +14,7 @@ from .exceptions import ColumnError, DataError, FileError, GateError, HardnegErr
 
 if TYPE_CHECKING:
     from .anonymize import normalize, pseudonymize
-    from .count import Counts, merge
+    from .count import Counts, load_counts, merge
     from .evidence import Evidence, evidence
     from .inspection import Inspection, inspect
     from .keys import Key
@@ -55,6 +55,7 @@ __all__ = [
     "count",
     "evidence",
     "inspect",
+    "load_counts",
     "merge",
     "mine",
     "normalize",
@@ -81,6 +82,7 @@ _LAZY = {
     "count": "pipeline",
     "evidence": "evidence",
     "inspect": "inspection",
+    "load_counts": "count",
     "merge": "count",
     "mine": "pipeline",
     "normalize": "anonymize",

@@ -23,6 +23,7 @@ __all__ = [
     "copy_pages",
     "count",
     "evidence",
+    "load",
     "merge",
     "normalize",
     "parquet_log",
@@ -104,7 +105,10 @@ class Counts:
     """Counts of a log: exact, private."""
 
     def table(self, name: str, /, *, columns: list[str]) -> Table: ...
+    def save(self, path: str | PathLike[str], /, *, called: str | PathLike[str]) -> None: ...
     def stats(self) -> Stats: ...
+    @property
+    def disjoint(self) -> bool: ...
     @property
     def dropped(self) -> dict[str, int]: ...
     @property

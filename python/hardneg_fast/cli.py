@@ -1,4 +1,4 @@
-"""The command line: hardneg-fast demo, simulate, inspect, keygen, anonymize, mine."""
+"""The command line: hardneg-fast demo, simulate, inspect, keygen, anonymize, count, mine."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     _inspect(commands)
     _keygen(commands)
     _anonymize(commands)
+    _count(commands)
     _mine(commands)
     return top
 
@@ -320,6 +321,96 @@ def run_anonymize(args: argparse.Namespace) -> None:
     if left_in:
         print(f"left in as they are, what is in them was not looked at: {', '.join(left_in)}")
     print("pseudonymised, not anonymous: query text can identify")
+
+
+def _count(commands: Any) -> None:
+    about = "count a log and keep the counts in a file, exact and private; or merge such files"
+    example = (
+        "hardneg-fast count monday.parquet -o monday.counts\n"
+        "  hardneg-fast count --merge north.counts south.counts -o all.counts --users disjoint"
+    )
+    command = _command(commands, "count", run_count, about, example)
+    _log_options(command, ("read", "count"))
+    command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write: NAME.counts")
+    command.add_argument("--tables", metavar="NAME,…", help="tables to count; all but bounded and pages otherwise")
+    command.add_argument("--key", type=Path, metavar="FILE", help="key file for identifiers; a fresh key otherwise")
+    command.add_argument("--merge", action="store_true", help="LOG are files that this command wrote: sum them")
+    command.add_argument(
+        "--users",
+        choices=["disjoint", "unknown"],
+        help="with --merge, disjoint: no user is in two of the files, or the sum cannot be released under --k-users "
+        "[unknown]",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace the output file")
+
+
+def run_count(args: argparse.Namespace) -> None:
+    """Writes the counts of a log, or of files of counts."""
+    if args.merge:
+        _merge(args)
+        return
+    if args.users is not None:
+        raise UsageError("--users goes with --merge: within one log a user is always counted once")
+    from .count import TABLES
+    from .keys import Key
+    from .pipeline import count_to_file
+    from .progress import Progress
+
+    tables = TABLES[:-2] if args.tables is None else tuple(name for name in args.tables.split(",") if name)
+    with Progress() as progress:
+        done = count_to_file(
+            _log(args),
+            args.out,
+            config=_config(args),
+            tables=tables,
+            key=Key.load(args.key) if args.key else None,
+            overwrite=args.overwrite,
+            progress=progress,
+        )
+    print(f"{done['rows']:,} rows -> {args.out}: {_sizes(done['sizes'])}")
+    for title, reasons in (("set aside", done["quarantine"]), ("left out", done["dropped"])):
+        for reason, n in sorted(reasons.items()):
+            print(f"  {title}: {reason} {n:,}")
+    for note in done["notes"]:
+        print(f"  note: {note}")
+    print(EXACT)
+    if done["users"]:
+        print("to be merged with counts of other users; a user of two files would be counted twice")
+
+
+EXACT = "exact and private: release before anything leaves"
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{sizes[name]:,} {name}" for name in ("queries", "pairs", "users"))
+
+
+def _merge(args: argparse.Namespace) -> None:
+    """Sums files of counts."""
+    from .count import load_counts, merge
+    from .writers.atomic import check_file
+
+    given = [k.partition(":")[2] for k, v in vars(args).items() if k.startswith("option:") and v is not None]
+    given += [name for name in ("preset", "columns", "tables", "key", "seed") if getattr(args, name) is not None]
+    if given:
+        raise UsageError(f"--merge reads no log and takes no option of reading or counting: leave out {given}")
+    if len(args.log) < 2:
+        raise UsageError("--merge needs at least two files of counts")
+    if len({path.resolve() for path in map(Path, args.log)}) < len(args.log):
+        raise UsageError("--merge names a file twice; its users would be counted twice")
+    check_file(args.out, overwrite=args.overwrite)
+    config, users = _config(args), args.users or "unknown"
+    merged = load_counts(args.log[0], config=config)
+    for path in args.log[1:]:
+        merged = merge(merged, load_counts(path, config=config), users=users)
+    merged.save(args.out, overwrite=args.overwrite)
+    print(f"{merged.rows:,} rows -> {args.out}: {_sizes(merged.sizes)}")
+    print(EXACT)
+    if not merged.users_disjoint:
+        print(
+            "a user of two files is counted twice, so --k-users is refused for this; if no user is in two, say --users "
+            "disjoint"
+        )
 
 
 def _mine(commands: Any) -> None:

@@ -14,12 +14,13 @@ from typing import Literal
 
 import pyarrow as pa
 
-from . import _hardneg
-from .config import CountConfig
+from . import _hardneg, options
+from .config import Config, CountConfig
 from .exceptions import UsageError
 from .keys import Key
+from .writers.atomic import whole_file
 
-__all__ = ["TABLES", "Counts", "count_stream", "merge"]
+__all__ = ["TABLES", "Counts", "count_stream", "load_counts", "merge"]
 
 TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages")
 
@@ -108,6 +109,25 @@ class Counts:
         """What the log had: users, pages, positions, times, unclicked."""
         return self._core.has
 
+    @property
+    def users_disjoint(self) -> bool:
+        """Whether nobody is counted twice; no k-user threshold can be judged otherwise."""
+        return self._core.disjoint
+
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Writes the counts to a file, whole or not at all, that only its owner may read: it is exact and private.
+
+        Args:
+            path: where; by custom it ends in `.counts`.
+            overwrite: replace the file that stands there.
+
+        Raises:
+            UsageError: a file stands there, and is not to be replaced.
+            FileError: it cannot be written.
+        """
+        with whole_file(Path(path), overwrite=overwrite, private=True) as partial:
+            self._core.save(partial, called=path)
+
     def __repr__(self) -> str:
         return f"<Counts of {self.rows} rows: {self.sizes['queries']} queries, {self.sizes['pairs']} pairs>"
 
@@ -169,6 +189,24 @@ def default_memory() -> int:
     return max(total // 4, 64_000_000)
 
 
+def load_counts(path: Path | str, /, *, config: Config | None = None) -> Counts:
+    """Counts that `Counts.save` wrote: the same tables, to be released or merged.
+
+    Checksums find a file that was cut or changed by accident. Load only files that jobs of your own wrote.
+
+    Args:
+        path: the file.
+        config: `memory` and `spill_dir` count: tables that do not fit go, encrypted, to the spill.
+
+    Raises:
+        FileError: it cannot be read.
+        DataError: it holds no counts, those of another version of the format, or is cut short or damaged.
+    """
+    config = options.checked(config or Config())
+    memory, spill = int(config.memory) or default_memory(), config.spill_dir or tempfile.gettempdir()
+    return Counts(_hardneg.load(Path(path), memory=memory, spill=spill))
+
+
 def merge(first: Counts, second: Counts, /, *, users: Literal["disjoint", "unknown"] = "unknown") -> Counts:
     """The sum of two counts; exact when no user is in both (daily counts of the same users are not).
 
@@ -179,7 +217,8 @@ def merge(first: Counts, second: Counts, /, *, users: Literal["disjoint", "unkno
             because one person of two parts would pass for two.
 
     Raises:
-        UsageError: they were counted from different columns or with different tables.
+        UsageError: they were counted from different columns, with different tables, or with different options other than
+            `since` and `until`.
     """
     if users not in ("disjoint", "unknown"):
         raise UsageError(f"users is {users!r}; choose disjoint or unknown")

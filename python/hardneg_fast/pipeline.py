@@ -27,7 +27,7 @@ from .sources import keepable, open_source
 from .sources.arrow import is_arrow
 from .write import Mined, check_target
 from .write import write as write_directory
-from .writers.atomic import whole_file
+from .writers.atomic import check_file, whole_file
 from .writers.parquet import open_parquet
 
 __all__ = ["anonymize", "count", "mine", "read", "related_queries"]
@@ -122,6 +122,51 @@ def count(
     """
     config = options.checked(config or Config())
     return _counted(open_log(log, config.read), config, key, tables, progress)
+
+
+def count_to_file(
+    log: object,
+    out: Path | str,
+    *,
+    config: Config | None = None,
+    tables: tuple[str, ...] = TABLES[:-2],
+    key: Key | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Counts a log as `count` does, and saves the counts as `Counts.save` does.
+
+    Args:
+        log: as for `mine`.
+        out: file to write, whole or not at all.
+        config: options; their defaults otherwise.
+        tables: as for `count`.
+        key: as for `mine`.
+        overwrite: replace the file that stands at `out`.
+        progress: as for `mine`.
+
+    Returns:
+        rows read, quarantine and dropped by reason, sizes of tables, whether users could be told apart, notes.
+
+    Raises:
+        DataError: the log cannot be read, or has no row that can be used.
+        FileError: `out` cannot be written.
+        UsageError: options that cannot be.
+    """
+    config = options.checked(config or Config())
+    check_file(Path(out), overwrite=overwrite)
+    raw = open_log(log, config.read)
+    counts = _counted(raw, config, key, tables, progress)
+    _refuse_nothing(raw, counts)
+    counts.save(out, overwrite=overwrite)
+    return {
+        "rows": raw.report.rows_in or counts.rows,
+        "quarantine": quarantined(raw.report.quarantine, counts.quarantine),
+        "dropped": counts.dropped,
+        "sizes": counts.sizes,
+        "users": counts.has["users"],
+        "notes": raw.report.notes,
+    }
 
 
 def read(log: object, *, config: Config | None = None) -> pa.RecordBatchReader:

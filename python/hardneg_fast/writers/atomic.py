@@ -65,34 +65,46 @@ def check_directory(target: Path, *, replaceable: Collection[str] = ()) -> None:
 
 
 @contextmanager
-def whole_file(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def whole_file(target: Path, *, overwrite: bool = False, private: bool = False) -> Iterator[Path]:
     """Give a path to write a file at; on leaving the block without an error it becomes `target`.
 
     Args:
         target: where the file shall stand. Missing parents are made.
         overwrite: whether a file that is there is replaced.
+        private: whether only its owner may read it; other files are as open as the umask lets them.
 
     Raises:
         UsageError: `target` is there and is not to be replaced.
         FileError: `target` is a directory, or cannot be written.
     """
+    check_file(target, overwrite=overwrite)
     final = Path(os.path.realpath(target))
-    if final.is_dir():
-        raise FileError(f"cannot write {target}: it is a directory; give a file")
-    if final.exists() and not overwrite:
-        raise UsageError(f"{target} exists; give another path, or --overwrite (overwrite=True) it")
     partial = _hidden(final.parent)
     try:
         with _named(target):
             final.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             yield partial
-            partial.chmod(0o666 & ~_umask())
+            partial.chmod(0o600 if private else 0o666 & ~_umask())
             _sync(partial)
             partial.rename(final)
             _sync(final.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_file(target: Path, *, overwrite: bool = False) -> None:
+    """Say now what `whole_file` would say after hours of work.
+
+    Raises:
+        UsageError: `target` is there and is not to be replaced.
+        FileError: `target` is a directory.
+    """
+    final = Path(os.path.realpath(target))
+    if final.is_dir():
+        raise FileError(f"cannot write {target}: it is a directory; give a file")
+    if final.exists() and not overwrite:
+        raise UsageError(f"{target} exists; give another path, or --overwrite (overwrite=True) it")
 
 
 @contextmanager

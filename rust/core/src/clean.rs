@@ -1,6 +1,9 @@
 //! Configuration of counting, and the rules that tell programs from people by their own behaviour.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::page::Page;
@@ -19,7 +22,7 @@ pub struct Window {
 }
 
 /// Options of counting; see docs/ARCHITECTURE.md, count. Times are microseconds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountConfig {
     /// Impressions of one (user, query, document) that count; 0 for all.
@@ -61,7 +64,7 @@ pub struct CountConfig {
 }
 
 /// What to do with robots.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Robots {
     /// Leave them out.
@@ -106,6 +109,24 @@ impl CountConfig {
             return Err(Error::usage("surfaces needs a surface column, and the log has none"));
         }
         Ok(())
+    }
+
+    /// Options that counts to be merged must have been counted with alike, by name: all but the window, which parts of a
+    /// log may differ in, and the tables, which counts say themselves.
+    ///
+    /// # Errors
+    /// None that can be caused: [`Error::internal`].
+    pub fn shared(&self) -> Result<BTreeMap<String, String>> {
+        let own = ["since", "until", "max_pairs_per_user", "page_counts", "preferences", "cell_detail"];
+        match serde_json::to_value(self) {
+            // As text: numbers, too, are then the same when they come back from a file.
+            Ok(Value::Object(all)) => Ok(all
+                .into_iter()
+                .filter(|(name, _)| !own.contains(&name.as_str()))
+                .map(|(name, value)| (name, value.to_string()))
+                .collect()),
+            _ => Err(Error::internal("options that are no JSON object")),
+        }
     }
 
     /// The decay asked for.

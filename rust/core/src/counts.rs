@@ -1,8 +1,10 @@
 //! The counts: what is left of a log when nobody's rows can be told apart any more. Mergeable, exactly, when no user is
 //! split between the parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::group::Group;
@@ -12,7 +14,8 @@ use crate::packed::{Packer, Sizes, Tables};
 use crate::tables::{Summed, sum, sum_pages};
 
 /// What the log had, and so what can be asked of its counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Has {
     /// User ids: user counts mean users, and k-users can be judged.
     pub users: bool,
@@ -45,6 +48,8 @@ pub struct Counts {
     pub tables: Arc<Tables>,
     /// What the log had.
     pub has: Has,
+    /// Options they were counted with, by name; see [`CountConfig::shared`](crate::clean::CountConfig::shared).
+    pub options: BTreeMap<String, String>,
     /// What reading found.
     pub read: ReadStats,
     /// Reason → rows left out by cleaning and bounding.
@@ -67,7 +72,7 @@ impl Counts {
     /// are upper bounds that no k-user threshold may rest on.
     ///
     /// # Errors
-    /// [`Error::usage`] where they were counted from different columns or with different tables; [`Error::data`] where
+    /// [`Error::usage`] where they were counted from different columns, with different tables or with different options; [`Error::data`] where
     /// they hold different strings of one code, or cannot be read.
     pub fn merge(&self, other: &Self, disjoint: bool) -> Result<Self> {
         if self.has.users != other.has.users
@@ -81,6 +86,15 @@ impl Counts {
                 "these counts cannot be merged: one has users, pages or tables that the other lacks; count both with the \
                  same columns and options",
             ));
+        }
+        let names = self.options.keys().chain(other.options.keys());
+        let different: BTreeSet<&str> =
+            names.filter(|n| self.options.get(*n) != other.options.get(*n)).map(String::as_str).collect();
+        if !different.is_empty() {
+            return Err(Error::usage(format!(
+                "these counts cannot be merged: they were counted with different {}; count both with the same options",
+                Vec::from_iter(different).join(", ")
+            )));
         }
         let (query_strings, query_clashes) = self.query_strings.merge(&other.query_strings);
         let (doc_strings, doc_clashes) = self.doc_strings.merge(&other.doc_strings);
@@ -111,6 +125,7 @@ impl Counts {
                 unclicked: self.has.unclicked || other.has.unclicked,
                 ..self.has
             },
+            options: self.options.clone(),
             read,
             dropped,
             users: self.users + other.users,

@@ -272,13 +272,15 @@ impl Strings {
         }
     }
 
-    fn push(&mut self, code: u64, value: &str) {
+    /// Adds a string, whose code is above those of all before; [`Strings::index`] ends it.
+    pub(crate) fn push(&mut self, code: u64, value: &str) {
         self.codes.push(code);
         self.text.push_str(value);
         self.ends.push(self.text.len());
     }
 
-    fn index(&mut self) {
+    /// Makes the strings ready to be found.
+    pub(crate) fn index(&mut self) {
         self.bits = self.codes.len().max(2).ilog2().min(28);
         self.starts = vec![0; (1 << self.bits) + 1];
         for code in &self.codes {

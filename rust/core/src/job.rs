@@ -118,6 +118,7 @@ pub fn count(
             page_counts: job.config.page_counts,
             bounded: u32::try_from(job.config.max_pairs_per_user).unwrap_or(u32::MAX),
         },
+        options: job.config.shared()?,
         read: stats,
         dropped: found.dropped,
         users: found.users,

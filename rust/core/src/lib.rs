@@ -1,5 +1,5 @@
-//! Raw click logs to privacy-safe hard negatives: the core, without Python or network, and with no file but the
-//! spill.
+//! Raw click logs to privacy-safe hard negatives: the core, without Python or network, and with no files but the
+//! spill and saved counts.
 //!
 //! One module a stage, in the order of `docs/ARCHITECTURE.md`; [`job`] alone knows that order.
 
@@ -26,6 +26,7 @@ pub mod records;
 pub mod related;
 pub mod release;
 pub mod rewrite;
+pub mod saved;
 pub mod scalar;
 pub mod seed;
 pub mod select;

@@ -38,6 +38,22 @@ impl Sizes {
         self.bounded += group.pairs.iter().filter(|p| p.bounded_shown > 0).count() as u64;
     }
 
+    /// How many there are.
+    pub(crate) const TABLES: usize = 8;
+
+    /// In the order of the fields.
+    pub(crate) fn to_array(self) -> [u64; Self::TABLES] {
+        let Self { queries, pairs, cells, preferences, successions, succession_clicks, pages, bounded } =
+            self;
+        [queries, pairs, cells, preferences, successions, succession_clicks, pages, bounded]
+    }
+
+    /// What [`Sizes::to_array`] gave.
+    pub(crate) fn from_array(sizes: [u64; Self::TABLES]) -> Self {
+        let [queries, pairs, cells, preferences, successions, succession_clicks, pages, bounded] = sizes;
+        Self { queries, pairs, cells, preferences, successions, succession_clicks, pages, bounded }
+    }
+
     fn plus(self, o: &Self) -> Self {
         Self {
             queries: self.queries + o.queries,
@@ -144,6 +160,11 @@ impl Tables {
     /// Rows of each table in part `i`.
     pub fn sizes_of(&self, i: usize) -> Sizes {
         self.parts[i].sizes
+    }
+
+    /// Impressions and clicks at each position in part `i`.
+    pub(crate) fn by_position_of(&self, i: usize) -> &ByPosition {
+        &self.parts[i].by_position
     }
 
     /// Impressions and clicks at each position, 0 (none) first, over all queries.

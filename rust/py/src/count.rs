@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hardneg_core::anonymize::Keys;
+use hardneg_core::budget::Budget;
 use hardneg_core::counts;
 use hardneg_core::error::Error;
 use hardneg_core::job::{self, Job};
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
+use hardneg_core::saved;
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
 
@@ -27,6 +29,12 @@ impl Counts {
     #[pyo3(signature = (name, /, *, columns))]
     fn table(&self, py: Python<'_>, name: &str, columns: Vec<String>) -> PyResult<Table> {
         Table::new(py.detach(|| self.counts.table(name, &columns)))
+    }
+
+    #[pyo3(signature = (path, /, *, called))]
+    #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
+    fn save(&self, py: Python<'_>, path: PathBuf, called: PathBuf) -> PyResult<()> {
+        py.detach(|| saved::save(&self.counts, &path, &called)).map_err(to_py)
     }
 
     fn stats(&self) -> Stats {
@@ -60,6 +68,11 @@ impl Counts {
             ("times", has.times),
             ("unclicked", has.unclicked),
         ])
+    }
+
+    #[getter]
+    fn disjoint(&self) -> bool {
+        self.counts.disjoint
     }
 }
 
@@ -121,4 +134,12 @@ pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts, disjoint: b
     let (first, second) = (first.counts.clone(), second.counts.clone());
     let merged = py.detach(|| first.merge(&second, disjoint));
     Ok(Counts { counts: Arc::new(merged.map_err(to_py)?) })
+}
+
+#[pyfunction]
+#[pyo3(signature = (path, /, *, memory, spill))]
+#[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
+pub(crate) fn load(py: Python<'_>, path: PathBuf, memory: usize, spill: PathBuf) -> PyResult<Counts> {
+    let loaded = py.detach(|| saved::load(&path, &Budget::new(memory, &spill)));
+    Ok(Counts { counts: Arc::new(loaded.map_err(to_py)?) })
 }

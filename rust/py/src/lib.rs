@@ -19,7 +19,7 @@ mod _hardneg {
     #[pymodule_export]
     use super::anonymize::{canonicalize, copy_pages, normalize, pseudonymize, rewrite};
     #[pymodule_export]
-    use super::count::{Counts, count, merge};
+    use super::count::{Counts, count, load, merge};
     #[pymodule_export]
     use super::evidence::{Evidence, evidence};
     #[pymodule_export]

@@ -216,6 +216,7 @@ pub(crate) fn content(counts: &Counts) -> Vec<(&'static str, String)> {
         ("doc_strings", format!("{:?}", strings(&counts.doc_strings))),
         ("groups", format!("{groups:?}")),
         ("has", format!("{:?}", counts.has)),
+        ("options", format!("{:?}", counts.options)),
         ("read", format!("{:?}", counts.read)),
         ("dropped", format!("{:?}", counts.dropped)),
         ("users", format!("{:?}", counts.users)),
