@@ -399,10 +399,14 @@ def _merge(args: argparse.Namespace) -> None:
     if len({path.resolve() for path in map(Path, args.log)}) < len(args.log):
         raise UsageError("--merge names a file twice; its users would be counted twice")
     check_file(args.out, overwrite=args.overwrite)
-    config, users = _config(args), args.users or "unknown"
+    config = _config(args)
     merged = load_counts(args.log[0], config=config)
     for path in args.log[1:]:
-        merged = merge(merged, load_counts(path, config=config), users=users)
+        merged = merge(
+            merged,
+            load_counts(path, config=config),
+            users="disjoint" if args.users == "disjoint" else "unknown",
+        )
     merged.save(args.out, overwrite=args.overwrite)
     print(f"{merged.rows:,} rows -> {args.out}: {_sizes(merged.sizes)}")
     print(EXACT)
