@@ -11,7 +11,7 @@ use hardneg_core::error::{ErrorKind, Result};
 mod common;
 use common::{config, content, count_within, pieces, reader};
 
-const ROWS: u64 = 30_000;
+const ROWS: u64 = 12_000;
 
 /// Numbers that look like chance and are the same in every run.
 fn mix(n: u64) -> u64 {
@@ -75,9 +75,9 @@ fn one_answer_at_any_budget_however_skewed() {
     ];
     for (what, log) in logs {
         let roomy = counted(&log, 1 << 30, 2).expect("fits");
-        assert!(roomy.sizes().pairs > 1_000, "{what}");
+        assert!(roomy.sizes().pairs > 900, "{what}");
         let expected = content(&roomy);
-        for (memory, threads) in [(1 << 18, 1), (1 << 20, 2), (1 << 22, 3)] {
+        for (memory, threads) in [(1 << 16, 1), (1 << 18, 2), (1 << 20, 3)] {
             let tight = counted(&log, memory, threads).expect("spills");
             for (made, expected) in content(&tight).into_iter().zip(&expected) {
                 assert!(made == *expected, "{what} within {memory} bytes: {} differ", made.0);
@@ -90,7 +90,7 @@ fn one_answer_at_any_budget_however_skewed() {
 fn a_spill_folder_that_cannot_be_written_is_an_error() {
     let log = log(|n| [mix(n / 10) % 400, mix(n / 5) % 300, mix(n) % 2_000]);
     let reader = reader(log.schema(), pieces(&log, 1_000));
-    let made = count_within(1 << 18, Path::new("/nowhere"), &everybody(), 1, reader, 2, &mut |_| Ok(()));
+    let made = count_within(1 << 16, Path::new("/nowhere"), &everybody(), 1, reader, 2, &mut |_| Ok(()));
     let error = made.err().expect("nowhere to spill");
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.to_string().contains("/nowhere"), "{error}");
