@@ -7,7 +7,7 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from . import options
 from .config import Config, Privacy
@@ -399,7 +399,8 @@ def _merge(args: argparse.Namespace) -> None:
     if len({path.resolve() for path in map(Path, args.log)}) < len(args.log):
         raise UsageError("--merge names a file twice; its users would be counted twice")
     check_file(args.out, overwrite=args.overwrite)
-    config, users = _config(args), args.users or "unknown"
+    config = _config(args)
+    users: Literal["disjoint", "unknown"] = args.users or "unknown"
     merged = load_counts(args.log[0], config=config)
     for path in args.log[1:]:
         merged = merge(merged, load_counts(path, config=config), users=users)
