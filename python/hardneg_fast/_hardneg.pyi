@@ -224,9 +224,7 @@ def count(
     stage, rows and the share of the stage that is done about ten times a second; what it raises stops the job.
     """
 
-def load(path: str | PathLike[str], /, *, memory: int, spill: str | PathLike[str]) -> Counts:
-    """Counts of a file; tables beyond the budget go to the spill."""
-
+def load(path: str | PathLike[str], /, *, memory: int, spill: str | PathLike[str]) -> Counts: ...
 def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
     """Sums counts; `disjoint` says that no user is in both."""
 

@@ -7,7 +7,7 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from . import options
 from .config import Config, Privacy
@@ -400,13 +400,10 @@ def _merge(args: argparse.Namespace) -> None:
         raise UsageError("--merge names a file twice; its users would be counted twice")
     check_file(args.out, overwrite=args.overwrite)
     config = _config(args)
+    users: Literal["disjoint", "unknown"] = args.users or "unknown"
     merged = load_counts(args.log[0], config=config)
     for path in args.log[1:]:
-        merged = merge(
-            merged,
-            load_counts(path, config=config),
-            users="disjoint" if args.users == "disjoint" else "unknown",
-        )
+        merged = merge(merged, load_counts(path, config=config), users=users)
     merged.save(args.out, overwrite=args.overwrite)
     print(f"{merged.rows:,} rows -> {args.out}: {_sizes(merged.sizes)}")
     print(EXACT)

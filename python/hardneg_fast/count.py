@@ -217,8 +217,8 @@ def merge(first: Counts, second: Counts, /, *, users: Literal["disjoint", "unkno
             because one person of two parts would pass for two.
 
     Raises:
-        UsageError: they were counted from different columns, with different tables, or other options than
-            `since` and `until`.
+        UsageError: they were counted from different columns, with different tables, or with different options (other
+            than `since` and `until`).
     """
     if users not in ("disjoint", "unknown"):
         raise UsageError(f"users is {users!r}; choose disjoint or unknown")

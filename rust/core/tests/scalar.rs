@@ -22,13 +22,13 @@ use Read::{Bad, Is, Null};
 
 fn read(made: Result<Ints>) -> Vec<Read> {
     let made = made.expect("a type that is read");
-    assert_eq!(made.values.len(), made.bad.len());
-    let one = |(&v, &bad): (&i64, &bool)| match v {
-        _ if bad => Bad,
+    assert!(made.bad.is_empty() || made.values.len() == made.bad.len());
+    let one = |(i, &v): (usize, &i64)| match v {
+        _ if made.is_bad(i) => Bad,
         NONE => Null,
         v => Is(v),
     };
-    made.values.iter().zip(&made.bad).map(one).collect()
+    made.values.iter().enumerate().map(one).collect()
 }
 
 fn array(a: impl Array + 'static) -> ArrayRef {
