@@ -74,6 +74,16 @@ def test_counts(data: st.DataObject, log: strategies.Log, seed: int, threads: in
     assert_counts_equal(log, strategies.to_table(log.rows, log.columns), config, threads)
 
 
+def test_two_queries_of_one_search_id_are_two_pages_and_two_users() -> None:
+    columns = {"search_id", "query", "doc_id", "clicked"}
+    nulls = dict.fromkeys(strategies.CANONICAL.names)
+    rows = [nulls | {"search_id": "1", "query": query, "doc_id": "d", "clicked": True} for query in ("a", "b")]
+    log = strategies.Log(columns=columns, rows=rows)
+    config = config_of(hn.CountConfig(max_pairs_per_user=1, min_page_length=1))
+    assert_counts_equal(log, strategies.to_table(log.rows, log.columns), config, threads=1)
+    assert hn.count(strategies.to_table(log.rows, log.columns), config=config, tables=("bounded",)).sizes["users"] == 2
+
+
 @settings(max_examples=60)
 @given(data=st.data(), log=strategies.logs())
 def test_counts_of_any_arrow_type_and_batching(data: st.DataObject, log: strategies.Log) -> None:

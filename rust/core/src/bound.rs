@@ -169,7 +169,13 @@ impl<'a> Bounder<'a> {
                 pages.push(page);
             }
         }
-        let done = self.one(&mut pages, &rows);
+        let done = if self.shape.unit == Unit::Page {
+            // Runs of one search id may hold several queries, and each page is its own user.
+            let each = |page: &Page| self.one(&mut vec![*page], &rows);
+            pages.iter().try_for_each(each)
+        } else {
+            self.one(&mut pages, &rows)
+        };
         (self.rows, self.page_buffer) = (rows, pages);
         done
     }
