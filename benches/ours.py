@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,23 +52,17 @@ def _config(setting: Setting, **count: Any) -> hn.Config:
     )
 
 
-def _write(table: object, columns: Mapping[str, str], out: str) -> None:
-    """Columns of a table under new names, a batch at a time."""
-    reader = pa.RecordBatchReader.from_stream(table)
-    schema = pa.schema([reader.schema.field(old).with_name(new) for old, new in columns.items()])
-    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        for batch in reader:
-            writer.write_batch(pa.record_batch([batch.column(old) for old in columns], schema=schema))
+def _arrow(table: object) -> pa.Table:
+    # pa.table would do the same, but imports pandas first, to see whether it is a data frame.
+    return pa.RecordBatchReader.from_stream(table).read_all()
 
 
 def _pairs(counts: hn.Counts, setting: Setting) -> None:
-    # Where it can, the core makes only the columns that are asked for.
-    table = counts.table("pairs", columns=tuple(PAIRS)) if hasattr(counts, "table") else counts.pairs
-    _write(table, PAIRS, setting.table("pairs"))
+    hn.write_table(counts.table("pairs", columns=tuple(PAIRS)), setting.table("pairs"), columns=PAIRS)
 
 
 def _bounded(counts: hn.Counts, setting: Setting) -> None:
-    _write(counts.bounded, BOUNDED, setting.table("bounded"))
+    hn.write_table(counts.bounded, setting.table("bounded"), columns=BOUNDED)
 
 
 def _negatives(counts: hn.Counts, setting: Setting) -> None:
@@ -92,14 +85,14 @@ def _negatives(counts: hn.Counts, setting: Setting) -> None:
     )
     evidence = hn.evidence(hn.release(counts, privacy=hn.Privacy.none()))
     selected = hn.select(evidence, config=select)
-    negatives = pa.table(selected.negatives).select(["query", "neg_id", "skip_weight", "skips"])
+    negatives = _arrow(selected.negatives).select(["query", "neg_id", "skip_weight", "skips"])
     negatives = negatives.rename_columns(["query", "negative", "evidence", "skips"])
     # Negatives stand by query, then by place: a place is the distance from the query's first row.
     code = negatives["query"].combine_chunks().dictionary_encode().indices.to_numpy()
     row = np.arange(len(code))
     first = np.maximum.accumulate(np.where(np.diff(code, prepend=-1) != 0, row, 0))
     negatives = negatives.append_column("rank", pa.array(row - first + 1))
-    positives = pa.table(selected.positives).select(["query", "doc_id"]).rename_columns(["query", "positive"])
+    positives = _arrow(selected.positives).select(["query", "doc_id"]).rename_columns(["query", "positive"])
     joined = positives.join(negatives, "query", join_type="inner")
     columns = list(WORKLOADS["W4"]["negatives"])
     pq.write_table(joined.select(columns), setting.table("negatives"), compression="zstd")
@@ -134,7 +127,7 @@ def w4(setting: Setting) -> None:
 def w5(setting: Setting) -> None:
     found = hn.related_queries(setting.log, config=_config(setting))
     for table, shown in (("related", found.related), ("documents", found.documents)):
-        _write(shown, {name: name for name in WORKLOADS["W5"][table]}, setting.table(table))
+        hn.write_table(shown, setting.table(table), columns=tuple(WORKLOADS["W5"][table]))
 
 
 def w234(setting: Setting) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .result import Result
     from .select import Selected, select
     from .simulate import Simulated, simulate
+    from .write import write_table
 
 __version__: str = _hardneg.__version__
 
@@ -65,6 +66,7 @@ __all__ = [
     "release",
     "select",
     "simulate",
+    "write_table",
 ]
 
 # Where the rest lives: imported when first asked for, because Arrow takes half a second and `--help` should not.
@@ -92,6 +94,7 @@ _LAZY = {
     "release": "release",
     "select": "select",
     "simulate": "simulate",
+    "write_table": "write",
 }
 
 if _hardneg.DEBUG_BUILD:

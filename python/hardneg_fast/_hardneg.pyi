@@ -84,6 +84,8 @@ class Table:
     def num_rows(self) -> int: ...
     @property
     def column_names(self) -> list[str]: ...
+    def write_parquet(self, path: PathLike[str], /, *, columns: list[tuple[str, str]], threads: int) -> None:
+        """Writes columns under new names over the file at `path`."""
 
 @final
 class Stream:

@@ -1,4 +1,4 @@
-"""write: what was mined, as a dataset directory with a card and a report."""
+"""write: what was mined, as a dataset directory with a card and a report; single tables as Parquet files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from .writers.atomic import check_directory, whole_directory
+from . import _hardneg
+from .exceptions import UsageError
+from .writers.atomic import check_directory, whole_directory, whole_file
 from .writers.card import card
 from .writers.dataset import Written, documents_that_appear, write_dataset
 from .writers.mined import Mined
@@ -16,7 +18,7 @@ from .writers.report_html import report_html
 from .writers.stable_json import to_json
 from .writers.texts import Texts
 
-__all__ = ["LAYOUT", "Mined", "check_target", "write"]
+__all__ = ["LAYOUT", "Mined", "check_target", "write", "write_table"]
 
 LAYOUT = ("triplets", "negatives", "queries", "documents", "README.md", "report.html", "report.json", "privacy.json")
 """What stands in a dataset directory. A directory that holds anything else is never replaced: it may be the log's."""
@@ -57,6 +59,45 @@ def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwri
         (partial / "privacy.json").write_bytes(to_json(mined.privacy))
         (partial / "report.html").write_text(report_html(report, mined.privacy), encoding="utf-8")
         (partial / "README.md").write_text(card(report, mined.privacy, written), encoding="utf-8")
+
+
+def write_table(
+    table: _hardneg.Table,
+    out: Path | str,
+    *,
+    columns: Mapping[str, str] | Sequence[str] = (),
+    threads: int = 0,
+    overwrite: bool = False,
+    private: bool = False,
+) -> None:
+    """Write a table of this package as a Parquet file; it appears whole or not at all.
+
+    The core knows which texts are equal, so none is hashed or compared, and row groups are made on all threads.
+
+    Args:
+        table: of `Counts`, `Released`, `Evidence`, `Selected` or `RelatedQueries`, say `counts.pairs`.
+        out: the file.
+        columns: which to write, in this order; a mapping gives them new names. All by default.
+        threads: 0 for all cores.
+        overwrite: replace the file that stands at `out`.
+        private: only its owner may read the file, as befits exact counts.
+
+    Raises:
+        UsageError: a column that the table does not have, a name given twice, no table of this package; `out` is there
+            and is not to be replaced.
+        FileError: `out` cannot be written.
+    """
+    if not isinstance(table, _hardneg.Table):
+        raise UsageError(
+            f"write_table takes tables of this package, not {type(table).__name__}; pyarrow.parquet writes any other"
+        )
+    if isinstance(columns, str):
+        raise UsageError("columns is a string; give a tuple of names, or a mapping from names to new ones")
+    names = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns or table.column_names}
+    if len(set(names.values())) < len(names) or (not isinstance(columns, Mapping) and len(names) < len(columns)):
+        raise UsageError(f"columns names one column twice: {sorted(names.values())}")
+    with whole_file(Path(out), overwrite=overwrite, private=private) as partial:
+        table.write_parquet(partial, columns=list(names.items()), threads=threads)
 
 
 def _complete(mined: Mined, written: Written, texts: Texts | None) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.orc
 import pyarrow.parquet as pq
@@ -131,13 +130,18 @@ class ColumnarSource(Source):
         batch_rows: int,
         lists: Iterable[str] = (),  # noqa: ARG002
     ) -> pa.RecordBatchReader:
+        # Not at the top: pyarrow.dataset imports pandas, half a second that the core's own reader saves.
+        import pyarrow.dataset as ds
+
         types = self.types(wanted.values())
+        if self.format == "parquet":
+            reading = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=self._text(types)))
         routes = {path: parts(self.schemas[0], path) or [path] for path in wanted.values()}
         with naming(self.names[0]):
             dataset = ds.dataset(
                 [file.path for file in self.files],
                 filesystem=self.files[0].filesystem,
-                format=self._reading(types),
+                format=reading if self.format == "parquet" else self.format,
                 schema=self._schema_of_all(wanted.values()),
             )
             reader = dataset.scanner(
@@ -177,11 +181,6 @@ class ColumnarSource(Source):
             return []
         text = (path for path, t in types.items() if pat.is_string(t) or pat.is_large_string(t))
         return [path for path in text if path in self.schemas[0].names]
-
-    def _reading(self, types: Mapping[str, pa.DataType]) -> str | ds.FileFormat:
-        if self.format != "parquet":
-            return self.format
-        return ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=self._text(types)))
 
 
 def _kind(t: pa.DataType) -> str:

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::impressions::ReadStats;
-use crate::intern::Strings;
 use crate::packed::{Packer, Sizes, Tables};
+use crate::pulse::Pulse;
+use crate::strings::Strings;
 use crate::tables::{Summed, sum, sum_pages};
 
 /// What the log had, and so what can be asked of its counts.
@@ -73,8 +74,8 @@ impl Counts {
     ///
     /// # Errors
     /// [`Error::usage`] where they were counted from different columns, with different tables or with different options; [`Error::data`] where
-    /// they hold different strings of one code, or cannot be read.
-    pub fn merge(&self, other: &Self, disjoint: bool) -> Result<Self> {
+    /// they hold different strings of one code, or cannot be read; what `pulse` reports.
+    pub fn merge(&self, other: &Self, disjoint: bool, pulse: &mut Pulse<'_>) -> Result<Self> {
         if self.has.users != other.has.users
             || self.has.pages != other.has.pages
             || self.has.cell_detail != other.has.cell_detail
@@ -96,8 +97,8 @@ impl Counts {
                 Vec::from_iter(different).join(", ")
             )));
         }
-        let (query_strings, query_clashes) = self.query_strings.merge(&other.query_strings);
-        let (doc_strings, doc_clashes) = self.doc_strings.merge(&other.doc_strings);
+        let (query_strings, query_clashes) = self.query_strings.merge(&other.query_strings, pulse)?;
+        let (doc_strings, doc_clashes) = self.doc_strings.merge(&other.doc_strings, pulse)?;
         if query_clashes.len() + doc_clashes.len() > 0 {
             return Err(Error::data(
                 "these counts cannot be merged: two different queries or documents share a code; count both logs at once",
@@ -118,7 +119,7 @@ impl Counts {
         Ok(Self {
             query_strings: Arc::new(query_strings),
             doc_strings: Arc::new(doc_strings),
-            tables: Arc::new(merged(&self.tables, &other.tables)?),
+            tables: Arc::new(merged(&self.tables, &other.tables, pulse)?),
             has: Has {
                 positions: self.has.positions || other.has.positions,
                 times: self.has.times && other.has.times,
@@ -136,11 +137,12 @@ impl Counts {
 }
 
 /// Both by query, in order.
-fn merged(one: &Tables, two: &Tables) -> Result<Tables> {
+fn merged(one: &Tables, two: &Tables, pulse: &mut Pulse<'_>) -> Result<Tables> {
     let mut out = Packer::new(one.detail());
     let (mut ours, mut theirs) = (one.groups(), two.groups());
     let (mut a, mut b) = (ours.advance()?, theirs.advance()?);
     loop {
+        pulse.beat()?;
         match (&mut a, &mut b) {
             (Some(x), Some(y)) if x.query == y.query => {
                 out.push(&added(x, y))?;

@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::budget::Budget;
 use crate::digest;
 use crate::error::{Error, Result};
+use crate::pulse::Pulse;
+use crate::strings::Strings;
 use foldhash::quality::RandomState;
 
 const SHARD_BITS: u32 = 8;
@@ -23,6 +25,12 @@ const ENTRY: usize = 8 + 4 + 2 * 8;
 
 /// Strings looked for at once: their misses of the cache overlap, and there are about as many as a core can have open.
 const GROUP: usize = 16;
+
+/// Bytes of values that are brought together by shard at a time; with the tables of a shard, what a cache holds.
+const BLOCK: usize = 4 << 20;
+
+/// What stands before a value among those of its shard: its number, a part of its hash, its length.
+const HEADER: usize = 12;
 
 /// A slot of a table: a part of the string's hash, and where its record starts, plus one; 0 is free.
 #[derive(Clone, Copy, Default)]
@@ -108,6 +116,10 @@ impl Shard {
     }
 }
 
+fn shard_of(hash: u64) -> usize {
+    (hash >> (64 - SHARD_BITS)) as usize
+}
+
 /// Half of a hash, of bits that did not choose the shard.
 fn half(hash: u64) -> u32 {
     (hash >> (32 - SHARD_BITS)) as u32
@@ -139,78 +151,112 @@ impl<'b> Interner<'b> {
     /// [`Error::data`] beyond about a million million bytes of distinct strings.
     pub fn intern<'a>(&self, n: usize, value: impl Fn(usize) -> Option<&'a [u8]>) -> Result<Vec<u64>> {
         let mut codes = vec![0; n];
-        // Sorted by shard, a batch takes each lock once, and a shard stays in the cache while it is looked through.
-        let hashes: Vec<u64> = (0..n).map(|i| value(i).map_or(0, |v| self.state.hash_one(v) | 1)).collect();
-        let mut ends = [0_u32; SHARDS + 1];
-        for hash in hashes.iter().filter(|h| **h != 0) {
-            ends[(hash >> (64 - SHARD_BITS)) as usize + 1] += 1;
-        }
-        for s in 0..SHARDS {
-            ends[s + 1] += ends[s];
-        }
-        let mut order = vec![0_u32; ends[SHARDS] as usize];
-        let mut next = ends;
-        for (i, hash) in hashes.iter().enumerate().filter(|(_, h)| **h != 0) {
-            let place = &mut next[(hash >> (64 - SHARD_BITS)) as usize];
-            order[*place as usize] = i as u32;
-            *place += 1;
-        }
-        let mut places: Vec<u32> = Vec::new();
-        let mut fresh: Vec<u32> = Vec::new();
-        for (s, window) in ends.windows(2).enumerate().filter(|(_, w)| w[0] < w[1]) {
-            let wanted = &order[window[0] as usize..window[1] as usize];
-            let mut shard = self.shards[s].lock().unwrap_or_else(PoisonError::into_inner);
-            let shard = &mut *shard;
-            let held = shard.records.len();
-            places.clear();
-            fresh.clear();
-            for group in wanted.chunks(GROUP) {
-                shard.reserve(group.len());
-                // Read ahead: these loads wait for nothing but each other's turn.
-                let mut touched = 0;
-                for &i in group {
-                    touched ^= value(i as usize).and_then(|v| v.first().copied()).unwrap_or(0);
-                    touched ^= shard.slots[shard.first(half(hashes[i as usize]))].at as u8;
-                }
-                std::hint::black_box(touched);
-                for &i in group {
-                    let Some(value) = value(i as usize) else { continue };
-                    let (place, new) = shard.intern(half(hashes[i as usize]), value).ok_or_else(|| {
-                        Error::data(
-                            "more distinct queries or documents than this version can hold (about 10^12 bytes)",
-                        )
-                    })?;
-                    places.push(place);
-                    if new {
-                        fresh.push(place);
-                    }
+        let (mut hashes, mut bytes) = (Vec::new(), Vec::new());
+        let mut start = 0;
+        while start < n {
+            hashes.clear();
+            let mut ends = [0; SHARDS + 1];
+            let mut held = 0;
+            for i in start..n {
+                let hash = value(i).map_or(0, |v| {
+                    held += HEADER + v.len();
+                    let hash = self.state.hash_one(v) | 1;
+                    ends[shard_of(hash) + 1] += HEADER + v.len();
+                    hash
+                });
+                hashes.push(hash);
+                if held >= BLOCK {
+                    break;
                 }
             }
-            if !fresh.is_empty() {
-                let values: Vec<&[u8]> = fresh.iter().map(|at| shard.value(*at)).collect();
-                let mut heads = Vec::with_capacity(values.len());
-                digest::heads(&values, &mut heads);
-                for (at, head) in fresh.iter().zip(heads) {
-                    // 0 is kept for "none": the head 0 (one string in 2^64) goes by 1.
-                    let at = *at as usize;
-                    shard.records[at..at + 8].copy_from_slice(&head.max(1).to_le_bytes());
-                }
-                let more = shard.records.len() - held + ENTRY * fresh.len();
-                self.budget.hold(more);
-                self.held.fetch_add(more, Ordering::Relaxed);
+            (0..SHARDS).for_each(|s| ends[s + 1] += ends[s]);
+            // Brought together by shard, the bytes are then read in the order they lie in, and a block takes each lock once.
+            bytes.resize(held, 0);
+            let mut next = ends;
+            for (i, hash) in (start..).zip(&hashes).filter(|(_, hash)| **hash != 0) {
+                let v = value(i).unwrap_or_default();
+                let place = &mut next[shard_of(*hash)];
+                let (head, rest) = bytes[*place..].split_at_mut(HEADER);
+                head[..4].copy_from_slice(&(i as u32).to_le_bytes());
+                head[4..8].copy_from_slice(&half(*hash).to_le_bytes());
+                head[8..].copy_from_slice(&(v.len() as u32).to_le_bytes());
+                rest[..v.len()].copy_from_slice(v);
+                *place += HEADER + v.len();
             }
-            for (&i, &place) in wanted.iter().zip(&places) {
-                codes[i as usize] = shard.code(place);
+            for (s, window) in ends.windows(2).enumerate().filter(|(_, w)| w[0] < w[1]) {
+                self.block(s, &bytes[window[0]..window[1]], &mut codes)?;
             }
+            start += hashes.len();
         }
         Ok(codes)
+    }
+
+    /// Interns values of one shard, each behind a [`HEADER`], and puts their codes where they belong.
+    fn block(&self, s: usize, mut bytes: &[u8], codes: &mut [u64]) -> Result<()> {
+        let mut shard = self.shards[s].lock().unwrap_or_else(PoisonError::into_inner);
+        let shard = &mut *shard;
+        let held = shard.records.len();
+        let mut group: Vec<(u32, u32, &[u8])> = Vec::with_capacity(GROUP);
+        // Codes of new strings are made together: (where the record is, whose code it is).
+        let mut fresh: Vec<u32> = Vec::new();
+        let mut waiting: Vec<(u32, u32)> = Vec::new();
+        while !bytes.is_empty() {
+            group.clear();
+            while group.len() < GROUP && !bytes.is_empty() {
+                let number =
+                    |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+                let (i, tag, len) = (number(0), number(4), number(8) as usize);
+                group.push((i, tag, &bytes[HEADER..HEADER + len]));
+                bytes = &bytes[HEADER + len..];
+            }
+            shard.reserve(group.len());
+            // Read ahead, slots and then records: these loads wait for nothing but each other's turn.
+            let mut touched = 0;
+            for (_, tag, _) in &group {
+                let at = shard.slots[shard.first(*tag)].at;
+                touched ^= shard.records.get(at as usize).copied().unwrap_or(0);
+            }
+            std::hint::black_box(touched);
+            for (i, tag, value) in &group {
+                let (place, new) = shard.intern(*tag, value).ok_or_else(|| {
+                    Error::data(
+                        "more distinct queries or documents than this version can hold (about 10^12 bytes)",
+                    )
+                })?;
+                if new {
+                    fresh.push(place);
+                }
+                match shard.code(place) {
+                    0 => waiting.push((*i, place)),
+                    code => codes[*i as usize] = code,
+                }
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let values: Vec<&[u8]> = fresh.iter().map(|at| shard.value(*at)).collect();
+        let mut heads = Vec::with_capacity(values.len());
+        digest::heads(&values, &mut heads);
+        for (at, head) in fresh.iter().zip(heads) {
+            // 0 is kept for "none": the head 0 (one string in 2^64) goes by 1.
+            let at = *at as usize;
+            shard.records[at..at + 8].copy_from_slice(&head.max(1).to_le_bytes());
+        }
+        for (i, place) in waiting {
+            codes[i as usize] = shard.code(place);
+        }
+        let more = shard.records.len() - held + ENTRY * fresh.len();
+        self.budget.hold(more);
+        self.held.fetch_add(more, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Ends reading: the strings in canonical order. `make_room` is called when the budget has been told what that takes.
     ///
     /// # Errors
-    /// What `make_room` reports.
-    pub fn freeze(self, make_room: impl FnOnce() -> Result<()>) -> Result<Strings> {
+    /// What `make_room` and `pulse` report.
+    pub fn freeze(self, pulse: &mut Pulse<'_>, make_room: impl FnOnce() -> Result<()>) -> Result<Strings> {
         // Both forms of the strings, and a list to sort; for as long as it takes.
         let held = self.held.into_inner();
         self.budget.hold(held);
@@ -219,21 +265,39 @@ impl<'b> Interner<'b> {
             self.shards.into_iter().map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
         shards.iter_mut().for_each(|shard| shard.slots = Vec::new());
         let n = shards.iter().map(|s| s.strings).sum();
-        let mut entries: Vec<(u64, u32, u32)> = Vec::with_capacity(n);
-        for (s, shard) in shards.iter().enumerate() {
-            entries.extend(shard.all().map(|at| (shard.code(at), s as u32, at)));
+        // Shared out by the first byte of their codes, then sorted: pieces that fit the cache, and a beat between them.
+        let byte = |code: u64| (code >> 56) as usize;
+        let mut ends = [0; 257];
+        for shard in &shards {
+            pulse.beat()?;
+            shard.all().for_each(|at| ends[byte(shard.code(at)) + 1] += 1);
         }
-        entries.sort_unstable();
+        (0..256).for_each(|b| ends[b + 1] += ends[b]);
+        let mut entries = vec![(0_u64, 0_u32, 0_u32); n];
+        let mut next = ends;
+        for (s, shard) in shards.iter().enumerate() {
+            pulse.beat()?;
+            for at in shard.all() {
+                let place = &mut next[byte(shard.code(at))];
+                entries[*place] = (shard.code(at), s as u32, at);
+                *place += 1;
+            }
+        }
         let mut strings =
             Strings::with_capacity(n, shards.iter().map(|s| s.records.len() - 12 * s.strings).sum());
-        for same in entries.chunk_by(|a, b| a.0 == b.0) {
-            if let [(code, s, i)] = same {
-                // What is no text was met in rows that are set aside, and needs no name.
-                if let Ok(value) = std::str::from_utf8(shards[*s as usize].value(*i)) {
-                    strings.push(*code, value);
+        for window in ends.windows(2) {
+            pulse.beat()?;
+            let entries = &mut entries[window[0]..window[1]];
+            entries.sort_unstable();
+            for same in entries.chunk_by(|a, b| a.0 == b.0) {
+                if let [(code, s, i)] = same {
+                    // What is no text was met in rows that are set aside, and needs no name.
+                    if let Ok(value) = std::str::from_utf8(shards[*s as usize].value(*i)) {
+                        strings.push(*code, value);
+                    }
+                } else {
+                    strings.push_clash(same[0].0);
                 }
-            } else {
-                strings.clashes.push(same[0].0);
             }
         }
         strings.index();
@@ -248,145 +312,4 @@ pub fn code(value: &[u8]) -> u64 {
     let mut head = Vec::with_capacity(1);
     digest::heads(&[value], &mut head);
     head[0].max(1)
-}
-
-/// Distinct UTF-8 strings in canonical order, to be found by code.
-#[derive(Default, Clone)]
-pub struct Strings {
-    codes: Vec<u64>,
-    ends: Vec<usize>,
-    text: String,
-    /// Where the codes with each head of `bits` bits begin: codes are uniform, so a head has one or two.
-    starts: Vec<u32>,
-    bits: u32,
-    clashes: Vec<u64>,
-}
-
-impl Strings {
-    fn with_capacity(strings: usize, bytes: usize) -> Self {
-        Self {
-            codes: Vec::with_capacity(strings),
-            ends: Vec::with_capacity(strings),
-            text: String::with_capacity(bytes),
-            ..Self::default()
-        }
-    }
-
-    /// Adds a string, whose code is above those of all before; [`Strings::index`] ends it.
-    pub(crate) fn push(&mut self, code: u64, value: &str) {
-        self.codes.push(code);
-        self.text.push_str(value);
-        self.ends.push(self.text.len());
-    }
-
-    /// Makes the strings ready to be found.
-    pub(crate) fn index(&mut self) {
-        self.bits = self.codes.len().max(2).ilog2().min(28);
-        self.starts = vec![0; (1 << self.bits) + 1];
-        for code in &self.codes {
-            self.starts[(code >> (64 - self.bits)) as usize + 1] += 1;
-        }
-        for i in 1..self.starts.len() {
-            self.starts[i] += self.starts[i - 1];
-        }
-    }
-
-    /// The strings of these (code, value)s, which ascend by code.
-    pub fn of<'a>(sorted: impl Iterator<Item = (u64, &'a str)>) -> Self {
-        let mut out = Self::default();
-        sorted.for_each(|(code, value)| out.push(code, value));
-        out.index();
-        out
-    }
-
-    /// Only the strings of these codes, which ascend.
-    pub fn subset(&self, codes: &[u64]) -> Self {
-        Self::of(codes.iter().map(|c| (*c, self.get(*c))))
-    }
-
-    /// How many strings.
-    pub fn len(&self) -> usize {
-        self.codes.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.codes.is_empty()
-    }
-
-    /// Codes, ascending.
-    pub fn codes(&self) -> &[u64] {
-        &self.codes
-    }
-
-    /// Codes that different strings share; their rows are set aside.
-    pub fn clashes(&self) -> &[u64] {
-        &self.clashes
-    }
-
-    /// Place of a code among the codes.
-    #[inline]
-    pub fn find(&self, code: u64) -> Option<usize> {
-        let head = (code >> (64 - self.bits)) as usize;
-        let (start, end) = (*self.starts.get(head)? as usize, *self.starts.get(head + 1)? as usize);
-        self.codes[start..end].iter().position(|c| *c == code).map(|i| start + i)
-    }
-
-    /// String number `i` in canonical order.
-    #[inline]
-    pub fn at(&self, i: usize) -> &str {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.text[start..self.ends[i]]
-    }
-
-    /// The string of a code.
-    #[inline]
-    pub fn get(&self, code: u64) -> &str {
-        self.find(code).map_or("", |i| self.at(i))
-    }
-
-    /// (code, string)s in canonical order.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &str)> {
-        self.codes.iter().enumerate().map(|(i, code)| (*code, self.at(i)))
-    }
-
-    /// Both lists as one. Codes that name different strings in the two are returned beside it, without a string.
-    pub fn merge(&self, other: &Self) -> (Self, Vec<u64>) {
-        let mut out = Self::with_capacity(self.len() + other.len(), self.text.len() + other.text.len());
-        let mut clashes = Vec::new();
-        let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
-        loop {
-            let (code, value) = match (ours.peek(), theirs.peek()) {
-                (Some(a), Some(b)) if a.0 == b.0 => {
-                    let (a, b) = (*a, *b);
-                    ours.next();
-                    theirs.next();
-                    if a.1 != b.1 {
-                        clashes.push(a.0);
-                        continue;
-                    }
-                    a
-                }
-                (Some(a), b) if b.is_none_or(|b| a.0 < b.0) => {
-                    let a = *a;
-                    ours.next();
-                    a
-                }
-                (_, Some(b)) => {
-                    let b = *b;
-                    theirs.next();
-                    b
-                }
-                _ => break,
-            };
-            out.push(code, value);
-        }
-        out.index();
-        (out, clashes)
-    }
-
-    /// Bytes of memory held.
-    pub fn memory(&self) -> usize {
-        self.text.capacity() + 8 * (self.codes.capacity() + self.ends.capacity()) + 4 * self.starts.capacity()
-    }
 }

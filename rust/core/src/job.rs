@@ -19,6 +19,7 @@ use crate::intern::Interner;
 use crate::packed::Tables;
 use crate::page::Run;
 use crate::partition::{Scatter, Store};
+use crate::pulse::Pulse;
 use crate::records::{Cursor, Layout, RUN, Row, RunHead, Unit, kind};
 use crate::seed::Seed;
 use crate::tally::Tally;
@@ -51,7 +52,7 @@ pub struct Job<'a> {
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// What it does.
     pub stage: &'static str,
@@ -83,7 +84,10 @@ pub fn count(
     let layout = Layout { user: shape.unit != Unit::Page, session: shape.sessions, time: shape.times };
     let Read { queries, docs, stats, dropped: left_out, seen } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
-    let (queries, docs) = (queries.freeze(|| store.fit())?, docs.freeze(|| store.fit())?);
+    let mut pulse = Pulse::new(|| observe(Progress { stage: "reading", rows: stats.rows, done: Some(1.0) }));
+    let queries = queries.freeze(&mut pulse, || store.fit())?;
+    let docs = docs.freeze(&mut pulse, || store.fit())?;
+    drop(pulse);
     let clashes = Clashes { queries: queries.clashes(), docs: docs.clashes() };
     let mut found = bound(job, shape, layout, &store, clashes, threads, stats.rows, observe)?;
     found.drop_rows("outside_window", left_out.outside_window);

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
 use crate::group::Group;
-use crate::intern::Strings;
 use crate::packed::{Packer, Sizes, Tables};
+use crate::pulse::Pulse;
+use crate::strings::Strings;
 use crate::tables::{Cell, Pair, Summed};
 
 /// Rows of each table before and after.
@@ -50,10 +51,11 @@ impl Released {
     /// Codes of the documents that pairs name, ascending. Strings can be more: a row that was left out had a document, too.
     ///
     /// # Errors
-    /// Where the spill cannot be read.
-    pub fn documents(&self) -> Result<Vec<u64>> {
+    /// Where the spill cannot be read; what `pulse` reports.
+    pub fn documents(&self, pulse: &mut Pulse<'_>) -> Result<Vec<u64>> {
         let mut docs = Vec::new();
         for part in 0..self.tables.len() {
+            pulse.beat()?;
             self.tables.part(part, |group| {
                 docs.extend(group.pairs.iter().map(|p| p.doc));
                 thin(&mut docs);
@@ -92,8 +94,9 @@ pub fn everything(counts: &Counts) -> Released {
 /// below it.
 ///
 /// # Errors
-/// [`Error::privacy`] where the log has no users, [`Error::usage`] for k below 2, and where the spill cannot be read.
-pub fn k_users(counts: &Counts, k: u32) -> Result<Released> {
+/// [`Error::privacy`] where the log has no users, [`Error::usage`] for k below 2, and where the spill cannot be read; what `pulse`
+/// reports.
+pub fn k_users(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
     if k < 2 {
         return Err(Error::usage("k must be at least 2: with 1, every single person's rows would pass"));
     }
@@ -109,15 +112,16 @@ pub fn k_users(counts: &Counts, k: u32) -> Result<Released> {
              log at once, or say users=\"disjoint\" when merging, if no user is in two parts",
         ));
     }
-    filter(counts, k)
+    filter(counts, k, pulse)
 }
 
-fn filter(counts: &Counts, k: u32) -> Result<Released> {
-    let named = Named::of(counts, k)?;
+fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
+    let named = Named::of(counts, k, pulse)?;
     let mut packer = Packer::new(false);
     let (mut queries, mut docs) = (Vec::new(), Vec::new());
     let mut kept = Group::default();
     for part in 0..counts.tables.len() {
+        pulse.beat()?;
         counts.tables.part(part, |group| {
             if group.users < k {
                 return Ok(());
@@ -161,13 +165,14 @@ struct Named {
 
 impl Named {
     /// Only of what enough users stand behind, so both are small.
-    fn of(counts: &Counts, k: u32) -> Result<Self> {
+    fn of(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Self> {
         let (mut next, mut clicked) = (BTreeSet::new(), BTreeSet::new());
         let mut named = Self { queries: BTreeSet::new(), clicked: BTreeSet::new() };
         if counts.sizes().successions == 0 {
             return Ok(named);
         }
         for part in 0..counts.tables.len() {
+            pulse.beat()?;
             counts.tables.part(part, |g| {
                 next.extend(g.successions.iter().filter(|s| s.users >= k).map(|s| s.next));
                 clicked.extend(g.succession_clicks.iter().filter(|s| s.users >= k).map(|s| (s.next, s.doc)));
@@ -175,6 +180,7 @@ impl Named {
             })?;
         }
         for part in 0..counts.tables.len() {
+            pulse.beat()?;
             counts.tables.part(part, |g| {
                 if g.users >= k {
                     if next.contains(&g.query) {

@@ -26,8 +26,9 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::counts::Counts;
 use crate::error::{Error, Result};
-use crate::intern::Strings;
 use crate::packed::{ByPosition, Part, Sizes, Tables};
+use crate::pulse::Pulse;
+use crate::strings::Strings;
 
 mod facts;
 mod sections;
@@ -43,17 +44,22 @@ const STRINGS: usize = 1 << 20;
 ///
 /// # Errors
 /// [`Error::io`] where the file cannot be made or written; whatever reading the spill reports.
-pub fn save(counts: &Counts, path: &Path, called: &Path) -> Result<()> {
+pub fn save(counts: &Counts, path: &Path, called: &Path, pulse: &mut Pulse<'_>) -> Result<()> {
     let refused =
         |e: io::Error| Error::io(format!("counts cannot be saved to {}: {}", name(called), why(&e)));
     let file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(refused)?;
     let mut out = BufWriter::new(file);
-    write(counts, &mut out, refused)?;
+    write(counts, &mut out, refused, pulse)?;
     out.flush().map_err(refused)
 }
 
-fn write(counts: &Counts, out: &mut impl Write, refused: impl Fn(io::Error) -> Error) -> Result<()> {
+fn write(
+    counts: &Counts,
+    out: &mut impl Write,
+    refused: impl Fn(io::Error) -> Error,
+    pulse: &mut Pulse<'_>,
+) -> Result<()> {
     let mut out = Writer::new(out).map_err(&refused)?;
     out.section(kind::FACTS, &[&Facts::of(counts)?.to_json()?]).map_err(&refused)?;
     write_strings(&counts.query_strings, kind::QUERIES, &mut out).map_err(&refused)?;
@@ -61,6 +67,7 @@ fn write(counts: &Counts, out: &mut impl Write, refused: impl Fn(io::Error) -> E
     let (mut head, mut scratch) = (Vec::new(), Vec::new());
     // Small logs leave most parts empty.
     for i in (0..counts.tables.len()).filter(|i| counts.tables.sizes_of(*i) != Sizes::default()) {
+        pulse.beat()?;
         head.clear();
         for n in counts.tables.sizes_of(i).to_array() {
             head.extend_from_slice(&n.to_le_bytes());
@@ -96,7 +103,7 @@ fn write_strings<W: Write>(strings: &Strings, kind: u8, out: &mut Writer<W>) -> 
 /// # Errors
 /// [`Error::io`] where the file cannot be read, or spilling fails; [`Error::data`] where it holds no counts, those of
 /// another version, or is cut short or damaged. They name the file without its folder.
-pub fn load(path: &Path, budget: &Budget) -> Result<Counts> {
+pub fn load(path: &Path, budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Counts> {
     let refused = |e: &io::Error| Error::io(format!("counts {} cannot be read: {}", name(path), why(e)));
     // Asked before it is opened: opening a pipe waits for its other end.
     let about = std::fs::metadata(path).map_err(|e| refused(&e))?;
@@ -104,7 +111,7 @@ pub fn load(path: &Path, budget: &Budget) -> Result<Counts> {
         return Err(Error::io(format!("counts {} cannot be read: it is no file", name(path))));
     }
     let file = File::open(path).map_err(|e| refused(&e))?;
-    read(BufReader::new(file), about.len(), budget).map_err(|fault| match fault {
+    read(BufReader::new(file), about.len(), budget, pulse).map_err(|fault| match fault {
         Fault::Io(e) if e.kind() != io::ErrorKind::UnexpectedEof => refused(&e),
         Fault::Core(e) => e,
         Fault::Foreign => Error::data(format!(
@@ -126,7 +133,12 @@ pub fn load(path: &Path, budget: &Budget) -> Result<Counts> {
     })
 }
 
-fn read(file: impl Read, len: u64, budget: &Budget) -> std::result::Result<Counts, Fault> {
+fn read(
+    file: impl Read,
+    len: u64,
+    budget: &Budget,
+    pulse: &mut Pulse<'_>,
+) -> std::result::Result<Counts, Fault> {
     let mut file = Reader::new(file, len)?;
     let mut content = Vec::new();
     if file.section(&mut content)? != kind::FACTS {
@@ -137,6 +149,7 @@ fn read(file: impl Read, len: u64, budget: &Budget) -> std::result::Result<Count
     let mut parts = Vec::new();
     let mut last = kind::QUERIES;
     loop {
+        pulse.beat()?;
         let kind = file.section(&mut content)?;
         if kind < last {
             return Err(Fault::Damaged);
@@ -167,7 +180,7 @@ fn read_strings(mut from: &[u8], into: &mut Strings) -> Option<()> {
         let (value, rest) = from.split_at_checked(len as usize)?;
         from = rest;
         // What finds strings by their codes relies on this.
-        if into.codes().last().is_some_and(|last| *last >= code) {
+        if into.codes().next_back().is_some_and(|last| last >= code) {
             return None;
         }
         into.push(code, std::str::from_utf8(value).ok()?);

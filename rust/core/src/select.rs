@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position, wilson_upper};
 use crate::group::Group;
+use crate::pulse::Pulse;
 use crate::records::Rule as PairRule;
 use crate::release::Released;
 use crate::seed::Seed;
@@ -235,7 +236,13 @@ struct Candidate {
 ///
 /// # Errors
 /// [`Error::usage`] for options that cannot be; [`Error::data`] where none of the rules can run on this log.
-pub fn select(evidence: &Evidence, config: &SelectConfig, seed: Seed, threads: usize) -> Result<Selected> {
+pub fn select(
+    evidence: &Evidence,
+    config: &SelectConfig,
+    seed: Seed,
+    threads: usize,
+    pulse: &mut Pulse<'_>,
+) -> Result<Selected> {
     check(config)?;
     let released = &*evidence.released;
     let mut funnel = Funnel::default();
@@ -255,7 +262,7 @@ pub fn select(evidence: &Evidence, config: &SelectConfig, seed: Seed, threads: u
     let parts = collect(
         released.tables.len(),
         threads,
-        || Ok(()),
+        || pulse.beat(),
         |part| {
             let mut selector = Selector::new(evidence, config, seed, &rules);
             released.tables.part(part, |group| {

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::group::Group;
 use crate::packed::Groups;
+use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::seed::Seed;
 use crate::select::{Negative, Refill, SelectConfig, Selected, select};
@@ -57,27 +58,30 @@ pub fn selection(
     config: &SelectConfig,
     seed: Seed,
     threads: usize,
+    pulse: &mut Pulse<'_>,
 ) -> Result<Selection> {
-    let selected = select(evidence, config, seed, threads)?;
-    let (rows, short_rows) = triplets(evidence, &selected, config, seed)?;
+    let selected = select(evidence, config, seed, threads, pulse)?;
+    let (rows, short_rows) = triplets(evidence, &selected, config, seed, pulse)?;
     Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows })
 }
 
 /// Rows of `num_negatives` for each (query, positive), and how many short rows were dropped.
 ///
 /// # Errors
-/// Where the spill cannot be read.
+/// Where the spill cannot be read; what `pulse` reports.
 pub fn triplets(
     evidence: &Evidence,
     selected: &Selected,
     config: &SelectConfig,
     seed: Seed,
+    pulse: &mut Pulse<'_>,
 ) -> Result<(Triplets, u64)> {
     let n = config.num_negatives;
     let (mut out, mut dropped) = (Triplets { codes: Vec::new(), num_negatives: n }, 0);
     let mut rest = selected.negatives.as_slice();
     let mut refill = Refiller::new(&evidence.released);
     for positives in selected.positives.chunk_by(|a, b| a.query == b.query) {
+        pulse.beat()?;
         let query = positives[0].query;
         rest = &rest[rest.partition_point(|r| r.query < query)..];
         let own: &[Negative] = &rest[..rest.partition_point(|r| r.query == query)];
@@ -96,7 +100,7 @@ pub fn triplets(
                     Refill::Repeat => {
                         Some(chunk.iter().chain(docs.iter().cycle()).take(n).copied().collect())
                     }
-                    Refill::Random => refill.row(query, chunk, n, seed)?,
+                    Refill::Random => refill.row(query, chunk, n, seed, pulse)?,
                 };
                 match row {
                     Some(negatives) => {
@@ -126,9 +130,16 @@ impl<'a> Refiller<'a> {
         Self { released, groups: released.tables.groups(), shown: None, documents: Vec::new() }
     }
 
-    fn row(&mut self, query: u64, chunk: &[u64], n: usize, seed: Seed) -> Result<Option<Vec<u64>>> {
+    fn row(
+        &mut self,
+        query: u64,
+        chunk: &[u64],
+        n: usize,
+        seed: Seed,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Option<Vec<u64>>> {
         if self.documents.is_empty() {
-            self.documents = self.released.documents()?;
+            self.documents = self.released.documents(pulse)?;
         }
         while self.shown.as_ref().is_none_or(|g| g.query < query) {
             self.shown = self.groups.advance()?;

@@ -1,7 +1,7 @@
 //! Worker threads that an observer watches, and may stop.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -72,6 +72,45 @@ pub fn collect<T: Send>(
         |()| Ok(()),
     )?;
     Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect())
+}
+
+/// `work` for each of the numbers 0..n on `threads` workers; `take` gets the results one after another, in order.
+///
+/// A worker that is early waits for its turn, so that results do not pile up. The lowest number waits for nobody: there is
+/// always one that goes on.
+///
+/// # Errors
+/// The first that anything reports.
+pub fn ordered<T>(
+    n: usize,
+    threads: usize,
+    observe: impl FnMut() -> Result<()>,
+    work: impl Fn(usize) -> Result<T> + Sync,
+    take: impl FnMut(usize, T) -> Result<()> + Send,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let (turn, changed) = (Mutex::new((0, take)), Condvar::new());
+    let worker = |stop: &AtomicBool| -> Result<()> {
+        while !stop.load(Ordering::Relaxed) {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= n {
+                break;
+            }
+            let made = work(i)?;
+            let mut state = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            while state.0 != i {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                state = changed.wait_timeout(state, POLL).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            (state.1)(i, made)?;
+            state.0 += 1;
+            changed.notify_all();
+        }
+        Ok(())
+    };
+    workers(threads.min(n.max(1)), worker, observe)
 }
 
 /// Runs workers to their end while this thread keeps the caller informed.

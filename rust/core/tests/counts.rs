@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hardneg_core::counts::Counts;
 use hardneg_core::error::ErrorKind;
+use hardneg_core::pulse::Pulse;
 use hardneg_core::records::{Rule, Unit, Vote};
 use hardneg_core::tables::{
     Cell, PageRow, Pair, PreferenceRow, SuccessionClickRow, SuccessionRow, Summed, sum, sum_pages,
@@ -116,7 +117,7 @@ fn first_seen_is_a_time() {
 }
 
 fn merged(a: &Counts, b: &Counts) -> Counts {
-    a.merge(b, true).expect("the same columns and options")
+    a.merge(b, true, &mut Pulse::silent()).expect("the same columns and options")
 }
 
 proptest! {
@@ -141,7 +142,7 @@ proptest! {
             (false, true) => Unit::Page,
             (false, false) => Unit::Row,
         };
-        let made = count(&[], a, 1, 1).merge(&count(&[], b, 1, 1), true).map(|_| ()).map_err(|e| e.kind());
+        let made = count(&[], a, 1, 1).merge(&count(&[], b, 1, 1), true, &mut Pulse::silent()).map(|_| ()).map_err(|e| e.kind());
         prop_assert_eq!(made, if unit(a) == unit(b) { Ok(()) } else { Err(ErrorKind::Usage) });
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hardneg_core::counts::Has;
 use hardneg_core::evidence::{Evidence, EvidenceConfig, evidence, poisson_cdf, wilson_upper};
 use hardneg_core::group::Group;
-use hardneg_core::intern::Strings;
 use hardneg_core::packed::{Packer, Tables};
 use hardneg_core::release::{Passed, Released};
+use hardneg_core::strings::Strings;
 use hardneg_core::tables::{Cell, Pair};
 use proptest::prelude::*;
 

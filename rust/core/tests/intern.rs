@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use hardneg_core::budget::Budget;
-use hardneg_core::intern::{Interner, Strings, code};
+use hardneg_core::intern::{Interner, code};
+use hardneg_core::pulse::Pulse;
+use hardneg_core::strings::Strings;
 use proptest::collection::{btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -28,7 +30,7 @@ fn interned(values: &BTreeSet<String>) -> Strings {
     let interner = Interner::new(&budget);
     let values: Vec<&String> = values.iter().collect();
     interner.intern(values.len(), |i| Some(values[i].as_bytes())).expect("few strings");
-    interner.freeze(|| Ok(())).expect("nothing to fail")
+    interner.freeze(&mut Pulse::silent(), || Ok(())).expect("nothing to fail")
 }
 
 proptest! {
@@ -41,7 +43,7 @@ proptest! {
             let value = |i: usize| batch[i].as_deref().map(str::as_bytes);
             codes.push(interner.intern(batch.len(), value).expect("few strings"));
         }
-        let strings = interner.freeze(|| Ok(())).expect("nothing to fail");
+        let strings = interner.freeze(&mut Pulse::silent(), || Ok(())).expect("nothing to fail");
         let distinct: BTreeSet<String> = batches.iter().flatten().flatten().cloned().collect();
         prop_assert_eq!(listed(&strings), canonical(&distinct));
         prop_assert_eq!((strings.len(), strings.is_empty()), (distinct.len(), distinct.is_empty()));
@@ -60,7 +62,7 @@ proptest! {
 
     #[test]
     fn merging_is_interning_the_union(a in btree_set(".{0,2}", 0..60), b in btree_set(".{0,2}", 0..60)) {
-        let (merged, clashes) = interned(&a).merge(&interned(&b));
+        let (merged, clashes) = interned(&a).merge(&interned(&b), &mut Pulse::silent()).expect("nobody objects");
         let union: BTreeSet<String> = a.union(&b).cloned().collect();
         prop_assert_eq!(listed(&merged), canonical(&union));
         prop_assert!(clashes.is_empty());
@@ -70,7 +72,7 @@ proptest! {
     fn a_subset_keeps_its_strings(all in btree_set(".{0,3}", 1..60), keep in vec(any::<bool>(), 60)) {
         let strings = interned(&all);
         let codes: Vec<u64> =
-            strings.codes().iter().zip(&keep).filter(|(_, keep)| **keep).map(|(code, _)| *code).collect();
+            strings.codes().zip(&keep).filter(|(_, keep)| **keep).map(|(code, _)| code).collect();
         let expected: Vec<&str> = codes.iter().map(|c| strings.get(*c)).collect();
         let subset = strings.subset(&codes);
         prop_assert_eq!(listed(&subset), expected);
@@ -80,8 +82,9 @@ proptest! {
 /// Strings of one code cannot be made here, but two lists can claim one.
 #[test]
 fn different_strings_of_one_code_are_told() {
-    let (merged, clashes) =
-        Strings::of([(1, "a"), (2, "b")].into_iter()).merge(&Strings::of([(2, "c"), (3, "d")].into_iter()));
+    let (ours, theirs) =
+        (Strings::of([(1, "a"), (2, "b")].into_iter()), Strings::of([(2, "c"), (3, "d")].into_iter()));
+    let (merged, clashes) = ours.merge(&theirs, &mut Pulse::silent()).expect("nobody objects");
     assert_eq!((listed(&merged), clashes), (vec!["a", "d"], vec![2]));
 }
 
@@ -103,7 +106,7 @@ fn threads_agree() {
             });
         }
     });
-    let strings = interner.freeze(|| Ok(())).expect("nothing to fail");
+    let strings = interner.freeze(&mut Pulse::silent(), || Ok(())).expect("nothing to fail");
     assert_eq!(strings.len(), 7_000);
     assert!(values.iter().all(|v| strings.get(code(v.as_bytes())) == v));
     assert!(budget.held() > 7_000 * 10);

@@ -12,6 +12,7 @@ use hardneg_core::budget::Budget;
 use hardneg_core::clean::CountConfig;
 use hardneg_core::counts::Counts;
 use hardneg_core::error::{ErrorKind, Result};
+use hardneg_core::pulse::Pulse;
 use hardneg_core::saved::{self, load};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -22,12 +23,12 @@ use common::{
 };
 
 fn save(counts: &Counts, path: &Path) -> Result<()> {
-    saved::save(counts, path, path)
+    saved::save(counts, path, path, &mut Pulse::silent())
 }
 
 /// Loaded again; with little memory, so that parts go to the spill.
 fn loaded(path: &Path, memory: usize) -> Result<Counts> {
-    load(path, &Budget::new(memory, &std::env::temp_dir()))
+    load(path, &Budget::new(memory, &std::env::temp_dir()), &mut Pulse::silent())
 }
 
 /// Twelve rows that stay what they are.
@@ -83,7 +84,7 @@ proptest! {
             save(&count(&events, ALL, 16, 2), &path).unwrap();
             loaded(&path, 1 << 30).unwrap()
         };
-        let merged = part(0).merge(&part(1), true).unwrap();
+        let merged = part(0).merge(&part(1), true, &mut Pulse::silent()).unwrap();
         prop_assert_eq!(content(&merged), content(&count(&log, ALL, 16, 2)));
     }
 }
@@ -101,7 +102,9 @@ fn other_options_do_not_merge() {
         loaded(&path, 1 << 30).unwrap()
     };
     let usual = with(|_| ());
-    let refused = |other: Counts| usual.merge(&other, true).map(|_| ()).map_err(|e| e.to_string());
+    let refused = |other: Counts| {
+        usual.merge(&other, true, &mut Pulse::silent()).map(|_| ()).map_err(|e| e.to_string())
+    };
     assert_eq!(refused(with(|c| c.since = Some(0))), Ok(()));
     assert_eq!(
         refused(with(|c| (c.max_votes, c.session_gap_minutes) = (7, 0.1))),

@@ -1,4 +1,5 @@
-//! Parquet files: read without waste, and pseudonymised page by page.
+//! Parquet files: read without waste, pseudonymised page by page, and written from codes.
 
 pub mod input;
 pub mod rewrite;
+pub mod table;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
-use hardneg_core::error::Error;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::rewrite::{
     Canonical, Rewrite, normalize as core_normalize, pseudonymize as core_pseudonymize,
@@ -16,6 +15,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::to_py;
 use crate::table::Stream;
+use crate::watch::interruptible;
 
 #[pyfunction]
 #[pyo3(signature = (ids, /, *, key, field, epoch, dataset))]
@@ -105,22 +105,9 @@ pub(crate) fn copy_pages(
         })
         .collect::<PyResult<Vec<_>>>()?;
     let out = File::options().write(true).truncate(true).open(out)?;
-    let (result, raised) = py.detach(|| {
-        // What a signal raised; that, not our word for it, goes back.
-        let mut raised: Option<PyErr> = None;
-        let result = copy(&files, &columns, out, threads, &mut || {
-            Python::attach(|py| py.check_signals()).map_err(|e| {
-                raised = Some(e);
-                Error::interrupted()
-            })
-        });
-        (result, raised)
-    });
-    match (result, raised) {
-        (_, Some(e)) => Err(e),
-        (Err(e), None) => Err(to_py(e)),
-        (Ok(Outcome::Refused(why)), None) => Ok(Copied { refused: Some(why), rows: 0, how: Vec::new() }),
-        (Ok(Outcome::Copied { rows, how }), None) => {
+    match interruptible(py, |pulse| copy(&files, &columns, out, threads, &mut || pulse.beat()))? {
+        Outcome::Refused(why) => Ok(Copied { refused: Some(why), rows: 0, how: Vec::new() }),
+        Outcome::Copied { rows, how } => {
             let how = how.into_iter().map(|h| ColumnCopied {
                 copied: h.copied,
                 rewritten: h.rewritten,

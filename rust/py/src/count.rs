@@ -7,7 +7,6 @@ use std::sync::Arc;
 use hardneg_core::anonymize::Keys;
 use hardneg_core::budget::Budget;
 use hardneg_core::counts;
-use hardneg_core::error::Error;
 use hardneg_core::job::{self, Job};
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::saved;
@@ -17,6 +16,7 @@ use pyo3::prelude::*;
 use crate::error::{config, to_py};
 use crate::input::Log;
 use crate::table::{Stats, Table, stats};
+use crate::watch::{interruptible, watched};
 
 /// Counts of a log.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -34,7 +34,7 @@ impl Counts {
     #[pyo3(signature = (path, /, *, called))]
     #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
     fn save(&self, py: Python<'_>, path: PathBuf, called: PathBuf) -> PyResult<()> {
-        py.detach(|| saved::save(&self.counts, &path, &called)).map_err(to_py)
+        interruptible(py, |pulse| saved::save(&self.counts, &path, &called, pulse))
     }
 
     fn stats(&self) -> Stats {
@@ -107,39 +107,22 @@ pub(crate) fn count(
         spill: &spill,
     };
     let log = log.batches()?;
-    // What Python raised while the job asked it how things are; that, not our word for it, goes back.
-    let mut raised: Option<PyErr> = None;
-    let counted = py.detach(|| {
-        job::count(&job, log.as_ref(), &mut |at| {
-            let asked = Python::attach(|py| {
-                py.check_signals()?;
-                progress.as_ref().map_or(Ok(()), |p| p.call1(py, (at.stage, at.rows, at.done)).map(|_| ()))
-            });
-            asked.map_err(|e| {
-                raised = Some(e);
-                Error::interrupted()
-            })
-        })
-    });
-    match (counted, raised) {
-        (_, Some(e)) => Err(e),
-        (Err(e), None) => Err(to_py(e)),
-        (Ok(counts), None) => Ok(Counts { counts: Arc::new(counts) }),
-    }
+    let counts = watched(py, progress, |observe| job::count(&job, log.as_ref(), observe))?;
+    Ok(Counts { counts: Arc::new(counts) })
 }
 
 #[pyfunction]
 #[pyo3(signature = (first, second, /, *, disjoint))]
 pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts, disjoint: bool) -> PyResult<Counts> {
     let (first, second) = (first.counts.clone(), second.counts.clone());
-    let merged = py.detach(|| first.merge(&second, disjoint));
-    Ok(Counts { counts: Arc::new(merged.map_err(to_py)?) })
+    let merged = interruptible(py, |pulse| first.merge(&second, disjoint, pulse))?;
+    Ok(Counts { counts: Arc::new(merged) })
 }
 
 #[pyfunction]
 #[pyo3(signature = (path, /, *, memory, spill))]
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
 pub(crate) fn load(py: Python<'_>, path: PathBuf, memory: usize, spill: PathBuf) -> PyResult<Counts> {
-    let loaded = py.detach(|| saved::load(&path, &Budget::new(memory, &spill)));
-    Ok(Counts { counts: Arc::new(loaded.map_err(to_py)?) })
+    let loaded = interruptible(py, |pulse| saved::load(&path, &Budget::new(memory, &spill), pulse))?;
+    Ok(Counts { counts: Arc::new(loaded) })
 }

@@ -9,6 +9,7 @@ mod related;
 mod release;
 mod select;
 mod table;
+mod watch;
 
 use pyo3::prelude::*;
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use hardneg_core::error::{Error, Result};
 use hardneg_core::job::Progress;
+use hardneg_core::pulse::Pulse;
 use hardneg_core::related::{Clicks, Queries, RelatedConfig, RelatedTables};
 use pyo3::prelude::*;
 
-use crate::error::{config, to_py};
+use crate::error::config;
 use crate::input::Log;
 use crate::release::Released;
 use crate::table::{Stats, Table, stats};
+use crate::watch::watched;
 
 /// Related queries, and the documents clicked for them.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -48,7 +49,14 @@ pub(crate) fn related_released(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Related> {
     let (options, released): (RelatedConfig, _) = (config(options)?, released.released.clone());
-    watched(py, progress, |observe| RelatedTables::new(Clicks::shown(&released)?, &options, threads, observe))
+    let made = watched(py, progress, |observe| {
+        let clicks = Clicks::shown(
+            &released,
+            &mut Pulse::new(|| observe(Progress { stage: "reading", ..Progress::default() })),
+        )?;
+        RelatedTables::new(clicks, &options, threads, observe)
+    })?;
+    Ok(Related { tables: Arc::new(made) })
 }
 
 #[pyfunction]
@@ -63,35 +71,9 @@ pub(crate) fn related_clicks(
 ) -> PyResult<Related> {
     let (options, log): (RelatedConfig, _) = (config(options)?, clicks.batches()?);
     let queries = if normalize { Queries::Normalized } else { Queries::Given };
-    watched(py, progress, |observe| {
+    let made = watched(py, progress, |observe| {
         let clicks = Clicks::read(log.as_ref(), queries, threads, observe)?;
         RelatedTables::new(clicks, &options, threads, observe)
-    })
-}
-
-/// Works without the interpreter, which is asked now and then whether to go on. What Python raised then, not our word
-/// for it, goes back.
-fn watched(
-    py: Python<'_>,
-    progress: Option<Py<PyAny>>,
-    work: impl FnOnce(&mut dyn FnMut(Progress) -> Result<()>) -> Result<RelatedTables> + Send,
-) -> PyResult<Related> {
-    let mut raised: Option<PyErr> = None;
-    let done = py.detach(|| {
-        work(&mut |at| {
-            let asked = Python::attach(|py| {
-                py.check_signals()?;
-                progress.as_ref().map_or(Ok(()), |p| p.call1(py, (at.stage, at.rows, at.done)).map(|_| ()))
-            });
-            asked.map_err(|e| {
-                raised = Some(e);
-                Error::interrupted()
-            })
-        })
-    });
-    match (done, raised) {
-        (_, Some(e)) => Err(e),
-        (Err(e), None) => Err(to_py(e)),
-        (Ok(tables), None) => Ok(Related { tables: Arc::new(tables) }),
-    }
+    })?;
+    Ok(Related { tables: Arc::new(made) })
 }

@@ -7,8 +7,8 @@ use hardneg_core::release::{Released as CoreReleased, everything, k_users as at_
 use pyo3::prelude::*;
 
 use crate::count::Counts;
-use crate::error::to_py;
 use crate::table::Table;
+use crate::watch::interruptible;
 
 /// What passed.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -43,9 +43,9 @@ impl Released {
 #[pyo3(signature = (counts, /, *, k_users))]
 pub(crate) fn release(py: Python<'_>, counts: &Counts, k_users: Option<u32>) -> PyResult<Released> {
     let counts = counts.counts.clone();
-    let released = py.detach(|| match k_users {
-        Some(k) => at_least(&counts, k),
+    let released = interruptible(py, |pulse| match k_users {
+        Some(k) => at_least(&counts, k, pulse),
         None => Ok(everything(&counts)),
-    });
-    Ok(Released { released: Arc::new(released.map_err(to_py)?) })
+    })?;
+    Ok(Released { released: Arc::new(released) })
 }

@@ -9,9 +9,10 @@ use hardneg_core::triplets::{Selection, selection};
 use hardneg_core::workers;
 use pyo3::prelude::*;
 
-use crate::error::{config, to_py};
+use crate::error::config;
 use crate::evidence::Evidence;
 use crate::table::Table;
+use crate::watch::interruptible;
 
 /// Selected negatives.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -84,6 +85,6 @@ pub(crate) fn select(
     let options: SelectConfig = config(options)?;
     let (evidence, seed) = (evidence.evidence.clone(), Seed::new(seed));
     let threads = workers::threads(threads);
-    let made = py.detach(|| selection(&evidence, &options, seed, threads)).map_err(to_py)?;
+    let made = interruptible(py, |pulse| selection(&evidence, &options, seed, threads, pulse))?;
     Ok(Selected { evidence, made, num_negatives: options.num_negatives, carry })
 }

@@ -1,18 +1,22 @@
 //! Tables and streams out: anything that speaks the Arrow PyCapsule interface can take them.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader, StructArray};
 use arrow_schema::{ArrowError, Field, FieldRef, Schema};
 use hardneg_core::error::{Error, Result};
 use hardneg_core::impressions::ReadStats;
+use hardneg_parquet::table as parquet;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use pyo3_arrow::error::PyArrowResult;
 use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 
 use crate::error::to_py;
+use crate::watch::interruptible;
 
 /// A table of the core, with `__arrow_c_stream__`.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -59,6 +63,18 @@ impl Table {
     #[getter]
     fn column_names(&self) -> Vec<String> {
         self.table.schema.fields().iter().map(|f| f.name().clone()).collect()
+    }
+
+    #[pyo3(signature = (path, /, *, columns, threads))]
+    fn write_parquet(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        columns: Vec<(String, String)>,
+        threads: usize,
+    ) -> PyResult<()> {
+        let out = File::options().write(true).truncate(true).open(path)?;
+        interruptible(py, |pulse| parquet::write(&self.table, &columns, out, threads, &mut || pulse.beat()))
     }
 
     fn __repr__(&self) -> String {

@@ -14,11 +14,13 @@ use crate::batches::Batches;
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::impressions::{ReadStats, query_fault};
-use crate::intern::{Interner, Strings};
+use crate::intern::Interner;
 use crate::job::Progress;
 use crate::normalize::Normalizer;
+use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::scalar::{NONE, flags, ints};
+use crate::strings::Strings;
 use crate::text::{NULL, TextColumn};
 use crate::workers::{threads as cores, workers};
 
@@ -56,9 +58,10 @@ impl Clicks {
     ///
     /// # Errors
     /// Where the spill cannot be read.
-    pub fn shown(released: &Released) -> Result<Self> {
+    pub fn shown(released: &Released, pulse: &mut Pulse<'_>) -> Result<Self> {
         let mut out = Self::new(released.query_strings.clone(), released.doc_strings.clone());
         for part in 0..released.tables.len() {
+            pulse.beat()?;
             released.tables.part(part, |group| {
                 for pair in &group.pairs {
                     if pair.users_clicked >= released.k.unwrap_or(0) {
@@ -110,14 +113,17 @@ impl Clicks {
             Ok(())
         };
         let all = log.rows().filter(|all| *all > 0);
-        let at = || {
+        let mut at = || {
             let rows = rows.load(Ordering::Relaxed);
             let done = all.map(|all| rows as f64 / all as f64);
             observe(Progress { stage: "reading", rows, done })
         };
-        workers(cores(threads), worker, at)?;
+        workers(cores(threads), worker, &mut at)?;
         let (read, parts) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self::summed(query_codes.freeze(|| Ok(()))?, doc_codes.freeze(|| Ok(()))?, parts, read))
+        let mut pulse = Pulse::new(at);
+        let queries = query_codes.freeze(&mut pulse, || Ok(()))?;
+        let docs = doc_codes.freeze(&mut pulse, || Ok(()))?;
+        Ok(Self::summed(queries, docs, parts, read))
     }
 
     /// All parts as one, in canonical order.

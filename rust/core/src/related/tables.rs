@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, StringArray};
+use arrow_array::ArrayRef;
 
 use super::{COSINE_UNIT, Clicks, DocumentRow, Related, RelatedConfig, related};
 use crate::error::{Error, Result};
-use crate::export::{Columns, Table, batch, column, float, int, row_ranges};
+use crate::export::{Columns, Table, batch, coded, column, float, int, row_ranges};
 use crate::impressions::ReadStats;
-use crate::intern::Strings;
 use crate::job::Progress;
+use crate::strings::Strings;
 
 /// Related queries of [`Clicks`], and the texts that their codes stand for.
 pub struct RelatedTables {
@@ -91,5 +91,5 @@ fn places(strings: &Strings, codes: &[u64]) -> Result<Vec<usize>> {
 }
 
 fn text(strings: &Strings, places: impl Iterator<Item = usize>) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(places.map(|i| strings.at(i))))
+    coded(places.map(|i| i as u64), |i| Some(i as usize), |i| strings.at(i))
 }

@@ -198,7 +198,7 @@ pub(crate) fn count(events: &[Event], columns: Columns, size: usize, threads: us
 
 /// Everything in the counts, comparable.
 pub(crate) fn content(counts: &Counts) -> Vec<(&'static str, String)> {
-    let strings = |s: &hardneg_core::intern::Strings| -> Vec<String> {
+    let strings = |s: &hardneg_core::strings::Strings| -> Vec<String> {
         s.iter().map(|(_, value)| value.to_owned()).collect()
     };
     let mut groups = Vec::new();

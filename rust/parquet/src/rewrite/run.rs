@@ -2,16 +2,12 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hardneg_core::error::{Error, Result};
+use hardneg_core::workers;
 use parquet::errors::ParquetError;
-use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
+use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{self, Chunk};
 use super::dictionary::{has_empty, rewritten};
@@ -19,8 +15,6 @@ use super::output::Output;
 use super::plan::{Input, Plan, Task};
 use super::recode::recoded;
 use super::{Column, How, Outcome};
-
-const WATCH: Duration = Duration::from_millis(100);
 
 const NOT_CODED: &str = "pages that are not dictionary-coded";
 const EMPTY: &str = "empty values, which become null";
@@ -129,88 +123,6 @@ fn prepared(
     Ok((chunk, Done::Recoded(why)))
 }
 
-struct State {
-    /// None once it is finished, or given up.
-    output: Option<Output>,
-    /// The task whose chunk is written next.
-    next: usize,
-    /// Threads at work.
-    running: usize,
-    how: Vec<How>,
-    error: Option<Error>,
-}
-
-struct Shared<'a> {
-    inputs: &'a [Input],
-    columns: &'a [Column],
-    tasks: &'a [Task],
-    schema: SchemaDescPtr,
-    ticket: AtomicUsize,
-    stop: AtomicBool,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-impl Shared<'_> {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn fail(&self, error: Error) {
-        self.lock().error.get_or_insert(error);
-        self.stop.store(true, Ordering::Relaxed);
-        self.changed.notify_all();
-    }
-
-    fn work(&self) {
-        loop {
-            let at = self.ticket.fetch_add(1, Ordering::Relaxed);
-            let Some(task) = self.tasks.get(at) else { break };
-            if self.stop.load(Ordering::Relaxed) {
-                break;
-            }
-            let column = self.schema.column(task.out_leaf);
-            // The threads that wait for their turn would wait for ever for one that panicked.
-            let made = catch_unwind(AssertUnwindSafe(|| prepared(self.inputs, self.columns, task, column)));
-            let written = match made {
-                Ok(Ok((chunk, done))) => self.write(at, task, chunk, &done),
-                Ok(Err(e)) => Err(e),
-                Err(_) => Err(Error::internal("copying pages failed; this is a bug, please report it")),
-            };
-            if let Err(e) = written {
-                self.fail(e);
-                break;
-            }
-        }
-        self.lock().running -= 1;
-        self.changed.notify_all();
-    }
-
-    /// Writes a chunk when its turn comes, so that the file is the same whatever thread was first. The task with the lowest
-    /// number waits for nobody: there is always one that goes on.
-    fn write(&self, at: usize, task: &Task, chunk: Chunk, done: &Done) -> Result<()> {
-        let mut state = self.lock();
-        while state.next != at && !self.stop.load(Ordering::Relaxed) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if self.stop.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        if let Some(output) = &mut state.output {
-            output.append(task.out_leaf, chunk).map_err(|e| unwritable(&e))?;
-        }
-        let how = &mut state.how[task.column];
-        match done {
-            Done::Copied => how.copied += 1,
-            Done::Rewritten => how.rewritten += 1,
-            Done::Recoded(why) => *how.recoded.entry(why).or_default() += 1,
-        }
-        state.next += 1;
-        self.changed.notify_all();
-        Ok(())
-    }
-}
-
 /// Carries a plan out.
 ///
 /// # Errors
@@ -223,49 +135,26 @@ pub(super) fn run(
     threads: usize,
     watch: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Outcome> {
-    let output = Output::new(out, plan.schema).map_err(|e| unwritable(&e))?;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let threads = if threads == 0 { cores } else { threads }.clamp(1, plan.tasks.len().max(1));
-    let shared = Shared {
-        inputs,
-        columns,
-        tasks: &plan.tasks,
-        schema: output.schema().clone(),
-        ticket: AtomicUsize::new(0),
-        stop: AtomicBool::new(false),
-        state: Mutex::new(State {
-            output: Some(output),
-            next: 0,
-            running: threads,
-            how: vec![How::default(); columns.len()],
-            error: None,
-        }),
-        changed: Condvar::new(),
-    };
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| shared.work());
-        }
-        // Python's signals are heard on the caller's thread only.
-        let mut state = shared.lock();
-        while state.running > 0 {
-            state = shared.changed.wait_timeout(state, WATCH).unwrap_or_else(PoisonError::into_inner).0;
-            if !shared.stop.load(Ordering::Relaxed) {
-                drop(state);
-                if let Err(e) = watch() {
-                    shared.fail(e);
-                }
-                state = shared.lock();
+    let mut output = Output::new(out, plan.schema).map_err(|e| unwritable(&e))?;
+    let schema = output.schema().clone();
+    let mut how = vec![How::default(); columns.len()];
+    workers::ordered(
+        plan.tasks.len(),
+        workers::threads(threads),
+        watch,
+        |i| prepared(inputs, columns, &plan.tasks[i], schema.column(plan.tasks[i].out_leaf)),
+        |i, (chunk, done)| {
+            let task = &plan.tasks[i];
+            output.append(task.out_leaf, chunk).map_err(|e| unwritable(&e))?;
+            let how = &mut how[task.column];
+            match done {
+                Done::Copied => how.copied += 1,
+                Done::Rewritten => how.rewritten += 1,
+                Done::Recoded(why) => *how.recoded.entry(why).or_default() += 1,
             }
-        }
-    });
-    let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match (state.error, state.output) {
-        (Some(e), _) => Err(e),
-        (None, Some(output)) => {
-            output.finish(&plan.rows).map_err(|e| unwritable(&e))?;
-            Ok(Outcome::Copied { rows: plan.rows.iter().sum::<i64>() as u64, how: state.how })
-        }
-        (None, None) => Err(Error::internal("the output is gone")),
-    }
+            Ok(())
+        },
+    )?;
+    output.finish(&plan.rows).map_err(|e| unwritable(&e))?;
+    Ok(Outcome::Copied { rows: plan.rows.iter().sum::<i64>() as u64, how })
 }
