@@ -2,10 +2,11 @@
 //!
 //! SipHash-2-4 (Aumasson & Bernstein 2012) under a key made from the public seed. Each use has a domain of its own.
 
-use std::hash::Hasher;
-
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
+
+/// Messages up to this need no memory of their own; nearly all are shorter.
+const SHORT: usize = 128;
 
 /// Hashes subjects under the seed.
 #[derive(Clone, Copy)]
@@ -24,14 +25,27 @@ impl Seed {
     }
 
     /// 64 bits for `parts` within `domain`; parts are length-prefixed.
+    #[inline]
     pub fn hash(&self, domain: &str, parts: &[&[u8]]) -> u64 {
-        let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write(domain.as_bytes());
-        hasher.write(&[0]);
+        let hasher = SipHasher24::new_with_key(&self.key);
+        let len = domain.len() + 1 + parts.iter().map(|part| 4 + part.len()).sum::<usize>();
+        let mut short = [0; SHORT];
+        let mut long = Vec::new();
+        // In one piece: the hasher takes many small ones at several times the price.
+        let message = match short.get_mut(..len) {
+            Some(short) => short,
+            None => {
+                long.resize(len, 0);
+                &mut long[..]
+            }
+        };
+        message[..domain.len()].copy_from_slice(domain.as_bytes());
+        let mut at = domain.len() + 1;
         for part in parts {
-            hasher.write(&(part.len() as u32).to_be_bytes());
-            hasher.write(part);
+            message[at..at + 4].copy_from_slice(&(part.len() as u32).to_be_bytes());
+            message[at + 4..at + 4 + part.len()].copy_from_slice(part);
+            at += 4 + part.len();
         }
-        hasher.finish()
+        hasher.hash(message)
     }
 }
