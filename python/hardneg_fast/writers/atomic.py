@@ -2,23 +2,28 @@
 
 A directory is filled under a hidden, random name beside its target, synced, and renamed. A run that fails removes what
 it began; a run that is killed leaves the target as it was and at most the hidden directory, which only its owner reads.
+It held a lock on it, which the system lets go with the process: so the next run that writes beside it knows that it was
+left, and removes it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import re
 import secrets
 import shutil
 import sys
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..exceptions import FileError, HardnegError, UsageError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_HIDDEN = re.compile(r"\.[0-9a-f]{16}\.partial")
 
 
 @contextmanager
@@ -37,8 +42,8 @@ def whole_directory(target: Path, *, replaceable: Collection[str] = ()) -> Itera
     with _named(target):
         _refuse(final, target, replaceable)
         final.parent.mkdir(parents=True, exist_ok=True)
-        partial = _hidden(final.parent)
-        partial.mkdir(mode=0o700)
+        _sweep(final.parent)
+        partial, lock = _begun(final.parent, lambda path: path.mkdir(mode=0o700))
     try:
         with _named(target):
             yield partial
@@ -51,6 +56,7 @@ def whole_directory(target: Path, *, replaceable: Collection[str] = ()) -> Itera
     finally:
         # After an exchange this is the old directory, after a plain rename it is gone.
         shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
 
 
 def check_directory(target: Path, *, replaceable: Collection[str] = ()) -> None:
@@ -79,11 +85,12 @@ def whole_file(target: Path, *, overwrite: bool = False, private: bool = False) 
     """
     check_file(target, overwrite=overwrite)
     final = Path(os.path.realpath(target))
-    partial = _hidden(final.parent)
+    with _named(target):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(final.parent)
+        partial, lock = _begun(final.parent, lambda path: path.touch(mode=0o600, exist_ok=False))
     try:
         with _named(target):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             yield partial
             partial.chmod(0o600 if private else 0o666 & ~_umask())
             _sync(partial)
@@ -91,6 +98,7 @@ def whole_file(target: Path, *, overwrite: bool = False, private: bool = False) 
             _sync(final.parent)
     finally:
         partial.unlink(missing_ok=True)
+        os.close(lock)
 
 
 def check_file(target: Path, *, overwrite: bool = False) -> None:
@@ -137,6 +145,39 @@ def _refuse(final: Path, target: Path, replaceable: Collection[str]) -> None:
 
 def _hidden(parent: Path) -> Path:
     return parent / f".{secrets.token_hex(8)}.partial"
+
+
+def _begun(parent: Path, make: Callable[[Path], None]) -> tuple[Path, int]:
+    """Make something under a hidden name and lock it; the lock goes with the handle, at the latest with the process."""
+    while True:
+        path = _hidden(parent)
+        make(path)
+        with suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDONLY)
+            with suppress(OSError):  # A file system without locks: nobody can tell what was left, so nobody removes it.
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            # Between making and locking it looked left, and may have been swept away.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.stat(), os.fstat(handle)):
+                    return path, handle
+            os.close(handle)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed runs left in `parent`: what has our kind of name and nobody's lock."""
+    for path in parent.glob(".*.partial"):
+        if not _HIDDEN.fullmatch(path.name) or path.is_symlink():
+            continue
+        with suppress(OSError):  # Somebody else's, in work, or gone: left alone.
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+            finally:
+                os.close(handle)
 
 
 def _umask() -> int:

@@ -97,7 +97,11 @@ pub fn count(
     each(
         store.partitions(),
         threads,
-        || observe(Progress { stage: "counting", rows: stats.rows, done: None }),
+        || {
+            let done = made.lock().unwrap_or_else(PoisonError::into_inner).len() as f64;
+            let done = Some(done / store.partitions() as f64);
+            observe(Progress { stage: "counting", rows: stats.rows, done })
+        },
         || Tally::new(job.config, shape.times, &store, &budget),
         |tally, p| {
             let part = tally.partition(p)?;
