@@ -9,11 +9,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import _hardneg
-from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, RelatedConfig, SelectConfig
+from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig, SelectConfig
 from .exceptions import ColumnError, DataError, FileError, GateError, HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
-    from .anonymize import normalize, pseudonymize
+    from .anonymize import normalize, pseudonymize, scrub
     from .count import Counts, load_counts, merge
     from .evidence import Evidence, evidence
     from .inspection import Inspection, inspect
@@ -48,6 +48,7 @@ __all__ = [
     "RelatedQueries",
     "Released",
     "Result",
+    "ScrubConfig",
     "SelectConfig",
     "Selected",
     "Simulated",
@@ -64,6 +65,7 @@ __all__ = [
     "read",
     "related_queries",
     "release",
+    "scrub",
     "select",
     "simulate",
     "write_table",
@@ -92,6 +94,7 @@ _LAZY = {
     "read": "pipeline",
     "related_queries": "pipeline",
     "release": "release",
+    "scrub": "anonymize",
     "select": "select",
     "simulate": "simulate",
     "write_table": "write",

@@ -43,6 +43,7 @@ class Stats(TypedDict):
     rows: int
     quarantine: dict[str, int]
     timestamp_notations: dict[str, int]
+    scrubbed: dict[str, int]
 
 @type_check_only
 class ColumnCopied(TypedDict):
@@ -158,8 +159,11 @@ class Selected:
 def pseudonymize(ids: Any, /, *, key: bytes, field: str, epoch: str, dataset: str) -> Any:
     """16-byte HMAC-SHA256 pseudonyms of an array, as an Arrow array."""
 
-def normalize(queries: Any, /) -> Any:
+def normalize(queries: Any, /, *, scrub: str, key: bytes | None) -> Any:
     """Normalised query texts of an array, as an Arrow array."""
+
+def scrub(queries: Any, /, *, options: str, key: bytes | None) -> Any:
+    """Texts of an array with personal data replaced, as an Arrow array; `options` is a `ScrubConfig` as JSON."""
 
 def parquet_log(
     paths: list[str] | list[PathLike[str]], /, *, columns: list[tuple[str, str]], batch_rows: int
@@ -185,6 +189,7 @@ def rewrite(
     dataset: str,
     day: bool,
     normalise: bool,
+    scrub: str,
     keep: list[str],
 ) -> Stream:
     """A log as canonical impressions without raw identifiers, and the columns of `keep` as they are."""
@@ -211,6 +216,7 @@ def count(
     /,
     *,
     options: str,
+    scrub: str,
     key: bytes,
     seed: int,
     position_base: int,
@@ -249,6 +255,8 @@ def related_clicks(
     *,
     options: str,
     normalize: bool,
+    scrub: str,
+    key: bytes,
     threads: int,
     progress: Callable[[str, int, float | None], object] | None = None,
 ) -> Related:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -9,11 +10,12 @@ from typing import Literal, Protocol, get_args
 import pyarrow as pa
 
 from . import _hardneg
+from .config import ScrubConfig
 from .exceptions import UsageError
 from .keys import Key
 from .sources.keepable import NotByPages
 
-__all__ = ["IDENTIFIERS", "anonymized", "copied", "normalize", "pseudonymize"]
+__all__ = ["IDENTIFIERS", "anonymized", "copied", "normalize", "pseudonymize", "scrub", "scrubbing"]
 
 Field = Literal["user_id", "session_id", "search_id"]
 
@@ -67,16 +69,73 @@ def pseudonymize(
     return pa.concat_arrays([made(part) for part in _parts(ids)])
 
 
-def normalize(queries: ArrowArray | ArrowStream, /) -> pa.Array:
+def normalize(
+    queries: ArrowArray | ArrowStream, /, *, scrub: ScrubConfig | None = None, key: Key | None = None
+) -> pa.Array:
     """The normalised form of query texts, as every stage sees them; null where nothing is left.
 
-    NFKC and full case folding (Unicode Standard Annex 15; Unicode Standard, 3.13), then white space.
+    NFKC, personal data scrubbed, full case folding (Unicode Standard Annex 15; Unicode Standard, 3.13), white space.
+
+    Args:
+        queries: texts.
+        scrub: what becomes of personal data; masked by default, as in every stage.
+        key: for tokens.
 
     Raises:
         ColumnError: no text.
-        UsageError: no Arrow data.
+        UsageError: no Arrow data; options that cannot be; tokens without a key.
     """
-    return pa.concat_arrays([pa.array(_hardneg.normalize(part)) for part in _parts(queries)])
+    options, material = scrubbing(scrub or ScrubConfig()), _material(key)
+    made = [pa.array(_hardneg.normalize(part, scrub=options, key=material)) for part in _parts(queries)]
+    return pa.concat_arrays(made)
+
+
+def scrub(
+    queries: ArrowArray | ArrowStream,
+    /,
+    *,
+    action: Literal["mask", "token", "drop"] = "mask",
+    kinds: tuple[str, ...] = (),
+    key: Key | None = None,
+) -> pa.Array:
+    """Query texts without what is personal by its structure; texts without a match stay as they are.
+
+    Found are e-mail addresses, telephone, card, account and national numbers, addresses of machines, URLs with
+    tokens, keys, coordinates and long numbers, each by its own check. Names and postal addresses have no structure, and
+    are not. A text with a match comes back in NFKC, with single spaces.
+
+    Args:
+        queries: texts, or a dictionary of texts.
+        action: `mask` puts the kind in place of a match, `token` the kind and a keyed token, `drop` null in place of
+            the text.
+        kinds: which kinds; none named: all.
+        key: for tokens.
+
+    Raises:
+        ColumnError: no text.
+        UsageError: no Arrow data; an action or kind that does not exist; tokens without a key.
+    """
+    options, material = scrubbing(ScrubConfig(action=action, kinds=tuple(kinds))), _material(key)
+    made = [pa.array(_hardneg.scrub(part, options=options, key=material)) for part in _parts(queries)]
+    return pa.concat_arrays(made)
+
+
+def scrubbing(config: ScrubConfig) -> str:
+    """Options of scrubbing for the core.
+
+    Raises:
+        UsageError: an action that does not exist.
+    """
+    if config.action not in ("mask", "token", "drop", "off"):
+        # Said here: a word that the core does not know must not pass for "off".
+        raise UsageError(f"scrub.action is {config.action!r}; choose one of mask, token, drop, off")
+    return json.dumps({"action": config.action, "kinds": list(config.kinds)})
+
+
+def _material(key: Key | None) -> bytes | None:
+    if key is not None and not isinstance(key, Key):
+        raise UsageError("key must be a Key: Key.load(FILE), or Key.ephemeral()")
+    return key.material() if key else None
 
 
 def _parts(values: ArrowArray | ArrowStream) -> list[pa.Array]:
@@ -109,6 +168,7 @@ def anonymized(
     dataset: str,
     time: Literal["day", "keep"],
     query_text: Literal["normalise", "keep"],
+    scrub: ScrubConfig,
     keep: tuple[str, ...],
 ) -> _hardneg.Stream:
     """A log as a stream of canonical rows without raw identifiers."""
@@ -120,6 +180,7 @@ def anonymized(
         dataset=dataset,
         day=time == "day",
         normalise=query_text == "normalise",
+        scrub=scrubbing(scrub),
         keep=list(keep),
     )
 

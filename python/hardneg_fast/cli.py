@@ -111,7 +111,7 @@ def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) ->
     command.add_argument("--preset", help="a known schema: ubi, obd, trec-session")
     command.add_argument("--columns", metavar="NAME=THEIRS,…", help="which column is which: user_id=uid,position=rank")
     command.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML file with [read], [count], [evidence], [select]"
+        "--config", type=Path, metavar="FILE", help="TOML file with [read], [scrub], [count], [evidence], [select]"
     )
     if "count" in sections:
         command.add_argument("--threads", metavar="N", help="worker threads; HARDNEG_THREADS; all cores otherwise")
@@ -255,7 +255,7 @@ def _anonymize(commands: Any) -> None:
     about = "copy a log with pseudonyms for identifiers, normalised queries, and days instead of times"
     example = "hardneg-fast anonymize clicks.parquet -o safe.parquet --key ~/.hardneg.key"
     command = _command(commands, "anonymize", run_anonymize, about, example)
-    _log_options(command, ("read",))
+    _log_options(command, ("read", "scrub"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="Parquet file to write")
     command.add_argument(
         "--key", type=Path, metavar="FILE", help="key file; without one the key is forgotten with the run"
@@ -304,8 +304,9 @@ def run_anonymize(args: argparse.Namespace) -> None:
     for how in dict.fromkeys(done["how"].values()):
         names = [name for name, said in done["how"].items() if said == how]
         print(f"  {how}: {'all columns' if len(names) == len(done['how']) else ', '.join(names)}")
-    for reason, n in sorted(done["quarantine"].items()):
-        print(f"  set aside: {reason} {n:,}")
+    for title, reasons in (("set aside", done["quarantine"]), ("personal data", done["scrubbed"])):
+        for reason, n in sorted(reasons.items()):
+            print(f"  {title}: {reason} {n:,}")
     for note in done["notes"]:
         print(f"  note: {note}")
     print(
@@ -330,7 +331,7 @@ def _count(commands: Any) -> None:
         "  hardneg-fast count --merge north.counts south.counts -o all.counts --users disjoint"
     )
     command = _command(commands, "count", run_count, about, example)
-    _log_options(command, ("read", "count"))
+    _log_options(command, ("read", "scrub", "count"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write: NAME.counts")
     command.add_argument("--tables", metavar="NAME,…", help="tables to count; all but bounded and pages otherwise")
     command.add_argument("--key", type=Path, metavar="FILE", help="key file for identifiers; a fresh key otherwise")
@@ -368,7 +369,11 @@ def run_count(args: argparse.Namespace) -> None:
             progress=progress,
         )
     print(f"{done['rows']:,} rows -> {args.out}: {_sizes(done['sizes'])}")
-    for title, reasons in (("set aside", done["quarantine"]), ("left out", done["dropped"])):
+    for title, reasons in (
+        ("set aside", done["quarantine"]),
+        ("personal data", done["scrubbed"]),
+        ("left out", done["dropped"]),
+    ):
         for reason, n in sorted(reasons.items()):
             print(f"  {title}: {reason} {n:,}")
     for note in done["notes"]:
@@ -418,7 +423,7 @@ def _mine(commands: Any) -> None:
     about = "turn a click log into a dataset of hard negatives"
     example = "hardneg-fast mine clicks.parquet -o negatives --k-users 10"
     command = _command(commands, "mine", run_mine, about, example)
-    _log_options(command, ("read", "count", "evidence", "select"))
+    _log_options(command, ("read", "scrub", "count", "evidence", "select"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
     command.add_argument("--k-users", type=int, metavar="K", help="name only what at least K users stand behind")
     command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy (not built yet)")
@@ -472,6 +477,7 @@ def _print_result(report: dict[str, Any], out: Path) -> None:
         print(f"  {step['stage']:<{widest}}  {step['count']:>14,}")
     for title, section in (
         ("set aside", report["quarantine"]),
+        ("personal data", report["scrubbed"]),
         ("left out", report["cleaning"]),
         ("guards", report["select"]["guards"]),
     ):

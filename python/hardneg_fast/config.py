@@ -52,6 +52,17 @@ class ReadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScrubConfig:
+    """Personal data in query text, found by its structure (docs/ARCHITECTURE.md, anonymize)."""
+
+    action: Literal["mask", "token", "drop", "off"] = "mask"
+    """`mask`: a match becomes its kind, `<email>`. `token`: its kind and a keyed token, equal for equal matches.
+    `drop`: rows with a match are set aside. `off`: nothing is looked for."""
+    kinds: tuple[str, ...] = ()
+    """Which kinds; none named: all."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CountConfig:
     """Cleaning, contribution bounding and counting (docs/ARCHITECTURE.md, count)."""
 
@@ -174,6 +185,7 @@ class Config:
     memory: int | str = 0
     spill_dir: str = ""
     read: ReadConfig = field(default_factory=ReadConfig)
+    scrub: ScrubConfig = field(default_factory=ScrubConfig)
     count: CountConfig = field(default_factory=CountConfig)
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     select: SelectConfig = field(default_factory=SelectConfig)

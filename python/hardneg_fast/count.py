@@ -95,6 +95,11 @@ class Counts:
         return self._core.stats()["timestamp_notations"]
 
     @property
+    def scrubbed(self) -> dict[str, int]:
+        """Kind of personal data → rows whose query held some."""
+        return self._core.stats()["scrubbed"]
+
+    @property
     def dropped(self) -> dict[str, int]:
         """Reason → rows left out by cleaning and bounding."""
         return self._core.dropped
@@ -136,6 +141,7 @@ def count_stream(
     log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     config: CountConfig,
+    scrub: str,
     key: Key,
     seed: int,
     threads: int,
@@ -169,6 +175,7 @@ def count_stream(
     core = _hardneg.count(
         log,
         options=json.dumps(options),
+        scrub=scrub,
         key=key.material(),
         seed=seed,
         position_base=position_base,

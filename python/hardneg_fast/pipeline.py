@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import options
-from .anonymize import IDENTIFIERS, anonymized, copied
+from .anonymize import IDENTIFIERS, anonymized, copied, scrubbing
 from .config import Config, Privacy, RelatedConfig
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
@@ -163,6 +163,7 @@ def count_to_file(
         "rows": raw.report.rows_in or counts.rows,
         "quarantine": quarantined(raw.report.quarantine, counts.quarantine),
         "dropped": counts.dropped,
+        "scrubbed": counts.scrubbed,
         "sizes": counts.sizes,
         "users": counts.has["users"],
         "notes": raw.report.notes,
@@ -252,6 +253,7 @@ def anonymize(
                 "rows": done.rows,
                 "rows_read": done.rows,
                 "quarantine": {},
+                "scrubbed": {},
                 "columns": [*done.how],
                 "how": done.how,
                 "left_in": [name for name in done.how if name not in IDENTIFIERS],
@@ -267,6 +269,7 @@ def anonymize(
         dataset=dataset,
         time=time,
         query_text=query_text,
+        scrub=config.scrub,
         keep=keep,
     )
     rows = 0
@@ -281,6 +284,7 @@ def anonymize(
         "rows": rows,
         "rows_read": stats["rows"],
         "quarantine": quarantined(raw.report.quarantine, stats["quarantine"]),
+        "scrubbed": stats["scrubbed"],
         "columns": reader.schema.names,
         "how": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}"),
         "left_in": [*(["query"] if query_text == "keep" else []), *keep],
@@ -326,6 +330,8 @@ def related_queries(
         return of_clicks(
             raw.direct(),
             normalize=queries == "normalize" or (queries == "auto" and not is_arrow(clicks)),
+            scrub=scrubbing(tree.scrub),
+            key=Key.ephemeral(),
             config=tree.related,
             threads=tree.threads,
             progress=progress,
@@ -339,6 +345,7 @@ def _counted(
         return count_stream(
             raw.direct(),
             config=config.count,
+            scrub=scrubbing(config.scrub),
             key=_key(key),
             seed=config.seed,
             threads=config.threads,

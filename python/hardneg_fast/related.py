@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from . import _hardneg
 from .config import Privacy, RelatedConfig
+from .keys import Key
 
 __all__ = ["RelatedQueries", "of_clicks", "of_released"]
 
@@ -80,6 +81,8 @@ def of_clicks(
     log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     normalize: bool,
+    scrub: str,
+    key: Key,
     config: RelatedConfig,
     threads: int,
     progress: Progress | None = None,
@@ -90,7 +93,13 @@ def of_clicks(
         ColumnError, DataError: clicks that cannot be read.
     """
     core = _hardneg.related_clicks(
-        log, options=_options(config), normalize=normalize, threads=threads, progress=progress
+        log,
+        options=_options(config),
+        normalize=normalize,
+        scrub=scrub,
+        key=key.material(),
+        threads=threads,
+        progress=progress,
     )
     return RelatedQueries(core, None)
 

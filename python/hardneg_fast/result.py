@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _hardneg, options
-from .config import Config, Privacy
+from .config import Config, Privacy, ScrubConfig
 from .exceptions import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
         queries=queries,
         by_position=by_position,
         report=report,
-        privacy=_statement(privacy, raw),
+        privacy=_statement(privacy, raw, config.scrub),
     )
 
 
@@ -128,6 +128,7 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
             "notes": [shown_text(note) for note in raw.report.notes],
         },
         "quarantine": shown(quarantine),
+        "scrubbed": shown(counts.scrubbed),
         "cleaning": shown(counts.dropped),
         "funnel": [{"stage": stage, "count": shown(n)} for stage, n in steps],
         "counts": {
@@ -166,12 +167,20 @@ def quarantined(reader: Mapping[str, int], core: Mapping[str, int]) -> dict[str,
     return quarantine
 
 
-def _statement(privacy: Privacy, raw: Any) -> dict[str, Any]:
+QUERY_TEXT = {
+    "mask": "normalised; personal data of known structure masked; names and addresses left in",
+    "token": "normalised; personal data of known structure replaced by keyed tokens; names and addresses left in",
+    "drop": "normalised; queries with personal data of known structure left out; names and addresses left in",
+    "off": "normalised; not scrubbed of personal data",
+}
+
+
+def _statement(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]:
     sessions = raw.report.sessions_stand_for_users
     statement: dict[str, Any] = {
         "mode": privacy.mode,
         "identifiers": "none in the output; hashed under a key while counting",
-        "query_text": "normalised; not scrubbed of personal data",
+        "query_text": QUERY_TEXT[scrub.action] + (f" (only {', '.join(scrub.kinds)})" if scrub.kinds else ""),
         "sessions_stand_for_users": sessions,
     }
     if privacy.k is not None:

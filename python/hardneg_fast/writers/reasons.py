@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["quarantine", "cleaning", "rule", "guard", "cap"]
+Kind = Literal["quarantine", "cleaning", "scrubbed", "rule", "guard", "cap"]
 
 QUARANTINE = {
     "null_user_id": "The row does not say which user it belongs to, although the log has such a column.",
     "null_search_id": "The row does not say which result page it belongs to, although the log has such a column.",
     "null_query": "There is no query, or nothing of it is left once white space is removed.",
     "null_doc_id": "There is no document.",
+    "personal_data": "The query holds personal data, and such rows were to be dropped.",
     "invalid_utf8": "The query or the document is not readable text (UTF-8).",
     "query_too_long": "The query has more than 1,024 characters: pasted text rather than a search.",
     "null_clicked": "The row does not say whether the result was clicked.",
@@ -33,6 +34,22 @@ QUARANTINE = {
     "unknown_code": "A code that the log's dictionary does not explain.",
 }
 """Rows set aside because they cannot be understood."""
+
+SCRUBBED = {
+    "email": "An e-mail address.",
+    "url_token": "A web address with a password, a token or a signature in it.",
+    "jwt": "A web token.",
+    "api_key": "The key of a machine, or something as random as one.",
+    "ip": "The address of a machine on a network.",
+    "mac": "The hardware address of a machine.",
+    "gps": "The coordinates of a place.",
+    "iban": "A bank account number.",
+    "card": "A payment card number.",
+    "national_id": "A number that a state gives to a person.",
+    "phone": "A telephone number.",
+    "long_number": "A long number: an account, a customer, a parcel.",
+}
+"""Personal data that was found in queries."""
 
 CLEANING = {
     "outside_window": "Shown before or after the time that was asked for.",
@@ -78,6 +95,7 @@ CAPS = {
 
 _ALL: dict[Kind, dict[str, str]] = {
     "quarantine": QUARANTINE,
+    "scrubbed": SCRUBBED,
     "cleaning": CLEANING,
     "rule": RULES,
     "guard": GUARDS,

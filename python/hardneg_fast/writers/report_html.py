@@ -113,12 +113,17 @@ def _left_out(report: Figures) -> str:
     found = section(
         "Rows that could not be understood", reasons("quarantine", part(report, "quarantine"), "Rows"), _QUARANTINE_LEAD
     )
+    scrubbed = section(
+        "Personal data in queries",
+        reasons("scrubbed", part(report, "scrubbed"), "Rows"),
+        "Found by its structure, and replaced or left out. Names and addresses have no structure, and are not found.",
+    )
     cleaned = section(
         "Rows left out on purpose",
         reasons("cleaning", part(report, "cleaning"), "Rows"),
         "Understood, and not counted.",
     )
-    return found + cleaned
+    return found + scrubbed + cleaned
 
 
 _QUARANTINE_LEAD = (

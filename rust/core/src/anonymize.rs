@@ -10,6 +10,7 @@ use crate::normalize::{Normalizer, normalized};
 use crate::pseudonym::Pseudonymizer;
 use crate::records::{Row, RunHead, Unit};
 use crate::scalar::NONE;
+use crate::scrub::{Kinds, Scrubber};
 use crate::seed::Seed;
 use crate::text::{Entries, NULL, Rows, TextColumn};
 use crate::time::NULL_TIME;
@@ -29,8 +30,12 @@ pub struct Anonymizer<'a> {
     window: &'a Window,
     queries: &'a Interner<'a>,
     docs: &'a Interner<'a>,
+    /// Rows whose query holds personal data are set aside.
+    drops: bool,
     normalizer: Normalizer,
     query_memo: Memo,
+    /// What was scrubbed from the entries that `query_memo` remembers; empty for nothing.
+    scrubbed: Vec<Kinds>,
     doc_memo: Memo,
     user_memo: Memo,
     session_memo: Memo,
@@ -78,15 +83,18 @@ impl<'a> Anonymizer<'a> {
         window: &'a Window,
         queries: &'a Interner<'a>,
         docs: &'a Interner<'a>,
+        scrubber: Option<Scrubber>,
     ) -> Self {
         Self {
+            drops: scrubber.as_ref().is_some_and(Scrubber::drops),
             keys,
             seed,
             window,
             queries,
             docs,
-            normalizer: Normalizer::default(),
+            normalizer: Normalizer::new(scrubber),
             query_memo: Memo::default(),
+            scrubbed: Vec::new(),
             doc_memo: Memo::default(),
             user_memo: Memo::default(),
             session_memo: Memo::default(),
@@ -109,8 +117,10 @@ impl<'a> Anonymizer<'a> {
     ) -> Result<()> {
         let (seed, keys, docs, interner, normalizer) =
             (self.seed, self.keys, self.docs, self.queries, &self.normalizer);
+        let scrubbed = &mut self.scrubbed;
         let queries = self.query_memo.entries(&log.query, |entries| {
             let texts = normalized(normalizer, &log.query, entries);
+            scrubbed.clone_from(&texts.scrubbed);
             interner.intern(texts.len(), |i| texts.get(i).map(str::as_bytes))
         })?;
         let docs = self.doc_memo.entries(&log.doc, |entries| {
@@ -157,6 +167,15 @@ impl<'a> Anonymizer<'a> {
             let time = log.timestamp.as_ref().map_or(NULL_TIME, |t| t[i]);
             let here = (entry(&users, i), entry(&sessions, i), entry(&searches, i), queries.rows[i], time);
             let same = last == Some(here);
+            if !scrubbed.is_empty()
+                && let Some(kinds) = scrubbed.get(queries.rows[i] as usize).filter(|k| !k.is_empty())
+            {
+                stats.scrub(*kinds);
+                if self.drops {
+                    *stats.quarantine.entry("personal_data").or_default() += 1;
+                    continue;
+                }
+            }
             // A query that is missing, or normalised to nothing.
             if !same && queries.of(i) == 0 {
                 *stats.quarantine.entry("null_query").or_default() += 1;

@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Schema};
 
 use crate::error::{Error, Result};
 use crate::scalar::{Ints, NONE, flags, floats, ints, rounded};
+use crate::scrub::Kinds;
 use crate::text::{NULL, TextColumn};
 use crate::time::times;
 
@@ -41,6 +42,8 @@ pub struct ReadStats {
     pub quarantine: BTreeMap<&'static str, u64>,
     /// Notation of timestamps → rows.
     pub notations: BTreeMap<&'static str, u64>,
+    /// Kind of personal data → rows whose query held some.
+    pub scrubbed: BTreeMap<&'static str, u64>,
 }
 
 impl ReadStats {
@@ -52,6 +55,16 @@ impl ReadStats {
         }
         for (notation, n) in &other.notations {
             *self.notations.entry(notation).or_default() += n;
+        }
+        for (kind, n) in &other.scrubbed {
+            *self.scrubbed.entry(kind).or_default() += n;
+        }
+    }
+
+    /// Counts a row whose query held personal data.
+    pub(crate) fn scrub(&mut self, kinds: Kinds) {
+        for kind in kinds.iter() {
+            *self.scrubbed.entry(kind.name()).or_default() += 1;
         }
     }
 

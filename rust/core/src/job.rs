@@ -1,6 +1,7 @@
 //! The counting job: read, anonymize, bound, sum, on all cores, within a memory budget. The one place in the core that
 //! knows the order.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ use crate::page::Run;
 use crate::partition::{Scatter, Store};
 use crate::pulse::Pulse;
 use crate::records::{Cursor, Layout, RUN, Row, RunHead, Unit, kind};
+use crate::scrub::Scrubber;
 use crate::seed::Seed;
 use crate::tally::Tally;
 use crate::workers::{each, threads, workers};
@@ -37,6 +39,8 @@ pub struct Job<'a> {
     pub config: &'a CountConfig,
     /// Keyed hashes of identifiers.
     pub keys: &'a Keys,
+    /// Of personal data in queries; None leaves it in.
+    pub scrubber: Option<Scrubber>,
     /// For sampling.
     pub seed: Seed,
     /// 0 or 1.
@@ -126,13 +130,20 @@ pub fn count(
             page_counts: job.config.page_counts,
             bounded: u32::try_from(job.config.max_pairs_per_user).unwrap_or(u32::MAX),
         },
-        options: job.config.shared()?,
+        options: options(job)?,
         read: stats,
         dropped: found.dropped,
         users: found.users,
         position_users: found.position_users,
         disjoint: true,
     })
+}
+
+/// Options that counts share where they can be merged.
+fn options(job: &Job<'_>) -> Result<BTreeMap<String, String>> {
+    let mut options = job.config.shared()?;
+    options.insert("scrub".into(), job.scrubber.as_ref().map_or("off".into(), ToString::to_string));
+    Ok(options)
 }
 
 fn shape(job: &Job<'_>, schema: &Schema) -> Shape {
@@ -177,7 +188,8 @@ fn read<'b>(
     let total = Mutex::new((ReadStats::default(), Dropped::default(), Seen::default()));
     let progress = AtomicU64::new(0);
     let worker = |stop: &AtomicBool| -> Result<()> {
-        let mut anonymizer = Anonymizer::new(job.keys, job.seed, &window, &queries, &docs);
+        let mut anonymizer =
+            Anonymizer::new(job.keys, job.seed, &window, &queries, &docs, job.scrubber.clone());
         let mut runs = Runs::new(store, layout);
         let mut verdicts = Verdicts::default();
         let (mut stats, mut dropped, mut seen) = (ReadStats::default(), Dropped::default(), Seen::default());

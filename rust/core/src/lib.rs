@@ -29,6 +29,7 @@ pub mod release;
 pub mod rewrite;
 pub mod saved;
 pub mod scalar;
+pub mod scrub;
 pub mod seed;
 pub mod select;
 pub mod spill;

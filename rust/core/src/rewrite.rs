@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder};
 use arrow_array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, RecordBatchReader,
-    TimestampMicrosecondArray, UInt64Array,
+    TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::take::take;
@@ -16,6 +16,7 @@ use crate::impressions::{COLUMNS, Impressions, ReadStats, Verdicts, canonical, c
 use crate::normalize::{Normalizer, normalized};
 use crate::pseudonym::Pseudonymizer;
 use crate::scalar::NONE;
+use crate::scrub::Scrubber;
 use crate::text::{Entries, NULL, TextColumn};
 use crate::time::start_of_day;
 
@@ -31,6 +32,8 @@ pub struct Rewrite {
     pub day: bool,
     /// Normalise queries, and set rows aside where nothing is left; false leaves the texts as they are.
     pub normalise: bool,
+    /// Of personal data in normalised queries; None leaves it in.
+    pub scrubber: Option<Scrubber>,
     /// Columns that come along as they are, beyond the canonical ones.
     pub keep: Vec<String>,
 }
@@ -87,14 +90,20 @@ pub fn batch(
     stats: &mut ReadStats,
 ) -> Result<RecordBatch> {
     let mut keep = log.keep.clone();
-    let queries = rewrite.filter(|r| r.normalise).map(|_| {
+    let queries = rewrite.filter(|r| r.normalise).map(|r| {
         let entries = log.query.entries();
-        let texts = normalized(&Normalizer::default(), &log.query, &entries);
-        for (i, entry) in entries.rows.iter().enumerate() {
-            if keep[i] && texts.get(*entry as usize).is_none() {
-                keep[i] = false;
-                *stats.quarantine.entry("null_query").or_default() += 1;
-            }
+        let drops = r.scrubber.as_ref().is_some_and(Scrubber::drops);
+        let texts = normalized(&Normalizer::new(r.scrubber.clone()), &log.query, &entries);
+        for (i, entry) in entries.rows.iter().enumerate().filter(|(i, _)| log.keep[*i]) {
+            let kinds = texts.scrubbed.get(*entry as usize).copied().unwrap_or_default();
+            stats.scrub(kinds);
+            let reason = match texts.get(*entry as usize) {
+                _ if drops && !kinds.is_empty() => "personal_data",
+                None => "null_query",
+                Some(_) => continue,
+            };
+            keep[i] = false;
+            *stats.quarantine.entry(reason).or_default() += 1;
         }
         (entries, texts)
     });
@@ -298,14 +307,38 @@ pub fn pseudonymize(array: &ArrayRef, pseudonymizer: &Pseudonymizer) -> Result<A
     pseudonyms(&column, pseudonymizer, &rows)
 }
 
+/// Texts of a whole array with what `scrubber` finds replaced: `hn.scrub`. Where it drops texts, null.
+///
+/// # Errors
+/// As [`TextColumn::new`].
+pub fn scrub(array: &ArrayRef, scrubber: Scrubber) -> Result<ArrayRef> {
+    let column = TextColumn::new("queries", array)?;
+    let drops = scrubber.drops();
+    let normalizer = Normalizer::new(Some(scrubber));
+    let (mut out, mut one) = (StringBuilder::new(), String::new());
+    let dictionary = column.dictionary();
+    for i in 0..dictionary.as_ref().map_or(column.len(), |(entries, _)| *entries) {
+        let value = if dictionary.is_some() { column.entry(i) } else { column.row(i) };
+        let raw = value.and_then(|v| std::str::from_utf8(v).ok());
+        out.append_option(raw.and_then(|raw| match normalizer.scrub(raw, &mut one).is_empty() {
+            true => Some(raw),
+            false => (!drops).then_some(one.as_str()),
+        }));
+    }
+    let texts: ArrayRef = Arc::new(out.finish());
+    let Some((_, rows)) = dictionary else { return Ok(texts) };
+    let keys = UInt32Array::from_iter(rows.iter().map(|key| (*key != NULL).then_some(*key)));
+    Ok(take(&texts, &keys, None)?)
+}
+
 /// Normalised texts of a whole array: `hn.normalize`. Null, or nothing left, is null.
 ///
 /// # Errors
 /// As [`TextColumn::new`].
-pub fn normalize(array: &ArrayRef) -> Result<ArrayRef> {
+pub fn normalize(array: &ArrayRef, scrubber: Option<Scrubber>) -> Result<ArrayRef> {
     let column = TextColumn::new("queries", array)?;
     let entries = column.entries();
-    let texts = normalized(&Normalizer::default(), &column, &entries);
+    let texts = normalized(&Normalizer::new(scrubber), &column, &entries);
     let mut out = StringBuilder::new();
     for entry in entries.rows.iter() {
         out.append_option(texts.get(*entry as usize));

@@ -124,6 +124,7 @@ fn streamed(log: &RecordBatch, rewrite: bool) -> Option<ErrorKind> {
     let key = MasterKey::new(&[1; 32]).expect("32 bytes");
     let of = |field| Pseudonymizer::new(&key, field, "", "").expect("short names");
     let rewrite = rewrite.then(|| Rewrite {
+        scrubber: None,
         user: of("user_id"),
         session: of("session_id"),
         search: of("search_id"),

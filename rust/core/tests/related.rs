@@ -203,7 +203,7 @@ proptest! {
                 (_, query, doc) => *expected.entry((query.to_owned(), doc.to_owned())).or_default() += 1,
             }
         }
-        let how = if normalize { Queries::Normalized } else { Queries::Given };
+        let how = if normalize { Queries::Normalized(None) } else { Queries::Given };
         prop_assert_eq!(read(reader(batches.collect()), how), (expected, bad));
     }
 }

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
+use hardneg_core::error::Error;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::rewrite::{
-    Canonical, Rewrite, normalize as core_normalize, pseudonymize as core_pseudonymize,
+    Canonical, Rewrite, normalize as core_normalize, pseudonymize as core_pseudonymize, scrub as core_scrub,
 };
+use hardneg_core::scrub::Scrubber;
 use hardneg_parquet::rewrite::{Column, Outcome, copy};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 use pyo3_arrow::input::AnyRecordBatch;
 
-use crate::error::to_py;
+use crate::error::{config, to_py};
 use crate::table::Stream;
 use crate::watch::interruptible;
 
@@ -34,9 +36,39 @@ pub(crate) fn pseudonymize(
 }
 
 #[pyfunction]
-#[pyo3(signature = (queries, /))]
-pub(crate) fn normalize(py: Python<'_>, queries: PyArray) -> PyResult<PyArray> {
-    Ok(PyArray::from_array_ref(py.detach(|| core_normalize(queries.array())).map_err(to_py)?))
+#[pyo3(signature = (queries, /, *, scrub, key))]
+pub(crate) fn normalize(
+    py: Python<'_>,
+    queries: PyArray,
+    scrub: &str,
+    key: Option<&[u8]>,
+) -> PyResult<PyArray> {
+    let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
+    let scrubber = scrubber(scrub, key.as_ref())?;
+    Ok(PyArray::from_array_ref(py.detach(|| core_normalize(queries.array(), scrubber)).map_err(to_py)?))
+}
+
+/// The scrubber of `options`, a `ScrubConfig`; its tokens are made under `key`.
+pub(crate) fn scrubber(options: &str, key: Option<&MasterKey>) -> PyResult<Option<Scrubber>> {
+    let token = || match key {
+        Some(key) => Pseudonymizer::new(key, "query", "", ""),
+        None => Err(Error::usage("scrub.action token needs a key: key=Key.load(FILE), or mask")),
+    };
+    Scrubber::of(&config(options)?, token).map_err(to_py)
+}
+
+#[pyfunction]
+#[pyo3(signature = (queries, /, *, options, key))]
+pub(crate) fn scrub(
+    py: Python<'_>,
+    queries: PyArray,
+    options: &str,
+    key: Option<&[u8]>,
+) -> PyResult<PyArray> {
+    let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
+    let Some(scrubber) = scrubber(options, key.as_ref())? else { return Ok(queries) };
+    let array = py.detach(|| core_scrub(queries.array(), scrubber)).map_err(to_py)?;
+    Ok(PyArray::from_array_ref(array))
 }
 
 #[pyfunction]
@@ -47,7 +79,7 @@ pub(crate) fn canonicalize(log: AnyRecordBatch, position_base: i64) -> PyResult<
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, position_base, key, epoch, dataset, day, normalise, keep))]
+#[pyo3(signature = (log, /, *, position_base, key, epoch, dataset, day, normalise, scrub, keep))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn rewrite(
     log: AnyRecordBatch,
@@ -57,12 +89,14 @@ pub(crate) fn rewrite(
     dataset: &str,
     day: bool,
     normalise: bool,
+    scrub: &str,
     keep: Vec<String>,
 ) -> PyResult<Stream> {
     let key = MasterKey::new(key).map_err(to_py)?;
     let of = |field: &str| Pseudonymizer::new(&key, field, epoch, dataset).map_err(to_py);
     let (user, session, search) = (of("user_id")?, of("session_id")?, of("search_id")?);
-    let rewrite = Rewrite { user, session, search, day, normalise, keep };
+    let scrubber = scrubber(scrub, Some(&key))?;
+    let rewrite = Rewrite { user, session, search, day, normalise, scrubber, keep };
     let (stream, stats) = Canonical::new(log.into_reader()?, position_base, Some(rewrite)).map_err(to_py)?;
     Ok(Stream::new(Box::new(stream), stats))
 }

@@ -13,6 +13,7 @@ use hardneg_core::saved;
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
 
+use crate::anonymize::scrubber;
 use crate::error::{config, to_py};
 use crate::input::Log;
 use crate::table::{Stats, Table, stats};
@@ -77,12 +78,13 @@ impl Counts {
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, options, key, seed, position_base, has_pages, threads, memory, spill, progress=None))]
+#[pyo3(signature = (log, /, *, options, scrub, key, seed, position_base, has_pages, threads, memory, spill, progress=None))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn count(
     py: Python<'_>,
     log: Log<'_>,
     options: &str,
+    scrub: &str,
     key: &[u8],
     seed: u64,
     position_base: i64,
@@ -99,6 +101,7 @@ pub(crate) fn count(
     let job = Job {
         config: &options,
         keys: &keys,
+        scrubber: scrubber(scrub, Some(&key))?,
         seed: Seed::new(seed),
         position_base,
         has_pages,

@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 mod _hardneg {
     use super::Bound;
     #[pymodule_export]
-    use super::anonymize::{canonicalize, copy_pages, normalize, pseudonymize, rewrite};
+    use super::anonymize::{canonicalize, copy_pages, normalize, pseudonymize, rewrite, scrub};
     #[pymodule_export]
     use super::count::{Counts, count, load, merge};
     #[pymodule_export]

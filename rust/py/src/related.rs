@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use hardneg_core::job::Progress;
+use hardneg_core::pseudonym::MasterKey;
 use hardneg_core::pulse::Pulse;
 use hardneg_core::related::{Clicks, Queries, RelatedConfig, RelatedTables};
 use pyo3::prelude::*;
 
-use crate::error::config;
+use crate::anonymize::scrubber;
+use crate::error::{config, to_py};
 use crate::input::Log;
 use crate::release::Released;
 use crate::table::{Stats, Table, stats};
@@ -60,17 +62,22 @@ pub(crate) fn related_released(
 }
 
 #[pyfunction]
-#[pyo3(signature = (clicks, /, *, options, normalize, threads, progress=None))]
+#[pyo3(signature = (clicks, /, *, options, normalize, scrub, key, threads, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn related_clicks(
     py: Python<'_>,
     clicks: Log<'_>,
     options: &str,
     normalize: bool,
+    scrub: &str,
+    key: &[u8],
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Related> {
     let (options, log): (RelatedConfig, _) = (config(options)?, clicks.batches()?);
-    let queries = if normalize { Queries::Normalized } else { Queries::Given };
+    let key = MasterKey::new(key).map_err(to_py)?;
+    let scrubber = scrubber(scrub, Some(&key))?;
+    let queries = if normalize { Queries::Normalized(scrubber) } else { Queries::Given };
     let made = watched(py, progress, |observe| {
         let clicks = Clicks::read(log.as_ref(), queries, threads, observe)?;
         RelatedTables::new(clicks, &options, threads, observe)

@@ -136,6 +136,7 @@ pub(crate) struct Stats {
     rows: u64,
     quarantine: BTreeMap<&'static str, u64>,
     timestamp_notations: BTreeMap<&'static str, u64>,
+    scrubbed: BTreeMap<&'static str, u64>,
 }
 
 pub(crate) fn stats(stats: &ReadStats) -> Stats {
@@ -143,5 +144,6 @@ pub(crate) fn stats(stats: &ReadStats) -> Stats {
         rows: stats.rows,
         quarantine: stats.quarantine.clone(),
         timestamp_notations: stats.notations.clone(),
+        scrubbed: stats.scrubbed.clone(),
     }
 }

@@ -20,6 +20,7 @@ use crate::normalize::Normalizer;
 use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::scalar::{NONE, flags, ints};
+use crate::scrub::{Kinds, Scrubber};
 use crate::strings::Strings;
 use crate::text::{NULL, TextColumn};
 use crate::workers::{threads as cores, workers};
@@ -28,12 +29,12 @@ use crate::workers::{threads as cores, workers};
 const GATHERED: usize = 1 << 20;
 
 /// What becomes of query texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Queries {
     /// They are compared as they are.
     Given,
-    /// They go through the one function of [`crate::normalize`].
-    Normalized,
+    /// They go through the one function of [`crate::normalize`], with this scrubber.
+    Normalized(Option<Scrubber>),
 }
 
 /// Clicks by (query, document), ascending; codes are those of the strings.
@@ -94,7 +95,10 @@ impl Clicks {
         let total: Mutex<(ReadStats, Vec<Pairs>)> = Mutex::default();
         let rows = AtomicU64::new(0);
         let worker = |stop: &AtomicBool| -> Result<()> {
-            let normalizer = (queries == Queries::Normalized).then(Normalizer::default);
+            let normalizer = match &queries {
+                Queries::Given => None,
+                Queries::Normalized(scrubber) => Some(Normalizer::new(scrubber.clone())),
+            };
             let mut gathered = Gathered {
                 queries: Codes::new(&query_codes, Some(normalizer)),
                 docs: Codes::new(&doc_codes, None),
@@ -335,17 +339,25 @@ impl<'a> Codes<'a> {
     /// Appends the codes of values that were not seen in this dictionary.
     fn look_at(&mut self, fresh: &[Option<&[u8]>]) -> Result<()> {
         let normalizer = self.queries.as_ref().and_then(Option::as_ref);
-        let faults: Vec<Option<&'static str>> = fresh.iter().map(|v| self.fault(*v)).collect();
-        let sound = |i: usize| fresh[i].filter(|_| faults[i].is_none());
+        let mut faults: Vec<Option<&'static str>> = fresh.iter().map(|v| self.fault(*v)).collect();
+        let sound: Vec<Option<&[u8]>> =
+            fresh.iter().zip(&faults).map(|(v, f)| v.filter(|_| f.is_none())).collect();
+        let sound = |i: usize| sound[i];
         let codes = match normalizer {
             None => self.interner.intern(fresh.len(), sound)?,
             Some(normalizer) => {
                 let mut text = String::new();
-                let mut normalized = |value: &[u8]| -> Option<String> {
-                    normalizer.normalize(std::str::from_utf8(value).ok()?, &mut text);
-                    (!text.is_empty()).then(|| text.clone())
-                };
-                let texts: Vec<_> = (0..fresh.len()).map(|i| normalized(sound(i)?)).collect();
+                let mut texts = Vec::with_capacity(fresh.len());
+                for i in 0..fresh.len() {
+                    let value = sound(i).and_then(|v| std::str::from_utf8(v).ok());
+                    let kinds = value.map_or(Kinds::NONE, |v| normalizer.normalize(v, &mut text));
+                    if !kinds.is_empty() && normalizer.drops() {
+                        faults[i] = Some("personal_data");
+                    }
+                    texts.push(
+                        value.filter(|_| !text.is_empty() && faults[i].is_none()).map(|_| text.clone()),
+                    );
+                }
                 self.interner.intern(texts.len(), |i| texts[i].as_deref().map(str::as_bytes))?
             }
         };

@@ -9,22 +9,32 @@ use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
 
 /// Reasons and notations that counts can hold. Those in memory are `'static`, so a file's are looked up here.
-const KNOWN: [&str; 34] = [
+const KNOWN: [&str; 47] = [
+    "api_key",
     "beyond_max_position",
     "beyond_max_votes",
+    "card",
     "click_ms_impossible",
     "clicked_impossible",
     "code_clash",
     "decayed",
     "duplicate_impression",
     "dwell_impossible",
+    "email",
     "epoch_ms",
     "epoch_ns",
     "epoch_s",
     "epoch_us",
+    "gps",
+    "iban",
     "invalid_utf8",
+    "ip",
     "iso8601",
+    "jwt",
+    "long_number",
+    "mac",
     "n_clicks_impossible",
+    "national_id",
     "null_clicked",
     "null_doc_id",
     "null_query",
@@ -34,6 +44,8 @@ const KNOWN: [&str; 34] = [
     "other_surface",
     "outside_window",
     "oversized_page",
+    "personal_data",
+    "phone",
     "position_impossible",
     "query_too_long",
     "robot_clicks",
@@ -44,6 +56,7 @@ const KNOWN: [&str; 34] = [
     "timestamp",
     "timestamp_impossible",
     "timestamp_unreadable",
+    "url_token",
 ];
 
 /// The facts of a file.
@@ -55,6 +68,7 @@ pub(super) struct Facts {
     rows: u64,
     quarantine: BTreeMap<String, u64>,
     notations: BTreeMap<String, u64>,
+    scrubbed: BTreeMap<String, u64>,
     pub(super) dropped: BTreeMap<String, u64>,
     pub(super) users: u64,
     pub(super) position_users: Vec<[u32; 2]>,
@@ -70,6 +84,7 @@ impl Facts {
             rows: counts.read.rows,
             quarantine: named(&counts.read.quarantine)?,
             notations: named(&counts.read.notations)?,
+            scrubbed: named(&counts.read.scrubbed)?,
             dropped: named(&counts.dropped)?,
             users: counts.users,
             position_users: counts.position_users.clone(),
@@ -91,6 +106,7 @@ impl Facts {
             rows: self.rows,
             quarantine: known(&self.quarantine)?,
             notations: known(&self.notations)?,
+            scrubbed: known(&self.scrubbed)?,
         })
     }
 }

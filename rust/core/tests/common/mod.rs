@@ -178,6 +178,7 @@ pub(crate) fn count_within(
     let of = |field| Pseudonymizer::new(&key, field, "", "");
     let keys = Keys { user: of("user_id")?, session: of("session_id")? };
     let job = Job {
+        scrubber: None,
         config,
         keys: &keys,
         seed: Seed::new(1),

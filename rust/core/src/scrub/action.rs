@@ -1,0 +1,196 @@
+//! What is done with what was found.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::{Hit, Kind, find, may_hold};
+use crate::error::{Error, Result};
+use crate::normalize::squeeze;
+use crate::pseudonym::Pseudonymizer;
+
+/// What becomes of a text with a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The match becomes its kind in angle brackets.
+    Mask,
+    /// The match becomes its kind and a keyed token: equal matches stay equal, and whoever has the key can test a guess.
+    Token,
+    /// Nothing is left of the text.
+    Drop,
+}
+
+/// Options; see docs/ARCHITECTURE.md, anonymize.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrubConfig {
+    /// What becomes of matches; `off` looks for none.
+    pub action: Choice,
+    /// Which kinds; none named: all.
+    pub kinds: Vec<String>,
+}
+
+/// An action, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Choice {
+    /// Scrub.
+    Action(Action),
+    /// Do not.
+    Off(Off),
+}
+
+/// The word for no action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Off {
+    /// No action.
+    Off,
+}
+
+/// Some of the kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kinds(u16);
+
+impl Kinds {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// All of them.
+    pub const ALL: Self = Self((1 << Kind::ALL.len()) - 1);
+
+    /// Those of these names.
+    ///
+    /// # Errors
+    /// [`Error::usage`] for a name that none has.
+    pub fn named(names: &[String]) -> Result<Self> {
+        let mut kinds = Self::NONE;
+        for name in names {
+            let known = Kind::ALL.into_iter().find(|k| k.name() == name).ok_or_else(|| {
+                let all = Kind::ALL.map(Kind::name).join(", ");
+                Error::usage(format!("no kind of personal data is called {name:?}; there are {all}"))
+            })?;
+            kinds.insert(known);
+        }
+        Ok(kinds)
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, kind: Kind) {
+        self.0 |= 1 << kind as u16;
+    }
+
+    /// Whether one is among them.
+    pub fn contains(self, kind: Kind) -> bool {
+        self.0 & 1 << kind as u16 != 0
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |k| self.contains(*k))
+    }
+}
+
+/// Finds personal data of some kinds and does something about it.
+#[derive(Clone)]
+pub struct Scrubber {
+    kinds: Kinds,
+    action: Action,
+    token: Option<Pseudonymizer>,
+}
+
+/// Action and kinds, in words that tell scrubbers apart; nothing of a key.
+impl fmt::Display for Scrubber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds: Vec<&str> = self.kinds.iter().map(Kind::name).collect();
+        write!(f, "{:?} {}", self.action, kinds.join(","))
+    }
+}
+
+impl Scrubber {
+    /// The scrubber that `config` asks for, if any; `token` is asked for a key where tokens are to be made.
+    ///
+    /// # Errors
+    /// [`Error::usage`] for a kind that does not exist; what `token` reports.
+    pub fn of(config: &ScrubConfig, token: impl FnOnce() -> Result<Pseudonymizer>) -> Result<Option<Self>> {
+        let Choice::Action(action) = config.action else { return Ok(None) };
+        let kinds = if config.kinds.is_empty() { Kinds::ALL } else { Kinds::named(&config.kinds)? };
+        let token = (action == Action::Token).then(token).transpose()?;
+        Self::new(kinds, action, token).map(Some)
+    }
+
+    /// Tokens are made by `token`, a key of the field `query`.
+    ///
+    /// # Errors
+    /// [`Error::usage`] for tokens without a key.
+    pub fn new(kinds: Kinds, action: Action, token: Option<Pseudonymizer>) -> Result<Self> {
+        if action == Action::Token && token.is_none() {
+            return Err(Error::usage("tokens need a key: give one, or mask"));
+        }
+        Ok(Self { kinds, action, token })
+    }
+
+    /// Whether a text with a match is dropped.
+    pub fn drops(&self) -> bool {
+        self.action == Action::Drop
+    }
+
+    /// `text`, which is in NFKC, with matches replaced, in `out` (cleared first); and of what kinds they were. Without a
+    /// match `out` stays empty.
+    pub fn scrub(&self, text: &str, out: &mut String) -> Kinds {
+        out.clear();
+        if text.is_ascii() && !may_hold(text.as_bytes()) {
+            return Kinds::NONE;
+        }
+        let text = seen(text);
+        let mut hits = Vec::new();
+        find(&text, &mut hits);
+        hits.retain(|hit| self.kinds.contains(hit.kind));
+        let mut kinds = Kinds::NONE;
+        hits.iter().for_each(|hit| kinds.insert(hit.kind));
+        if !hits.is_empty() && self.action != Action::Drop {
+            self.replace(&text, &hits, out);
+        }
+        kinds
+    }
+
+    fn replace(&self, text: &str, hits: &[Hit], out: &mut String) {
+        let mut at = 0;
+        for hit in hits {
+            out.push_str(&text[at..hit.range.start]);
+            out.push('<');
+            out.push_str(hit.kind.name());
+            if let (Action::Token, Some(token)) = (self.action, &self.token) {
+                let found = text[hit.range.clone()].to_lowercase();
+                let compact: String =
+                    found.chars().filter(|c| c.is_alphanumeric() || "@.:".contains(*c)).collect();
+                // Sixteen digits: equal by chance once in some 10^9 distinct matches.
+                out.push_str(&format!(":{:016x}", token.code(compact.as_bytes())));
+            }
+            out.push('>');
+            at = hit.range.end;
+        }
+        out.push_str(&text[at..]);
+    }
+}
+
+/// The text as readers see it: white space as single spaces, and nothing that has no width, which would keep a number
+/// from being one.
+fn seen(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    let odd = |c: char| c.is_control() || (c.is_whitespace() && c != ' ') || hidden(c);
+    let doubled = text.as_bytes().windows(2).any(|w| w == b"  ");
+    if !doubled && !text.chars().any(odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    squeeze(text.chars().filter(|c| !hidden(*c)), &mut out);
+    Cow::Owned(out)
+}

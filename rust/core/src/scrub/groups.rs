@@ -1,0 +1,91 @@
+//! The digits of a text, as people group them.
+
+use std::ops::Range;
+
+/// A run of digits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// What stands between the group before and this one can stand inside one number.
+    pub(super) joined: bool,
+}
+
+impl Group {
+    pub(super) fn len(self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// All runs of digits of a text.
+pub(super) struct Groups<'a> {
+    pub(super) text: &'a str,
+    pub(super) all: Vec<Group>,
+}
+
+impl<'a> Groups<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let bytes = text.as_bytes();
+        let mut all: Vec<Group> = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            if !bytes[at].is_ascii_digit() {
+                at += 1;
+                continue;
+            }
+            let end = at + bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
+            let joined = all.last().is_some_and(|before| joins(&text[before.end..at]));
+            all.push(Group { start: at, end, joined });
+            at = end;
+        }
+        Self { text, all }
+    }
+
+    /// How many groups from `i` on, at most, belong to one number.
+    pub(super) fn joined(&self, i: usize) -> usize {
+        1 + self.all[i + 1..].iter().take_while(|g| g.joined).count()
+    }
+
+    /// Digits (0–9) of some groups.
+    pub(super) fn digits(&self, groups: Range<usize>) -> Vec<u8> {
+        let bytes = self.text.as_bytes();
+        self.all[groups].iter().flat_map(|g| bytes[g.start..g.end].iter().map(|b| b - b'0')).collect()
+    }
+
+    /// Lengths of some groups.
+    pub(super) fn lengths(&self, groups: Range<usize>) -> Vec<usize> {
+        self.all[groups].iter().map(|g| g.len()).collect()
+    }
+
+    /// Where some groups lie.
+    pub(super) fn range(&self, groups: Range<usize>) -> Range<usize> {
+        self.all[groups.start].start..self.all[groups.end - 1].end
+    }
+
+    /// What stands before group `i`, up to the group before.
+    pub(super) fn gap(&self, i: usize) -> &'a str {
+        let from = if i == 0 { 0 } else { self.all[i - 1].end };
+        &self.text[from..self.all[i].start]
+    }
+
+    /// Whether all gaps inside some groups are the same single character, one of `allowed`.
+    pub(super) fn evenly(&self, groups: Range<usize>, allowed: &[char]) -> bool {
+        let mut gaps = (groups.start + 1..groups.end).map(|i| self.gap(i));
+        let Some(first) = gaps.next() else { return true };
+        let mut chars = first.chars();
+        let one =
+            chars.next().is_some_and(|c| allowed.contains(&c) || (allowed.contains(&'-') && is_dash(c)));
+        one && chars.next().is_none() && gaps.all(|gap| gap == first)
+    }
+}
+
+/// Hyphens and dashes that are written for one.
+pub(super) fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+}
+
+fn joins(gap: &str) -> bool {
+    !gap.is_empty()
+        && gap.chars().count() <= 3
+        && gap.chars().all(|c| matches!(c, ' ' | '.' | '/' | '(' | ')') || is_dash(c))
+}

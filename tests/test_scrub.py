@@ -1,0 +1,275 @@
+"""Personal data in query texts: what is found, what is not, and what stands in its place, in every stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hardneg_fast as hn
+from hardneg_fast import cli
+
+# Numbers from documentation, test cards and reserved ranges; nobody's.
+FOUND = {
+    "email": [
+        ("mail to jane.doe+shop@example.co.uk please", "mail to <email> please"),
+        ('"o\'neil@mail.example.org"', '"<email>"'),
+        ("JÜRGEN@müller.example.de.", "<email>."),
+        ("mailto:info@example.com?", "mailto:<email>?"),
+        ("jane\u200b@example.com", "<email>"),
+    ],
+    "phone": [
+        ("+49 30 1234567", "<phone>"),
+        ("call +44 (0)20 7946 0958 now", "call <phone> now"),
+        ("0049 30 1234567", "<phone>"),
+        ("(212) 555-0123 address", "<phone> address"),
+        ("who is 212.555.0123", "who is <phone>"),
+        ("1-800-555-0199", "<phone>"),
+        ("06 12 34 56 78", "<phone>"),
+        ("030 1234567", "<phone>"),
+        ("98765 43210", "<phone>"),
+        ("tel 555 0123", "tel <phone>"),
+        ("\uff0b\uff14\uff19 30\u00a01234567", "<phone>"),
+    ],
+    "card": [
+        ("4111 1111 1111 1111 declined", "<card> declined"),
+        ("378282246310005", "<card>"),
+        ("5555-5555-5555-4444", "<card>"),
+    ],
+    "iban": [
+        ("DE89370400440532013000", "<iban>"),
+        ("gb29 nwbk 6016 1331 9268 19 is whose bank", "<iban> is whose bank"),
+        ("iban FR14 2004 1010 0505 0001 3M02 606 and more", "iban <iban> and more"),
+    ],
+    "national_id": [
+        ("ssn 123-45-6789", "ssn <national_id>"),
+        ("QQ 12 34 56 C", None),  # Q is never given
+        ("AB 12 34 56 C", "<national_id>"),
+        ("12345678Z", "<national_id>"),
+        ("X1234567L", "<national_id>"),
+        ("RSSMRA85T10A562S", "<national_id>"),
+        ("529.982.247-25", "<national_id>"),
+    ],
+    "ip": [
+        ("ping 192.168.178.41", "ping <ip>"),
+        ("2001:db8::8a2e:370:7334", "<ip>"),
+        ("[2001:db8::1]:443", "[<ip>]:443"),
+        ("fe80::1ff:fe23:4567:890a%eth0", "<ip>"),
+    ],
+    "mac": [("00:1B:44:11:3a:b7", "<mac>"), ("00-1b-44-11-3a-b7", "<mac>"), ("001b.4411.3ab7", "<mac>")],
+    "url_token": [
+        ("https://user:pw@example.com/x", "<url_token>"),
+        ("https://example.com/reset?token=abcdef12", "<url_token>"),
+        ("example.com/cb#access_token=zzzz9999&x=1", "<url_token>"),
+    ],
+    "jwt": [("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U", "<jwt>")],
+    "api_key": [
+        ("AKIAIOSFODNN7EXAMPLE", "<api_key>"),
+        ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "<api_key>"),
+        ("5f4dcc3b5aa765d61d8327deb882cf99 decrypt", "<api_key> decrypt"),
+    ],
+    "gps": [
+        ("52.5200, 13.4050", "<gps>"),
+        ("-33.8688 151.2093 map", "<gps> map"),
+        ("40\u00b026\u203246\u2033N 79\u00b058\u203256\u2033W", "<gps>"),
+    ],
+    "long_number": [("parcel 123456789012", "parcel <long_number>"), ("1234 5678 9013", "<long_number>")],
+}
+CLEAN = [
+    "best laptops 2024",
+    "2024-01-15",
+    "15.01.2024 10:30:45",
+    "01/15/2024 12 30",
+    "1920x1080 monitor",
+    "205/55 r16 91v",
+    "$1,299.99",
+    "rtx 4090 24gb",
+    "wh-1000xm5",
+    "0x80070057",
+    "python 3.11.7",
+    "10.0.19045",
+    "chrome 120.0.6099.130",
+    "v1.2.3.4",
+    "isbn 0306406152",
+    "9783161484100",
+    "john 3:16",
+    "3.14159265358979",
+    "149,597,870 km",
+    "8 000 000 000 people",
+    "1 2 3 4 5 6 7 8 9 10",
+    "05 12 23 34 41",
+    "2019 2020 2021 2022",
+    "@elonmusk",
+    "c@t5",
+    "https://example.com/shoes?page=2&sort=price",
+    "youtube.com/watch?v=dqw4w9wgxcq",
+    "std::vector",
+    "a1b2c3d",
+    "\u65e5\u672c \u6771\u4eac 2024",
+    "iphone 15 pro max 256gb",
+    "18 u.s.c. 1343",
+]
+
+
+def scrubbed(texts: list[str | None], **options: object) -> list[str | None]:
+    return hn.scrub(pa.array(texts, pa.string()), **options).to_pylist()
+
+
+@pytest.mark.parametrize(("text", "expected"), [case for cases in FOUND.values() for case in cases])
+def test_found(text: str, expected: str | None) -> None:
+    assert scrubbed([text]) == [text if expected is None else expected]
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_left_alone(text: str) -> None:
+    assert scrubbed([text]) == [text]
+
+
+@pytest.mark.parametrize("kind", FOUND)
+def test_only_the_kinds_asked_for(kind: str) -> None:
+    for other, cases in FOUND.items():
+        for text, expected in cases:
+            found = scrubbed([text], kinds=(kind,))[0]
+            assert (
+                f"<{kind}>" not in str(found) or other == kind or expected is None or kind in ("phone", "long_number")
+            )
+            if other == kind and expected is not None:
+                assert found == expected
+
+
+def test_all_arrow_forms_agree() -> None:
+    texts = [text for cases in FOUND.values() for text, _ in cases] + [*CLEAN, None, ""]
+    plain = pa.array(texts, pa.string())
+    expected = hn.scrub(plain).to_pylist()
+    assert hn.scrub(plain.dictionary_encode()).to_pylist() == expected
+    assert hn.scrub(plain.cast(pa.large_string())).to_pylist() == expected
+    assert hn.scrub(pa.chunked_array([plain[:7], plain[7:]])).to_pylist() == expected
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=60) | st.from_regex(r"[0-9+(). @:/a-zA-Z=-]{0,60}", fullmatch=True)
+)
+def test_twice_is_once_and_nothing_breaks(text: str) -> None:
+    once = scrubbed([text])
+    assert scrubbed(once) == once
+    normal = hn.normalize(pa.array([text]))
+    assert hn.normalize(normal).to_pylist() == normal.to_pylist()
+
+
+@given(
+    st.sampled_from([case for cases in FOUND.values() for case in cases if case[1]]),
+    st.sampled_from(["shoes", "wo ist", "\u65e5\u672c"]),
+)
+def test_among_words(case: tuple[str, str], word: str) -> None:
+    text, expected = case
+    assert scrubbed([f"{word} {text} {word}"]) == [f"{word} {expected} {word}"]
+
+
+def test_tokens_are_keyed_and_equal_for_equal_matches() -> None:
+    key, other = hn.Key(b"1" * 32), hn.Key(b"2" * 32)
+    texts = ["a jane@example.com", "JANE@Example.com b", "joe@example.com", "+49 30 1234567", "+49-30-1234567"]
+    first, again, third, phone, same = scrubbed(texts, action="token", key=key)
+    token = first.split()[1]
+    assert token.startswith("<email:")
+    assert len(token) == len("<email:") + 17
+    assert again.split()[0] == token
+    assert third != token
+    assert phone == same
+    assert scrubbed(texts[:1], action="token", key=other) != [first]
+    with pytest.raises(hn.UsageError, match="key"):
+        scrubbed(texts, action="token")
+
+
+def test_dropped_texts_are_null() -> None:
+    assert scrubbed(["jane@example.com", "shoes", None], action="drop") == [None, "shoes", None]
+
+
+@pytest.mark.parametrize(("options", "says"), [({"kinds": ("emial",)}, "email"), ({"action": "hide"}, "mask, token")])
+def test_options_that_cannot_be(options: dict, says: str) -> None:
+    with pytest.raises(hn.UsageError, match=says):
+        scrubbed(["x"], **options)
+
+
+QUERIES = ["shoes", "shoes jane@example.com", "call +49 30 1234567"]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    rows = [
+        {"user_id": f"u{i}", "search_id": f"s{i}{j}", "query": query, "doc_id": doc, "position": p, "clicked": p == 2}
+        for i in range(5)
+        for j, query in enumerate(QUERIES)
+        for p, doc in ((1, "a"), (2, "b"), (3, "c"))
+    ]
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+MASKED = {"shoes", "shoes <email>", "call <phone>"}
+
+
+def queries(counts: hn.Counts) -> set[str]:
+    return set(pa.table(counts.queries)["query"].to_pylist())
+
+
+def test_counts_are_scrubbed_and_say_how_much(log: Path, tmp_path: Path) -> None:
+    counts = hn.count(log)
+    assert queries(counts) == MASKED
+    assert counts.scrubbed == {"email": 15, "phone": 15}
+    counts.save(tmp_path / "x.counts")
+    assert hn.load_counts(tmp_path / "x.counts").scrubbed == counts.scrubbed
+    dropped = hn.count(log, config=hn.Config(scrub=hn.ScrubConfig(action="drop")))
+    assert queries(dropped) == {"shoes"}
+    assert dropped.quarantine == {"personal_data": 30}
+    off = hn.count(log, config=hn.Config(scrub=hn.ScrubConfig(action="off")))
+    assert queries(off) == set(QUERIES)
+    assert off.scrubbed == {}
+    phones = hn.count(log, config=hn.Config(scrub=hn.ScrubConfig(kinds=("phone",))))
+    assert queries(phones) == {"shoes", QUERIES[1], "call <phone>"}
+    with pytest.raises(hn.UsageError, match="scrub"):
+        hn.merge(counts, off)
+
+
+def test_tokens_follow_the_key(log: Path) -> None:
+    config = hn.Config(scrub=hn.ScrubConfig(action="token"))
+    one, same = (queries(hn.count(log, config=config, key=hn.Key(b"k" * 32))) for _ in range(2))
+    other = queries(hn.count(log, config=config, key=hn.Key(b"o" * 32)))
+    assert one == same
+    assert one & other == {"shoes"}
+    assert "example" not in str(one)
+
+
+def test_related_queries_are_scrubbed(log: Path) -> None:
+    found = hn.related_queries(log)
+    assert set(pa.table(found.related)["query"].to_pylist()) <= MASKED
+    dropped = hn.related_queries(log, config=hn.Config(scrub=hn.ScrubConfig(action="drop")))
+    assert dropped.quarantine == {"personal_data": 10}
+
+
+def test_the_anonymized_log_is_scrubbed(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = hn.anonymize(log, tmp_path / "out.parquet")
+    assert set(pq.read_table(tmp_path / "out.parquet")["query"].to_pylist()) == MASKED
+    assert done["scrubbed"] == {"email": 15, "phone": 15}
+    assert cli.main(["anonymize", str(log), "-o", str(tmp_path / "drop.parquet"), "--scrub.action", "drop"]) == 0
+    assert pq.read_metadata(tmp_path / "drop.parquet").num_rows == 15
+    said = capsys.readouterr().out
+    assert "personal data: email 15" in said
+    assert "set aside: personal_data 30" in said
+
+
+def test_mined_files_hold_nothing_of_it(log: Path, tmp_path: Path) -> None:
+    hn.mine(log, tmp_path / "out", privacy=hn.Privacy.none(), config=hn.Config(count=hn.CountConfig(robots="keep")))
+    for path in (tmp_path / "out").rglob("*"):
+        if path.is_file():
+            assert b"jane" not in path.read_bytes(), path
+            assert b"1234567" not in path.read_bytes(), path
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["scrubbed"] == {"email": 15, "phone": 15}
+    privacy = json.loads((tmp_path / "out" / "privacy.json").read_text())
+    assert "masked" in privacy["query_text"]
