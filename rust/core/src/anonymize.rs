@@ -15,6 +15,9 @@ use crate::seed::Seed;
 use crate::text::{Entries, NULL, Rows, TextColumn};
 use crate::time::NULL_TIME;
 
+/// Rows whose documents are looked up at once.
+const AHEAD: usize = 1024;
+
 /// Keyed hashes of the three identifier fields.
 pub struct Keys {
     /// Of `user_id`.
@@ -154,13 +157,17 @@ impl<'a> Anonymizer<'a> {
             None => None,
         };
         let surfaces = surface_mask(log, self.window);
-        // A loop of its own: its many misses of the cache overlap, which between branches they would not.
-        let doc_codes: Vec<u64> = (0..log.rows).map(|i| docs.of(i)).collect();
         // What tells a run from the next, in entries: comparing these is cheaper than making codes of every row.
         let entry = |column: &Option<Coded<'_>>, i: usize| column.as_ref().map_or(NULL, |c| c.rows[i]);
         let mut last: Option<(u32, u32, u32, u32, i64)> = None;
         let mut run = RunHead { user: 0, search: 0, query: 0, session: 0, time: NULL_TIME };
+        let mut ahead = [0_u64; AHEAD];
         for i in 0..log.rows {
+            if i % AHEAD == 0 {
+                // A loop of its own: its many misses of the cache overlap, which between branches they would not.
+                let rows = i..(i + AHEAD).min(log.rows);
+                ahead.iter_mut().zip(rows).for_each(|(code, row)| *code = docs.of(row));
+            }
             if !log.keep[i] {
                 continue;
             }
@@ -181,7 +188,7 @@ impl<'a> Anonymizer<'a> {
                 *stats.quarantine.entry("null_query").or_default() += 1;
                 continue;
             }
-            let doc = doc_codes[i];
+            let doc = ahead[i % AHEAD];
             if doc == 0 {
                 continue;
             }

@@ -203,20 +203,22 @@ impl Row {
     /// Appends a row; its time is the run's.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        let mut bytes = [0; 19];
+        let has = |value: i32, flag: u8| if value >= 0 { flag } else { 0 };
+        let flags = if self.clicked { CLICKED } else { 0 }
+            | has(self.dwell_ms, HAS_DWELL)
+            | has(self.click_ms, HAS_CLICK_MS);
+        // Pieces of fixed length are copied by an instruction or two, one of any length by a call.
+        let mut bytes = [0; 11];
         bytes[..8].copy_from_slice(&self.doc.to_le_bytes());
         bytes[8..10].copy_from_slice(&self.position.to_le_bytes());
-        let mut flags = if self.clicked { CLICKED } else { 0 };
-        let mut len = 11;
-        for (value, flag) in [(self.dwell_ms, HAS_DWELL), (self.click_ms, HAS_CLICK_MS)] {
-            if value >= 0 {
-                flags |= flag;
-                bytes[len..len + 4].copy_from_slice(&value.to_le_bytes());
-                len += 4;
-            }
-        }
         bytes[10] = flags;
-        out.extend_from_slice(&bytes[..len]);
+        out.extend_from_slice(&bytes);
+        if self.dwell_ms >= 0 {
+            out.extend_from_slice(&self.dwell_ms.to_le_bytes());
+        }
+        if self.click_ms >= 0 {
+            out.extend_from_slice(&self.click_ms.to_le_bytes());
+        }
     }
 
     /// Reads a row.

@@ -348,15 +348,13 @@ impl<'a> Codes<'a> {
             Some(normalizer) => {
                 let mut text = String::new();
                 let mut texts = Vec::with_capacity(fresh.len());
-                for i in 0..fresh.len() {
+                for (i, fault) in faults.iter_mut().enumerate() {
                     let value = sound(i).and_then(|v| std::str::from_utf8(v).ok());
                     let kinds = value.map_or(Kinds::NONE, |v| normalizer.normalize(v, &mut text));
                     if !kinds.is_empty() && normalizer.drops() {
-                        faults[i] = Some("personal_data");
+                        *fault = Some("personal_data");
                     }
-                    texts.push(
-                        value.filter(|_| !text.is_empty() && faults[i].is_none()).map(|_| text.clone()),
-                    );
+                    texts.push(value.filter(|_| !text.is_empty() && fault.is_none()).map(|_| text.clone()));
                 }
                 self.interner.intern(texts.len(), |i| texts[i].as_deref().map(str::as_bytes))?
             }
