@@ -44,11 +44,12 @@ def lacks(workload: str, capped: bool) -> str:
 
 
 def _config(setting: Setting, **count: Any) -> hn.Config:
-    """Everything that the workloads do not ask for is switched off: bounding, robots, page lengths, satisfaction."""
+    """What the workloads do not ask for is switched off: scrubbing, bounding, robots, page lengths, satisfaction."""
     memory = {"memory": setting.memory, "spill_dir": str(setting.spill)} if setting.memory else {}
     off = {"max_votes": 0, "robots": "keep", "min_page_length": 1, "max_position": 65_535, "satisfied_dwell_ms": 0}
     return hn.Config(
         threads=setting.threads,
+        scrub=hn.ScrubConfig(action="off"),
         # A page is a (session, query): times would split it, and dwell times say nothing here.
         read=hn.ReadConfig(columns={"position": "rank", "timestamp": "", "dwell_ms": ""}),
         count=hn.CountConfig(**off | count),
