@@ -152,7 +152,7 @@ def test_files_that_are_no_keys(tmp_path):
         b"",
         b"\xff\xfe",
         good.encode()[:-6],
-        good.replace("key 1", "key 2").encode(),
+        good.replace("key 1", "key 9").encode(),
         good.encode()[:-3] + b"!!\n",
     ]
     for i, content in enumerate([*wrong, secret.encode(), (good + "more").encode()]):

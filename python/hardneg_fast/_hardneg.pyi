@@ -32,6 +32,7 @@ __all__ = [
     "related_released",
     "release",
     "rewrite",
+    "scrub",
     "select",
 ]
 

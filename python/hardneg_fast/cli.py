@@ -1,4 +1,4 @@
-"""The command line: hardneg-fast demo, simulate, inspect, keygen, anonymize, count, mine."""
+"""The command line: hardneg-fast demo, simulate, inspect, keygen, shred, anonymize, count, mine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from . import options
 from .config import Config, Privacy
 from .exceptions import HardnegError, PrivacyError, UsageError
+
+if TYPE_CHECKING:
+    from .keys import Key
 
 PRIVACY = """say how the output is to be protected, with exactly one of:
   --k-users K      name only what at least K users stand behind; K = 10 is a common choice
@@ -77,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     _simulate(commands)
     _inspect(commands)
     _keygen(commands)
+    _shred(commands)
     _anonymize(commands)
     _count(commands)
     _mine(commands)
@@ -237,8 +241,10 @@ def run_inspect(args: argparse.Namespace) -> None:
 
 def _keygen(commands: Any) -> None:
     about = "make a key for pseudonyms, in a file only you can read"
-    command = _command(commands, "keygen", run_keygen, about, "hardneg-fast keygen ~/.hardneg.key")
+    command = _command(commands, "keygen", run_keygen, about, "hardneg-fast keygen ~/.hardneg.key --passphrase")
     command.add_argument("file", type=Path, metavar="FILE")
+    text = "seal the key under a passphrase: HARDNEG_PASSPHRASE, or what you type"
+    command.add_argument("--passphrase", action="store_true", help=text)
 
 
 def run_keygen(args: argparse.Namespace) -> None:
@@ -246,9 +252,57 @@ def run_keygen(args: argparse.Namespace) -> None:
     from .keys import Key
 
     key = Key.ephemeral()
-    key.save(args.file)
-    print(f"key {key.id} -> {args.file}")
+    key.save(args.file, _passphrase(twice=True) if args.passphrase else None)
+    print(f"key {key.id} -> {args.file}{', sealed' if args.passphrase else ''}")
     print("whoever has this file can link pseudonyms to people; whoever loses it can no longer join them")
+
+
+def _passphrase(*, twice: bool = False) -> str:
+    """Of a sealed key: from the environment, or typed."""
+    import getpass
+    import os
+
+    if given := os.environ.get("HARDNEG_PASSPHRASE"):
+        return given
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to type a passphrase at; set HARDNEG_PASSPHRASE")
+    typed = getpass.getpass("passphrase: ")
+    if twice and getpass.getpass("once more: ") != typed:
+        raise UsageError("the two differ; nothing was written")
+    return typed
+
+
+def _key(given: str | None) -> Key | None:
+    """The key that `--key` names; its passphrase is asked for where it is sealed."""
+    from .keys import Key, SealedError
+
+    if not given:
+        return None
+    variable = given.removeprefix("env:") if given.startswith("env:") else None
+
+    def read(passphrase: str | None) -> Key:
+        return Key.load(given, passphrase) if variable is None else Key.from_env(variable, passphrase)
+
+    try:
+        return read(None)
+    except SealedError:
+        return read(_passphrase())
+
+
+def _shred(commands: Any) -> None:
+    about = "destroy a key file, so that pseudonyms under it can be joined with nothing new"
+    command = _command(commands, "shred", run_shred, about, "hardneg-fast shred ~/.hardneg-2026-11.key")
+    command.add_argument("file", type=Path, metavar="FILE")
+
+
+def run_shred(args: argparse.Namespace) -> None:
+    """Destroys a key file."""
+    from .keys import shred
+
+    name = shred(args.file)
+    print(f"key {name + ' ' if name else ''}destroyed: {args.file}")
+    print("copies of it (backups, snapshots, blocks that the disk keeps) are not")
+    print("pseudonyms under it are no more anonymous than before")
 
 
 def _anonymize(commands: Any) -> None:
@@ -258,7 +312,7 @@ def _anonymize(commands: Any) -> None:
     _log_options(command, ("read", "scrub"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="Parquet file to write")
     command.add_argument(
-        "--key", type=Path, metavar="FILE", help="key file; without one the key is forgotten with the run"
+        "--key", metavar="FILE", help="key file, or env:NAME; without one the key is forgotten with the run"
     )
     command.add_argument("--epoch", default="", help="period the pseudonyms hold for; other epochs cannot be joined")
     command.add_argument("--dataset", default="", help="dataset they hold for")
@@ -284,10 +338,9 @@ def _anonymize(commands: Any) -> None:
 
 def run_anonymize(args: argparse.Namespace) -> None:
     """Writes a pseudonymised copy of a log."""
-    from .keys import Key
     from .pipeline import anonymize
 
-    key = Key.load(args.key) if args.key else None
+    key = _key(args.key)
     done = anonymize(
         _log(args),
         args.out,
@@ -334,7 +387,7 @@ def _count(commands: Any) -> None:
     _log_options(command, ("read", "scrub", "count"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="file to write: NAME.counts")
     command.add_argument("--tables", metavar="NAME,…", help="tables to count; all but bounded and pages otherwise")
-    command.add_argument("--key", type=Path, metavar="FILE", help="key file for identifiers; a fresh key otherwise")
+    command.add_argument("--key", metavar="FILE", help="key file for identifiers, or env:NAME; a fresh key otherwise")
     command.add_argument("--merge", action="store_true", help="LOG are files that this command wrote: sum them")
     command.add_argument(
         "--users",
@@ -353,7 +406,6 @@ def run_count(args: argparse.Namespace) -> None:
     if args.users is not None:
         raise UsageError("--users goes with --merge: within one log a user is always counted once")
     from .count import TABLES
-    from .keys import Key
     from .pipeline import count_to_file
     from .progress import Progress
 
@@ -364,7 +416,7 @@ def run_count(args: argparse.Namespace) -> None:
             args.out,
             config=_config(args),
             tables=tables,
-            key=Key.load(args.key) if args.key else None,
+            key=_key(args.key),
             overwrite=args.overwrite,
             progress=progress,
         )
@@ -432,7 +484,7 @@ def _mine(commands: Any) -> None:
     command.add_argument(
         "--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text"
     )
-    command.add_argument("--key", type=Path, metavar="FILE", help="key file for identifiers; a fresh key otherwise")
+    command.add_argument("--key", metavar="FILE", help="key file for identifiers, or env:NAME; a fresh key otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
 
 
@@ -440,7 +492,6 @@ def run_mine(args: argparse.Namespace) -> None:
     """Mines a log."""
     privacy = _privacy(args)
     config = _config(args)
-    from .keys import Key
     from .pipeline import mine
     from .progress import Progress
 
@@ -451,7 +502,7 @@ def run_mine(args: argparse.Namespace) -> None:
             privacy=privacy,
             config=config,
             documents=args.documents,
-            key=Key.load(args.key) if args.key else None,
+            key=_key(args.key),
             overwrite=args.overwrite,
             progress=progress,
         )

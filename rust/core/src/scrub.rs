@@ -94,48 +94,76 @@ pub struct Hit {
 #[derive(Default, Clone, Copy)]
 struct Signs {
     digits: u32,
-    at: bool,
     colons: u32,
+    dots: u32,
+    dashes: u32,
+    at: bool,
     /// `/`, `=` or `?`.
     web: bool,
     /// The longest stretch of characters that secrets are made of.
     longest: u32,
+    len: usize,
 }
 
 impl Signs {
     fn of(text: &[u8]) -> Self {
-        let (mut signs, mut run) = (Self::default(), 0_u32);
+        let (mut seen, mut run, mut longest) = (0_u64, 0_u32, 0_u32);
         for byte in text {
             let class = CLASS[usize::from(*byte)];
-            signs.digits += u32::from(class & DIGIT != 0);
-            signs.at |= class & AT != 0;
-            signs.colons += u32::from(class & COLON != 0);
-            signs.web |= class & WEB != 0;
+            // Counters of ten bits side by side; what overflows into the next was more than enough of the first.
+            seen += class >> 8;
             run = if class & SECRET != 0 { run + 1 } else { 0 };
-            signs.longest = signs.longest.max(run);
+            longest = longest.max(run);
         }
-        signs
+        let count = |shift: u32| (seen >> shift & 0x3ff) as u32;
+        Self {
+            digits: count(0),
+            colons: count(10),
+            dots: count(20),
+            dashes: count(30),
+            at: count(40) > 0,
+            web: count(50) > 0,
+            longest,
+            len: text.len(),
+        }
+    }
+
+    /// Longer texts than the counters can tell of: everything is looked for.
+    fn all(len: usize) -> Self {
+        Self { digits: 99, colons: 99, dots: 99, dashes: 99, at: true, web: true, longest: u32::MAX, len }
+    }
+
+    fn names_machines(self) -> bool {
+        self.dots >= 2 || self.colons >= 2 || self.dashes >= 5
+    }
+
+    /// Whether there is anything to look for.
+    fn any(self) -> bool {
+        let iban = self.digits >= 2 && self.len >= ids::SHORTEST;
+        let number = self.digits >= FEWEST_DIGITS || iban;
+        self.at || self.web || number || self.names_machines() || self.longest >= secrets::SHORTEST
     }
 }
 
-const DIGIT: u8 = 1;
-const AT: u8 = 2;
-const COLON: u8 = 4;
-const WEB: u8 = 8;
-const SECRET: u8 = 16;
+const SECRET: u64 = 1;
 
-const CLASS: [u8; 256] = {
+/// By byte: one in the counter of its sign, and whether secrets are made of it.
+const CLASS: [u64; 256] = {
+    const fn counted(shift: u32) -> u64 {
+        1 << (shift + 8)
+    }
     let mut class = [0; 256];
     let mut b = 0;
     while b < 256 {
-        let byte = b as u8;
-        class[b] = match byte {
-            b'0'..=b'9' => DIGIT | SECRET,
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' | b'+' | b'.' => SECRET,
-            b'@' => AT,
-            b':' => COLON,
-            b'/' | b'=' => WEB | SECRET,
-            b'?' => WEB,
+        class[b] = match b as u8 {
+            b'0'..=b'9' => counted(0) | SECRET,
+            b':' => counted(10),
+            b'.' => counted(20) | SECRET,
+            b'-' => counted(30) | SECRET,
+            b'@' => counted(40),
+            b'/' | b'=' => counted(50) | SECRET,
+            b'?' => counted(50),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'+' => SECRET,
             _ => 0,
         };
         b += 1;
@@ -144,32 +172,36 @@ const CLASS: [u8; 256] = {
 };
 
 /// Fewer digits than this are no number of anybody.
-const FEWEST_DIGITS: u32 = 7;
+const FEWEST_DIGITS: u32 = 6;
 
-/// Whether the look at each byte of an ASCII text leaves anything to look for.
-fn may_hold(text: &[u8]) -> bool {
-    let signs = Signs::of(text);
-    signs.at || signs.web || signs.colons >= 2 || signs.digits >= 4 || signs.longest >= secrets::SHORTEST
+fn signs(text: &[u8]) -> Signs {
+    if text.len() < 1024 { Signs::of(text) } else { Signs::all(text.len()) }
 }
 
 /// Finds personal data in `text`, which is in NFKC: matches in order, none overlapping, appended to `hits`.
 pub fn find(text: &str, hits: &mut Vec<Hit>) {
+    matches(text, signs(text.as_bytes()), hits);
+}
+
+fn matches(text: &str, signs: Signs, hits: &mut Vec<Hit>) {
     let bytes = text.as_bytes();
-    let signs = Signs::of(bytes);
     let start = hits.len();
     if signs.at {
         web::emails(text, hits);
     }
-    if signs.web && (signs.colons > 0 || signs.at || signs.longest >= 12) {
+    if signs.web {
         web::urls(text, hits);
     }
     if signs.longest >= secrets::SHORTEST {
         secrets::find(bytes, hits);
     }
-    if signs.colons >= 2 || signs.digits >= 4 {
+    if signs.names_machines() {
         web::addresses(bytes, hits);
     }
-    if signs.digits >= FEWEST_DIGITS - 1 {
+    if signs.digits >= 2 && bytes.len() >= ids::SHORTEST {
+        ids::ibans(bytes, hits);
+    }
+    if signs.digits >= FEWEST_DIGITS {
         let groups = groups::Groups::of(text);
         ids::find(&groups, hits);
         numbers::find(&groups, hits);
@@ -196,14 +228,24 @@ fn settle(hits: &mut Vec<Hit>, start: usize) {
     hits.truncate(kept + 1);
 }
 
-/// Whether a letter or digit stands at `at`; a character beyond ASCII counts as a letter.
+/// Whether an ASCII letter or digit stands at `at`. Other letters end no number: many scripts set no spaces.
 fn word_at(text: &[u8], at: usize) -> bool {
-    text.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || !b.is_ascii())
+    text.get(at).is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// Whether a word ends right before `at`.
+/// Whether a word ends right before `at`; the sign for "number", which NFKC makes two letters, is none.
 fn word_before(text: &[u8], at: usize) -> bool {
-    at > 0 && word_at(text, at - 1)
+    if at == 0 || !word_at(text, at - 1) {
+        return false;
+    }
+    let word = text[..at].iter().rposition(|b| !b.is_ascii_alphanumeric()).map_or(0, |i| i + 1);
+    !matches!(&text[word..at], b"no" | b"No" | b"nr" | b"Nr")
+}
+
+/// The word after `at`, across what is no letter, in lower case.
+fn hint_after(text: &str, at: usize) -> String {
+    let rest = text[at..].trim_start_matches(|c: char| !c.is_alphanumeric());
+    rest[..rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len())].to_lowercase()
 }
 
 /// The word before `at`, across what is no letter, in lower case; at most 16 letters of it.

@@ -9,7 +9,7 @@ use crate::error::Error;
 const MAGIC: &[u8; 8] = b"HNCOUNTS";
 
 /// Of the whole file. A change of the facts, of the sections or of how groups are packed is a new version.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Kind and length.
 const HEAD: usize = 9;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{Hit, Kind, find, may_hold};
+use super::{Hit, Kind, find, matches, signs};
 use crate::error::{Error, Result};
 use crate::normalize::squeeze;
 use crate::pseudonym::Pseudonymizer;
@@ -146,12 +146,17 @@ impl Scrubber {
     /// match `out` stays empty.
     pub fn scrub(&self, text: &str, out: &mut String) -> Kinds {
         out.clear();
-        if text.is_ascii() && !may_hold(text.as_bytes()) {
+        let signs = signs(text.as_bytes());
+        // What has no width can stand between what else would be a sign's neighbours, but it is none itself.
+        if !signs.any() && text.is_ascii() {
             return Kinds::NONE;
         }
         let text = seen(text);
         let mut hits = Vec::new();
-        find(&text, &mut hits);
+        match &text {
+            Cow::Borrowed(text) => matches(text, signs, &mut hits),
+            Cow::Owned(text) => find(text, &mut hits),
+        }
         hits.retain(|hit| self.kinds.contains(hit.kind));
         let mut kinds = Kinds::NONE;
         hits.iter().for_each(|hit| kinds.insert(hit.kind));
@@ -186,8 +191,12 @@ impl Scrubber {
 fn seen(text: &str) -> Cow<'_, str> {
     let hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
     let odd = |c: char| c.is_control() || (c.is_whitespace() && c != ' ') || hidden(c);
-    let doubled = text.as_bytes().windows(2).any(|w| w == b"  ");
-    if !doubled && !text.chars().any(odd) {
+    let (mut doubled, mut last) = (false, 0);
+    for byte in text.bytes() {
+        doubled |= (byte == b' ' && last == b' ') || byte < b' ' || byte == 0x7f;
+        last = byte;
+    }
+    if !doubled && (text.is_ascii() || !text.chars().any(odd)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

@@ -57,6 +57,20 @@ impl<'a> Groups<'a> {
         self.all[groups].iter().map(|g| g.len()).collect()
     }
 
+    /// Whether these are the end of a number that began before, as `0 261` is of `0 261 230 145`; or one that is rounded.
+    pub(super) fn is_tail(&self, groups: &Range<usize>) -> bool {
+        let first = self.all[groups.start];
+        let before = first.joined && self.gap(groups.start) == " " && self.all[groups.start - 1].len() <= 3;
+        let last = self.all[groups.end - 1];
+        before || &self.text[last.start..last.end] == "000"
+    }
+
+    /// Whether this is in threes as large quantities are, and what follows says that it is one.
+    pub(super) fn is_quantity(&self, groups: &Range<usize>) -> bool {
+        let threes = self.all[groups.start + 1..groups.end].iter().all(|g| g.len() == 3);
+        threes && QUANTITIES.contains(&super::hint_after(self.text, self.all[groups.end - 1].end).as_str())
+    }
+
     /// Where some groups lie.
     pub(super) fn range(&self, groups: Range<usize>) -> Range<usize> {
         self.all[groups.start].start..self.all[groups.end - 1].end
@@ -78,6 +92,48 @@ impl<'a> Groups<'a> {
         one && chars.next().is_none() && gaps.all(|gap| gap == first)
     }
 }
+
+/// What numbers in threes are counted in.
+const QUANTITIES: [&str; 38] = [
+    "km",
+    "miles",
+    "meter",
+    "meters",
+    "metres",
+    "people",
+    "population",
+    "inhabitants",
+    "residents",
+    "einwohner",
+    "einwohnern",
+    "menschen",
+    "habitants",
+    "habitantes",
+    "abitanti",
+    "mieszka\u{144}c\u{f3}w",
+    "bev\u{f6}lkerung",
+    "\u{43d}\u{430}\u{441}\u{435}\u{43b}\u{435}\u{43d}\u{438}\u{435}",
+    "\u{4eba}\u{53e3}",
+    "usd",
+    "eur",
+    "gbp",
+    "dollars",
+    "dollar",
+    "euro",
+    "euros",
+    "yen",
+    "rupees",
+    "debt",
+    "years",
+    "tons",
+    "tonnes",
+    "votes",
+    "views",
+    "followers",
+    "subscribers",
+    "kg",
+    "bytes",
+];
 
 /// Hyphens and dashes that are written for one.
 pub(super) fn is_dash(c: char) -> bool {

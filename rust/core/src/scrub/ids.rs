@@ -6,6 +6,9 @@ use super::digits::{cpf, luhn, mod_97, verhoeff};
 use super::groups::Groups;
 use super::{Hit, Kind, word_at, word_before};
 
+/// Characters of the shortest number here that has few digits: an account number of Norway.
+pub(super) const SHORTEST: usize = 15;
+
 /// Characters of an account number, by country (ISO 13616 registry, release 99).
 const IBAN_LENGTHS: [(&[u8; 2], usize); 89] = [
     (b"AD", 24),
@@ -99,17 +102,25 @@ const IBAN_LENGTHS: [(&[u8; 2], usize); 89] = [
     (b"YE", 30),
 ];
 
-/// Everything here.
+/// Account numbers: two letters and two digits begin one.
+pub(super) fn ibans(text: &[u8], hits: &mut Vec<Hit>) {
+    for (start, head) in text.windows(4).enumerate() {
+        if head[2].is_ascii_digit()
+            && head[3].is_ascii_digit()
+            && head[..2].iter().all(u8::is_ascii_alphabetic)
+        {
+            hits.extend(iban(text, start + 2).map(|range| Hit { range, kind: Kind::Iban }));
+        }
+    }
+}
+
+/// National numbers.
 pub(super) fn find(groups: &Groups<'_>, hits: &mut Vec<Hit>) {
     let text = groups.text.as_bytes();
     for i in 0..groups.all.len() {
         let group = groups.all[i];
-        let found = iban(text, group.start).map(|range| Hit { range, kind: Kind::Iban });
-        let found = found.or_else(|| {
-            let range = grouped(groups, i).or_else(|| lettered(text, group.start, group.end))?;
-            Some(Hit { range, kind: Kind::NationalId })
-        });
-        hits.extend(found);
+        let found = grouped(groups, i).or_else(|| lettered(text, group.start, group.end));
+        hits.extend(found.map(|range| Hit { range, kind: Kind::NationalId }));
     }
 }
 
@@ -121,7 +132,8 @@ fn iban(text: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let country = [text[start].to_ascii_uppercase(), text[start + 1].to_ascii_uppercase()];
-    let (_, length) = IBAN_LENGTHS.iter().find(|(code, _)| **code == country)?;
+    let at_country = IBAN_LENGTHS.binary_search_by_key(&country, |(code, _)| **code).ok()?;
+    let (_, length) = &IBAN_LENGTHS[at_country];
     let mut compact = Vec::with_capacity(*length);
     let mut end = start;
     while compact.len() < *length {
@@ -143,7 +155,8 @@ fn grouped(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
     for n in (2..=most.min(8)).rev() {
         let these = i..i + n;
         let range = groups.range(these.clone());
-        if word_before(text, range.start) || word_at(text, range.end) {
+        let told = groups.is_tail(&these) || groups.is_quantity(&these);
+        if word_before(text, range.start) || word_at(text, range.end) || told {
             continue;
         }
         let lengths = groups.lengths(these.clone());
@@ -190,12 +203,16 @@ fn german(digits: &[u8]) -> bool {
 
 /// National numbers with letters among their digits; `start..end` are digits.
 fn lettered(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    spanish(text, start, end).or_else(|| british(text, start)).or_else(|| italian(text, start))
+    let spaced =
+        || dotted(text, start).and_then(|(digits, from, end)| spanish_letter(text, digits, from, end));
+    spanish(text, start, end)
+        .or_else(spaced)
+        .or_else(|| british(text, start))
+        .or_else(|| italian(text, start))
 }
 
 /// DNI: eight digits and the letter that they come to, mod 23; NIE: X, Y or Z stands for the first digit.
 fn spanish(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    const LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
     let mut digits = text[start..end].to_vec();
     let mut from = start;
     if digits.len() == 7 {
@@ -204,7 +221,27 @@ fn spanish(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
         let first = b"XYZ".iter().position(|l| *l == text[from].to_ascii_uppercase())?;
         digits.insert(0, b'0' + first as u8);
     }
-    if digits.len() != 8 || word_before(text, from) {
+    if digits.len() != 8 {
+        return None;
+    }
+    spanish_letter(text, digits, from, end)
+}
+
+/// Eight digits with dots after the second and the fifth.
+fn dotted(text: &[u8], start: usize) -> Option<(Vec<u8>, usize, usize)> {
+    let end = start + 10;
+    let piece = text.get(start..end)?;
+    let fits = piece
+        .iter()
+        .enumerate()
+        .all(|(i, b)| if matches!(i, 2 | 6) { *b == b'.' } else { b.is_ascii_digit() });
+    fits.then(|| (piece.iter().copied().filter(u8::is_ascii_digit).collect(), start, end))
+}
+
+/// The end of the number where the letter behind its eight digits is right.
+fn spanish_letter(text: &[u8], digits: Vec<u8>, from: usize, end: usize) -> Option<Range<usize>> {
+    const LETTERS: &[u8; 23] = b"TRWAGMYFPDXBNJZSQVHLCKE";
+    if word_before(text, from) {
         return None;
     }
     let to = end + usize::from(matches!(text.get(end), Some(b'-' | b' ')));
@@ -236,6 +273,10 @@ fn british(text: &[u8], start: usize) -> Option<Range<usize>> {
     }
     let to = at + usize::from(matches!(text.get(at), Some(b' ' | b'-')));
     let last = text.get(to)?.to_ascii_uppercase();
+    // Nine characters of hexadecimal in small letters are a hash.
+    if text[from..=to].iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)) {
+        return None;
+    }
     ((b'A'..=b'D').contains(&last) && !word_at(text, to + 1)).then_some(from..to + 1)
 }
 
@@ -243,12 +284,22 @@ fn british(text: &[u8], start: usize) -> Option<Range<usize>> {
 fn italian(text: &[u8], start: usize) -> Option<Range<usize>> {
     const ODD: [u32; 26] =
         [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
-    let from = start.checked_sub(6)?;
-    let code = text.get(from..from + 16)?.to_ascii_uppercase();
+    // Together, or in pieces of three, three, five and five.
+    let spaces = if start > 3 && text[start - 1] == b' ' { 1 } else { 0 };
+    let from = start.checked_sub(6 + 2 * spaces)?;
+    let end = from + 16 + 3 * spaces;
+    let mut code = text.get(from..end)?.to_ascii_uppercase();
+    if spaces > 0 {
+        let at = |i: usize| code[i] == b' ';
+        if !(at(3) && at(7) && at(13)) {
+            return None;
+        }
+        code.retain(|b| *b != b' ');
+    }
     let form = code.iter().zip(b"AAAAAA00A00A000A");
-    let fits =
-        form.clone().all(|(b, f)| if *f == b'A' { b.is_ascii_uppercase() } else { b.is_ascii_digit() });
-    if !fits || word_before(text, from) || word_at(text, from + 16) {
+    let fits = code.len() == 16
+        && form.clone().all(|(b, f)| if *f == b'A' { b.is_ascii_uppercase() } else { b.is_ascii_digit() });
+    if !fits || word_before(text, from) || word_at(text, end) {
         return None;
     }
     let value = |b: u8| u32::from(if b.is_ascii_digit() { b - b'0' } else { b - b'A' });
@@ -257,5 +308,5 @@ fn italian(text: &[u8], start: usize) -> Option<Range<usize>> {
         .enumerate()
         .map(|(i, b)| if i % 2 == 0 { ODD[value(*b) as usize] } else { value(*b) })
         .sum();
-    (sum % 26 == value(code[15])).then_some(from..from + 16)
+    (sum % 26 == value(code[15])).then_some(from..end)
 }

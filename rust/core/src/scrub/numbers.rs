@@ -134,9 +134,8 @@ fn national(groups: &Groups<'_>, these: Range<usize>, lengths: &[usize], digits:
     let bytes = groups.text.as_bytes();
     let (first, total) = (groups.all[these.start], digits.len());
     // Part of a longer number, of a decimal, or of a part number that begins with letters.
-    if first.joined && groups.all[these.start - 1].len() <= 4
-        || first.start > 0 && matches!(bytes[first.start - 1], b'#' | b',')
-    {
+    let part = first.start > 0 && matches!(bytes[first.start - 1], b'#' | b',');
+    if part || groups.is_tail(&these) || groups.is_quantity(&these) {
         return false;
     }
     if super::word_before(bytes, first.start) {
@@ -202,13 +201,14 @@ fn long(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
     let decimal = |at: usize| {
         at > 0 && matches!(bytes[at - 1], b'.' | b',') && at > 1 && bytes[at - 2].is_ascii_digit()
     };
-    let hint = hint_before(bytes, group.start);
-    let book = |digits: &[u8]| {
-        matches!(hint.as_str(), "isbn" | "issn" | "ean" | "gtin" | "upc")
-            || (digits.len() == 13 && matches!(digits[..3], [9, 7, 8 | 9]) && ean_13(digits))
-    };
     if group.len() >= LONG {
-        return (!decimal(group.start) && !book(&groups.digits(i..i + 1))).then_some(group.start..group.end);
+        let digits = groups.digits(i..i + 1);
+        let isbn = digits.len() == 13 && matches!(digits[..3], [9, 7, 8 | 9]) && ean_13(&digits);
+        let none = decimal(group.start)
+            || isbn
+            || in_hex(bytes, group.start, group.end)
+            || is_catalogued(groups.text);
+        return (!none).then_some(group.start..group.end);
     }
     // Account numbers in fours.
     let n = groups.joined(i);
@@ -219,6 +219,24 @@ fn long(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
         return Some(groups.range(these));
     }
     None
+}
+
+/// Whether the digits stand in a hash of which letters are a part.
+fn in_hex(text: &[u8], start: usize, end: usize) -> bool {
+    let start = text[..start].iter().rposition(|b| !b.is_ascii_alphanumeric()).map_or(0, |i| i + 1);
+    let end = end + text[end..].iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+    let word = &text[start..end];
+    word.len() <= 12 && word.iter().all(u8::is_ascii_hexdigit) && word.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// Whether the text says that its numbers are those of books or goods.
+fn is_catalogued(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["isbn", "issn", "ean", "gtin", "upc"].iter().any(|word| {
+        let of = |c: char| c.is_ascii_alphabetic();
+        text.match_indices(word)
+            .any(|(i, w)| !text[..i].ends_with(of) && !text[i + w.len()..].starts_with(of))
+    })
 }
 
 /// Latitude and longitude: two decimals of four places or more, or degrees, minutes and seconds.

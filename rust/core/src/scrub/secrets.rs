@@ -57,6 +57,16 @@ const PREFIXES: [(&str, usize); 48] = [
     ("rzp_live_", 10),
 ];
 
+/// What prefixes begin with.
+const FIRST: [bool; 256] = {
+    let (mut first, mut i) = ([false; 256], 0);
+    while i < PREFIXES.len() {
+        first[PREFIXES[i].0.as_bytes()[0] as usize] = true;
+        i += 1;
+    }
+    first
+};
+
 /// JSON web tokens and keys.
 pub(super) fn find(text: &[u8], hits: &mut Vec<Hit>) {
     let mut at = 0;
@@ -121,6 +131,9 @@ fn jwt(text: &[u8]) -> Option<usize> {
 }
 
 fn prefixed(text: &[u8]) -> Option<usize> {
+    if !FIRST[usize::from(*text.first()?)] {
+        return None;
+    }
     let (prefix, least) = PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix.as_bytes()))?;
     let body = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let len = text[prefix.len()..].iter().take_while(body).count();
@@ -140,7 +153,8 @@ fn random(token: &[u8]) -> bool {
     if token.len() >= 32 && token.iter().all(u8::is_ascii_hexdigit) {
         return digits >= 4 && letters >= 4;
     }
-    if token.len() < 24 || digits < 3 || letters < 8 {
+    let fewest = if token.len() >= 36 { 1 } else { 3 };
+    if token.len() < 24 || digits < fewest || letters < 8 {
         return false;
     }
     // Names are words with numbers behind them: they change seldom from one kind of character to another.

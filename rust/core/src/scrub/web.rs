@@ -85,6 +85,9 @@ pub(super) fn urls(text: &str, hits: &mut Vec<Hit>) {
         let start = at;
         at += word.len();
         let word = word.trim_end();
+        if !word.bytes().any(|b| matches!(b, b'/' | b'?')) {
+            continue;
+        }
         let lead = word.len() - word.trim_start_matches(['"', '\'', '(', '[', '<', '{', '`']).len();
         let url =
             word[lead..].trim_end_matches(['"', '\'', ')', ']', '>', '}', '`', ',', '.', '?', '!', ';']);
@@ -120,8 +123,34 @@ fn carries(url: &str) -> bool {
             return true;
         }
     }
-    path.split('/').any(looks_random)
+    let mut handed_out = false;
+    path.split('/').any(|part| {
+        let mixed = part.bytes().any(|b| b.is_ascii_digit())
+            || (part.bytes().any(|b| b.is_ascii_uppercase()) && part.bytes().any(|b| b.is_ascii_lowercase()));
+        let secret = handed_out && part.len() >= 12 && mixed;
+        let lower = part.to_ascii_lowercase();
+        handed_out = HANDED_OUT.iter().any(|word| lower.contains(word));
+        secret || looks_random(part)
+    })
 }
+
+/// Words in a path after which something comes that lets its bearer in.
+const HANDED_OUT: [&str; 14] = [
+    "reset",
+    "recover",
+    "magic",
+    "verify",
+    "verif",
+    "confirm",
+    "activat",
+    "invit",
+    "token",
+    "unsubscribe",
+    "login",
+    "auth",
+    "password",
+    "signup",
+];
 
 /// Whether a parameter's name, or a word of it, is of [`BEARERS`].
 fn bears(name: &str) -> bool {
@@ -186,6 +215,10 @@ fn mac(text: &[u8], at: usize) -> Option<Hit> {
         // Three groups of four are a part number, too, unless there are letters among them.
         groups(3, 4, b".").filter(|end| text[at..*end].iter().any(u8::is_ascii_alphabetic))
     })?;
+    // Six pairs of digits with dashes are drawn in lotteries.
+    if text[at + 2] == b'-' && !text[at..end].iter().any(u8::is_ascii_alphabetic) {
+        return None;
+    }
     Some(Hit { range: at..end, kind: Kind::Mac })
 }
 
