@@ -287,3 +287,73 @@ def test_modes_that_do_not_exist(tmp_path):
     with pytest.raises(hn.UsageError, match="key must be a Key"):
         hn.mine(log(), tmp_path / "o", key=MASTER, privacy=hn.Privacy.none())
     assert not (tmp_path / "o").exists()
+
+
+# Rare queries, and what was done.
+
+
+def asked(tmp_path: Path) -> Path:
+    rows = [
+        ("u1", "Shoes"),
+        ("u2", "shoes "),
+        ("u3", "shoes"),
+        ("u1", "mine alone"),
+        ("u1", "mine alone"),
+        ("u1", "two"),
+    ]
+    rows += [("u2", "two"), ("u2", None)]
+    table = pa.table(
+        {
+            "user_id": [user for user, _ in rows],
+            "query": [query for _, query in rows],
+            "doc_id": ["d"] * len(rows),
+            "clicked": [True] * len(rows),
+        }
+    )
+    pq.write_table(table, tmp_path / "log.parquet")
+    return tmp_path / "log.parquet"
+
+
+@pytest.mark.parametrize(("k", "left"), [(2, ["shoes"] * 3 + ["two"] * 2), (3, ["shoes"] * 3), (4, [])])
+def test_rare_queries_are_left_out(k, left, tmp_path):
+    done = hn.anonymize(asked(tmp_path), tmp_path / "o", k_users=k)
+    assert pq.read_table(tmp_path / "o")["query"].sort().to_pylist() == left
+    assert done["rows"] == len(left)
+    assert done["suppressed"] == 7 - len(left)
+    assert done["quarantine"] == {"null_query": 1}
+
+
+def test_rare_queries_on_the_command_line(tmp_path, capsys):
+    path = tmp_path / "manifest.json"
+    args = ["anonymize", str(asked(tmp_path)), "-o", str(tmp_path / "o"), "--k-users", "3", "--manifest", str(path)]
+    assert cli.main(args) == 0
+    assert "left out: 4 rows of queries with fewer than 3 users" in capsys.readouterr().out
+    said = json.loads(path.read_text())
+    assert (said["file"], said["k_users"], said["rows"], said["suppressed"], said["key_id"]) == ("o", 3, 3, 4, None)
+    assert said["how"].keys() == {"user_id", "query", "doc_id", "clicked"}
+    assert "not anonymous" in said["claim"]
+    assert "mine alone" not in path.read_text()
+    assert cli.main(args) == 2, "neither is replaced"
+    assert cli.main([*args, "--overwrite"]) == 0
+
+
+def test_the_manifest_names_the_key_and_nothing_of_it(tmp_path):
+    hn.anonymize(asked(tmp_path), tmp_path / "o", key=KEY, epoch="2026", manifest=tmp_path / "m")
+    text = (tmp_path / "m").read_text()
+    assert json.loads(text)["key_id"] == KEY.id
+    assert json.loads(text)["epoch"] == "2026"
+    assert MASTER.hex() not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"k_users": 1}, hn.UsageError, "2 or more"),
+        ({"k_users": 3, "query_text": "keep"}, hn.UsageError, "normalised"),
+        ({"k_users": 3, "config": hn.Config(read=hn.ReadConfig(columns={"user_id": ""}))}, hn.PrivacyError, "user ids"),
+    ],
+)
+def test_thresholds_that_cannot_be(options, error, says, tmp_path):
+    with pytest.raises(error, match=says):
+        hn.anonymize(asked(tmp_path), tmp_path / "o", **options)
+    assert not (tmp_path / "o").exists()

@@ -314,6 +314,10 @@ def _anonymize(commands: Any) -> None:
     command.add_argument(
         "--key", metavar="FILE", help="key file, or env:NAME; without one the key is forgotten with the run"
     )
+    text = "leave out queries that fewer than K users issued; the log is read twice"
+    command.add_argument("--k-users", type=int, metavar="K", help=text)
+    text = "JSON file that says what was done to each column"
+    command.add_argument("--manifest", type=Path, metavar="FILE", help=text)
     command.add_argument("--epoch", default="", help="period the pseudonyms hold for; other epochs cannot be joined")
     command.add_argument("--dataset", default="", help="dataset they hold for")
     command.add_argument(
@@ -351,6 +355,8 @@ def run_anonymize(args: argparse.Namespace) -> None:
         time=args.time,
         query_text=args.query_text,
         keep=tuple(name for names in args.keep for name in names.split(",") if name),
+        k_users=args.k_users,
+        manifest=args.manifest,
         overwrite=args.overwrite,
     )
     print(f"{done['rows']:,} rows -> {args.out}: {', '.join(done['columns'])}")
@@ -360,6 +366,8 @@ def run_anonymize(args: argparse.Namespace) -> None:
     for title, reasons in (("set aside", done["quarantine"]), ("personal data", done["scrubbed"])):
         for reason, n in sorted(reasons.items()):
             print(f"  {title}: {reason} {n:,}")
+    if args.k_users:
+        print(f"  left out: {done['suppressed']:,} rows of queries with fewer than {args.k_users} users")
     for note in done["notes"]:
         print(f"  note: {note}")
     print(

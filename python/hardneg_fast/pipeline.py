@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from . import options
 from .anonymize import IDENTIFIERS, anonymized, copied, scrubbing
-from .config import Config, Privacy, RelatedConfig
+from .config import Config, CountConfig, Privacy, RelatedConfig
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
@@ -29,6 +31,7 @@ from .write import Mined, check_target
 from .write import write as write_directory
 from .writers.atomic import check_file, whole_file
 from .writers.parquet import open_parquet
+from .writers.stable_json import to_json
 
 __all__ = ["anonymize", "count", "mine", "read", "related_queries"]
 
@@ -193,6 +196,8 @@ def anonymize(
     time: Literal["day", "keep"] = "day",
     query_text: Literal["normalise", "keep"] = "normalise",
     keep: tuple[str, ...] = (),
+    k_users: int | None = None,
+    manifest: Path | str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes a log as Parquet with canonical columns only: pseudonyms, normalised queries, days instead of times.
@@ -210,22 +215,71 @@ def anonymize(
         time: timestamps to the day, or as they are.
         query_text: query texts normalised, or as they are.
         keep: further columns to take along as they are; what is in them is not looked at.
-        overwrite: replace the file that stands at `out`.
+        k_users: leave out the rows of queries that fewer users issued; the log is read twice for that.
+        manifest: JSON file that says what was done to each column, and under which key id.
+        overwrite: replace the files that stand at `out` and `manifest`.
 
     Returns:
-        rows written and read, quarantine by reason, columns, how each came about, those left in without a look at their
-        content, key id (None for a key that is forgotten now), notes.
+        rows written and read, quarantine by reason, rows suppressed for rare queries, personal data by kind, columns,
+        how each came about, those left in without a look at their content, key id (None for a key that is forgotten
+        now), notes.
 
     Raises:
         DataError: the log cannot be read.
-        FileError: `out` cannot be written.
+        FileError: `out` or `manifest` cannot be written.
+        PrivacyError: `k_users` on a log without users.
         UsageError: options that cannot be.
     """
+    if manifest is not None:
+        check_file(Path(manifest), overwrite=overwrite)
+    done = _anonymized(
+        log,
+        out,
+        key=key,
+        config=config,
+        keep=keep,
+        overwrite=overwrite,
+        time=time,
+        query_text=query_text,
+        k_users=k_users,
+        epoch=epoch,
+        dataset=dataset,
+    )
+    if manifest is not None:
+        said = {"file": Path(out).name, "time": time, "query_text": query_text, "k_users": k_users, "epoch": epoch}
+        said |= {"dataset": dataset, **done, "claim": PSEUDONYMISED}
+        with whole_file(Path(manifest), overwrite=overwrite) as partial:
+            partial.write_bytes(to_json(said))
+    return done
+
+
+PSEUDONYMISED = (
+    "pseudonymised, not anonymous (GDPR Art. 4(5), recital 26): personal data still for whoever has the key, or knows "
+    "a person's habits"
+)
+
+
+def _anonymized(
+    log: object,
+    out: Path | str,
+    *,
+    key: Key | None,
+    config: Config | None,
+    keep: tuple[str, ...],
+    overwrite: bool,
+    time: Literal["day", "keep"],
+    query_text: Literal["normalise", "keep"],
+    k_users: int | None,
+    epoch: str,
+    dataset: str,
+) -> dict[str, Any]:
     if time not in ("day", "keep"):
         # Anything but "day" would keep the times.
         raise UsageError(f"time is {time!r}; choose one of day, keep")
     if query_text not in ("normalise", "keep"):
         raise UsageError(f"query_text is {query_text!r}; choose one of normalise, keep")
+    if k_users is not None and (query_text == "keep" or k_users < 2):
+        raise UsageError("k_users is 2 or more, and for normalised queries: leave out query_text keep (--query-text)")
     keep = tuple(keep)
     if isinstance(log, str | Path) and Path(log).exists() and Path(out).exists() and Path(log).samefile(out):
         raise UsageError("the output is the log itself; give another path: a raw log is not replaced")
@@ -253,6 +307,7 @@ def anonymize(
                 "rows": done.rows,
                 "rows_read": done.rows,
                 "quarantine": {},
+                "suppressed": 0,
                 "scrubbed": {},
                 "columns": [*done.how],
                 "how": done.how,
@@ -260,6 +315,7 @@ def anonymize(
                 "key_id": key.id if key else None,
                 "notes": [ROWS_STAY],
             }
+    asked = None if k_users is None else _asked_by(bring(source, files, config.read), config, secret, k_users)
     raw = bring(source, files, config.read, keep)
     stream = anonymized(
         raw.reader(),
@@ -272,18 +328,21 @@ def anonymize(
         scrub=config.scrub,
         keep=keep,
     )
-    rows = 0
+    rows = suppressed = 0
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:
         reader = pa.RecordBatchReader.from_stream(stream)
         with open_parquet(partial, reader.schema) as writer:
             for batch in _unbroken(reader, raw):
-                rows += batch.num_rows
-                writer.write_batch(batch)
+                kept = batch if asked is None else batch.filter(pc.is_in(batch["query"], value_set=asked))
+                rows += kept.num_rows
+                suppressed += batch.num_rows - kept.num_rows
+                writer.write_batch(kept)
     stats = stream.stats()
     return {
         "rows": rows,
         "rows_read": stats["rows"],
         "quarantine": quarantined(raw.report.quarantine, stats["quarantine"]),
+        "suppressed": suppressed,
         "scrubbed": stats["scrubbed"],
         "columns": reader.schema.names,
         "how": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}"),
@@ -291,6 +350,16 @@ def anonymize(
         "key_id": key.id if key else None,
         "notes": raw.report.notes,
     }
+
+
+def _asked_by(raw: RawLog, config: Config, key: Key, k: int) -> pa.Array:
+    """Normalised queries that at least `k` users issued, in whatever rows can be read."""
+    if "user_id" not in raw.schema.names:
+        raise PrivacyError("the k-user threshold needs user ids, and the log has none: map a column to user_id")
+    everything = CountConfig(robots="keep", min_page_length=1, max_position=65_535)
+    counts = _counted(raw, replace(config, count=everything), key, ("queries",), None)
+    table = pa.RecordBatchReader.from_stream(counts.table("queries", columns=("query", "users"))).read_all()
+    return table.filter(pc.greater_equal(table["users"], k))["query"].combine_chunks()
 
 
 def related_queries(
