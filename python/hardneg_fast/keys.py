@@ -122,7 +122,7 @@ class Key:
             salt, nonce, sealed = (base64.b64decode(box[name], validate=True) for name in ("salt", "nonce", "sealed"))
             cost = {name: int(box[name]) for name in SCRYPT}
             name = str(box["id"])
-        except (ValueError, TypeError, KeyError, binascii.Error):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError, binascii.Error):
             raise FileError(damaged) from None
         # What a file asks for is not to take all memory: twice what this version writes, in each direction, is plenty.
         if not (2**14 <= cost["n"] <= 2**20 and 1 <= cost["r"] <= 16 and 1 <= cost["p"] <= 16) or len(nonce) != 12:
@@ -217,7 +217,8 @@ def _wrapping(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
 
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-    words = unicodedata.normalize("NFKC", passphrase).encode()
+    # Bytes of the environment that are no text come as surrogates; an error about them would hold the passphrase.
+    words = unicodedata.normalize("NFKC", passphrase).encode(errors="surrogateescape")
     return Scrypt(salt=salt, length=32, n=cost["n"], r=cost["r"], p=cost["p"]).derive(words)
 
 
@@ -248,11 +249,11 @@ def shred(path: Path | str) -> str:
     Raises:
         FileError: it is no key file, or cannot be written.
     """
-    path = Path(path)
+    path = Path(path).resolve()  # a link's file, not the link alone
     try:
         with path.open("r+b") as file:
             text = file.read(65_536)
-            is_key = text.startswith((HEADER.encode(), SEALED.encode()))
+            is_key = text.lstrip().startswith((HEADER.encode(), SEALED.encode()))
             if is_key:
                 file.seek(0)
                 file.write(secrets.token_bytes(len(text)))

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -94,6 +95,8 @@ def whole_file(target: Path, *, overwrite: bool = False, private: bool = False) 
             yield partial
             partial.chmod(0o600 if private else 0o666 & ~_umask())
             _sync(partial)
+            # Looked at again: a long job must not replace what somebody else has put there meanwhile.
+            check_file(target, overwrite=overwrite)
             partial.rename(final)
             _sync(final.parent)
     finally:
@@ -169,12 +172,14 @@ def _sweep(parent: Path) -> None:
         if not _HIDDEN.fullmatch(path.name) or path.is_symlink():
             continue
         with suppress(OSError):  # Somebody else's, in work, or gone: left alone.
-            handle = os.open(path, os.O_RDONLY)
+            # Nothing that could make us wait: a pipe of that name has another end.
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
+                kind = os.fstat(handle).st_mode
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if path.is_dir():
+                if stat.S_ISDIR(kind):
                     shutil.rmtree(path, ignore_errors=True)
-                else:
+                elif stat.S_ISREG(kind):
                     path.unlink()
             finally:
                 os.close(handle)
@@ -194,7 +199,8 @@ def _put(partial: Path, final: Path) -> None:
         return
     if _exchange(partial, final):
         return
-    aside = _hidden(final.parent)
+    # Not of the name that is swept: for a moment it is the only copy.
+    aside = final.parent / f".{secrets.token_hex(8)}.aside"
     final.rename(aside)
     try:
         partial.rename(final)

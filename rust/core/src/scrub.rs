@@ -180,10 +180,10 @@ fn signs(text: &[u8]) -> Signs {
 
 /// Finds personal data in `text`, which is in NFKC: matches in order, none overlapping, appended to `hits`.
 pub fn find(text: &str, hits: &mut Vec<Hit>) {
-    matches(text, signs(text.as_bytes()), hits);
+    matches(text, signs(text.as_bytes()), Kinds::ALL, hits);
 }
 
-fn matches(text: &str, signs: Signs, hits: &mut Vec<Hit>) {
+fn matches(text: &str, signs: Signs, kinds: Kinds, hits: &mut Vec<Hit>) {
     let bytes = text.as_bytes();
     let start = hits.len();
     if signs.at {
@@ -206,6 +206,8 @@ fn matches(text: &str, signs: Signs, hits: &mut Vec<Hit>) {
         ids::find(&groups, hits);
         numbers::find(&groups, hits);
     }
+    // Before they are settled: one that is not asked for must not swallow one that is.
+    hits.retain(|hit| kinds.contains(hit.kind));
     if hits.len() > start + 1 {
         settle(hits, start);
     }
@@ -238,8 +240,9 @@ fn word_before(text: &[u8], at: usize) -> bool {
     if at == 0 || !word_at(text, at - 1) {
         return false;
     }
-    let word = text[..at].iter().rposition(|b| !b.is_ascii_alphanumeric()).map_or(0, |i| i + 1);
-    !matches!(&text[word..at], b"no" | b"No" | b"nr" | b"Nr")
+    let word = &text[at.saturating_sub(3)..at];
+    let word = if word.len() == 3 && !word[0].is_ascii_alphanumeric() { &word[1..] } else { word };
+    !matches!(word, b"no" | b"No" | b"nr" | b"Nr")
 }
 
 /// The word after `at`, across what is no letter, in lower case.
@@ -248,8 +251,14 @@ fn hint_after(text: &str, at: usize) -> String {
     rest[..rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len())].to_lowercase()
 }
 
+/// Bytes around a match that may say what it is.
+const NEAR: usize = 32;
+
 /// The word before `at`, across what is no letter, in lower case; at most 16 letters of it.
 fn hint_before(text: &[u8], at: usize) -> String {
+    // Nothing here looks further than a few words, so that no text takes the square of its length.
+    let from = at.saturating_sub(NEAR);
+    let (text, at) = (&text[from..], at - from);
     let end = text[..at].iter().rposition(u8::is_ascii_alphabetic).map_or(0, |i| i + 1);
     // A number between the two is what the word was about.
     if text[end..at].iter().any(u8::is_ascii_digit) {

@@ -44,14 +44,19 @@ pub(crate) fn normalize(
     key: Option<&[u8]>,
 ) -> PyResult<PyArray> {
     let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
-    let scrubber = scrubber(scrub, key.as_ref())?;
+    let scrubber = scrubber(scrub, key.as_ref(), "", "")?;
     Ok(PyArray::from_array_ref(py.detach(|| core_normalize(queries.array(), scrubber)).map_err(to_py)?))
 }
 
 /// The scrubber of `options`, a `ScrubConfig`; its tokens are made under `key`.
-pub(crate) fn scrubber(options: &str, key: Option<&MasterKey>) -> PyResult<Option<Scrubber>> {
+pub(crate) fn scrubber(
+    options: &str,
+    key: Option<&MasterKey>,
+    epoch: &str,
+    dataset: &str,
+) -> PyResult<Option<Scrubber>> {
     let token = || match key {
-        Some(key) => Pseudonymizer::new(key, "query", "", ""),
+        Some(key) => Pseudonymizer::new(key, "query", epoch, dataset),
         None => Err(Error::usage("scrub.action token needs a key: key=Key.load(FILE), or mask")),
     };
     Scrubber::of(&config(options)?, token).map_err(to_py)
@@ -66,7 +71,7 @@ pub(crate) fn scrub(
     key: Option<&[u8]>,
 ) -> PyResult<PyArray> {
     let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
-    let Some(scrubber) = scrubber(options, key.as_ref())? else { return Ok(queries) };
+    let Some(scrubber) = scrubber(options, key.as_ref(), "", "")? else { return Ok(queries) };
     let array = py.detach(|| core_scrub(queries.array(), scrubber)).map_err(to_py)?;
     Ok(PyArray::from_array_ref(array))
 }
@@ -95,7 +100,7 @@ pub(crate) fn rewrite(
     let key = MasterKey::new(key).map_err(to_py)?;
     let of = |field: &str| Pseudonymizer::new(&key, field, epoch, dataset).map_err(to_py);
     let (user, session, search) = (of("user_id")?, of("session_id")?, of("search_id")?);
-    let scrubber = scrubber(scrub, Some(&key))?;
+    let scrubber = scrubber(scrub, Some(&key), epoch, dataset)?;
     let rewrite = Rewrite { user, session, search, day, normalise, scrubber, keep };
     let (stream, stats) = Canonical::new(log.into_reader()?, position_base, Some(rewrite)).map_err(to_py)?;
     Ok(Stream::new(Box::new(stream), stats))

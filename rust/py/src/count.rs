@@ -101,7 +101,7 @@ pub(crate) fn count(
     let job = Job {
         config: &options,
         keys: &keys,
-        scrubber: scrubber(scrub, Some(&key))?,
+        scrubber: scrubber(scrub, Some(&key), "", "")?,
         seed: Seed::new(seed),
         position_base,
         has_pages,

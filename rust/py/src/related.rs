@@ -76,7 +76,7 @@ pub(crate) fn related_clicks(
 ) -> PyResult<Related> {
     let (options, log): (RelatedConfig, _) = (config(options)?, clicks.batches()?);
     let key = MasterKey::new(key).map_err(to_py)?;
-    let scrubber = scrubber(scrub, Some(&key))?;
+    let scrubber = scrubber(scrub, Some(&key), "", "")?;
     let queries = if normalize { Queries::Normalized(scrubber) } else { Queries::Given };
     let made = watched(py, progress, |observe| {
         let clicks = Clicks::read(log.as_ref(), queries, threads, observe)?;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{Hit, Kind, find, matches, signs};
+use super::{Hit, Kind, matches, signs};
 use crate::error::{Error, Result};
 use crate::normalize::squeeze;
 use crate::pseudonym::Pseudonymizer;
@@ -154,10 +154,9 @@ impl Scrubber {
         let text = seen(text);
         let mut hits = Vec::new();
         match &text {
-            Cow::Borrowed(text) => matches(text, signs, &mut hits),
-            Cow::Owned(text) => find(text, &mut hits),
+            Cow::Borrowed(text) => matches(text, signs, self.kinds, &mut hits),
+            Cow::Owned(text) => matches(text, super::signs(text.as_bytes()), self.kinds, &mut hits),
         }
-        hits.retain(|hit| self.kinds.contains(hit.kind));
         let mut kinds = Kinds::NONE;
         hits.iter().for_each(|hit| kinds.insert(hit.kind));
         if !hits.is_empty() && self.action != Action::Drop {

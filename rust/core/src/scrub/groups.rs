@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// More groups than this no number has.
+const MOST: usize = 8;
+
 /// A run of digits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Group {
@@ -21,6 +24,8 @@ impl Group {
 pub(super) struct Groups<'a> {
     pub(super) text: &'a str,
     pub(super) all: Vec<Group>,
+    /// The text says that its numbers are those of books or goods.
+    pub(super) catalogued: bool,
 }
 
 impl<'a> Groups<'a> {
@@ -38,12 +43,13 @@ impl<'a> Groups<'a> {
             all.push(Group { start: at, end, joined });
             at = end;
         }
-        Self { text, all }
+        let catalogued = all.iter().any(|g| g.len() >= 9) && is_catalogued(text);
+        Self { text, all, catalogued }
     }
 
     /// How many groups from `i` on, at most, belong to one number.
     pub(super) fn joined(&self, i: usize) -> usize {
-        1 + self.all[i + 1..].iter().take_while(|g| g.joined).count()
+        1 + self.all[i + 1..].iter().take(MOST).take_while(|g| g.joined).count()
     }
 
     /// Digits (0–9) of some groups.
@@ -144,4 +150,14 @@ fn joins(gap: &str) -> bool {
     !gap.is_empty()
         && gap.chars().count() <= 3
         && gap.chars().all(|c| matches!(c, ' ' | '.' | '/' | '(' | ')') || is_dash(c))
+}
+
+/// Whether the text says that its numbers are those of books or goods.
+fn is_catalogued(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["isbn", "issn", "ean", "gtin", "upc"].iter().any(|word| {
+        let of = |c: char| c.is_ascii_alphabetic();
+        text.match_indices(word)
+            .any(|(i, w)| !text[..i].ends_with(of) && !text[i + w.len()..].starts_with(of))
+    })
 }

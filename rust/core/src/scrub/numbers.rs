@@ -9,13 +9,25 @@ use super::{Hit, Kind, hint_before, word_at};
 /// Everything here, in the order of how sure it is.
 pub(super) fn find(groups: &Groups<'_>, hits: &mut Vec<Hit>) {
     coordinates(groups.text, hits);
+    // Cards first: what stands before one (an expiry date) would make a telephone number with its head.
+    let cards = hits.len();
     let mut taken = 0;
     for i in 0..groups.all.len() {
-        if groups.all[i].start < taken {
+        if groups.all[i].start >= taken
+            && let Some(range) = card(groups, i)
+        {
+            taken = range.end;
+            hits.push(Hit { range, kind: Kind::Card });
+        }
+    }
+    let cards: Vec<Range<usize>> = hits[cards..].iter().map(|h| h.range.clone()).collect();
+    let free = |range: &Range<usize>| !cards.iter().any(|c| c.start < range.end && range.start < c.end);
+    taken = 0;
+    for i in 0..groups.all.len() {
+        if groups.all[i].start < taken || !free(&(groups.all[i].start..groups.all[i].end)) {
             continue;
         }
-        let found = card(groups, i).map(|range| Hit { range, kind: Kind::Card });
-        let found = found.or_else(|| phone(groups, i).map(|range| Hit { range, kind: Kind::Phone }));
+        let found = phone(groups, i).filter(free).map(|range| Hit { range, kind: Kind::Phone });
         let found = found.or_else(|| long(groups, i).map(|range| Hit { range, kind: Kind::LongNumber }));
         if let Some(hit) = found {
             taken = hit.range.end;
@@ -204,10 +216,7 @@ fn long(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
     if group.len() >= LONG {
         let digits = groups.digits(i..i + 1);
         let isbn = digits.len() == 13 && matches!(digits[..3], [9, 7, 8 | 9]) && ean_13(&digits);
-        let none = decimal(group.start)
-            || isbn
-            || in_hex(bytes, group.start, group.end)
-            || is_catalogued(groups.text);
+        let none = decimal(group.start) || isbn || in_hex(bytes, group.start, group.end) || groups.catalogued;
         return (!none).then_some(group.start..group.end);
     }
     // Account numbers in fours.
@@ -223,20 +232,10 @@ fn long(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
 
 /// Whether the digits stand in a hash of which letters are a part.
 fn in_hex(text: &[u8], start: usize, end: usize) -> bool {
-    let start = text[..start].iter().rposition(|b| !b.is_ascii_alphanumeric()).map_or(0, |i| i + 1);
-    let end = end + text[end..].iter().take_while(|b| b.is_ascii_alphanumeric()).count();
+    let start = start - text[..start].iter().rev().take(13).take_while(|b| b.is_ascii_alphanumeric()).count();
+    let end = end + text[end..].iter().take(13).take_while(|b| b.is_ascii_alphanumeric()).count();
     let word = &text[start..end];
     word.len() <= 12 && word.iter().all(u8::is_ascii_hexdigit) && word.iter().any(u8::is_ascii_alphabetic)
-}
-
-/// Whether the text says that its numbers are those of books or goods.
-fn is_catalogued(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    ["isbn", "issn", "ean", "gtin", "upc"].iter().any(|word| {
-        let of = |c: char| c.is_ascii_alphabetic();
-        text.match_indices(word)
-            .any(|(i, w)| !text[..i].ends_with(of) && !text[i + w.len()..].starts_with(of))
-    })
 }
 
 /// Latitude and longitude: two decimals of four places or more, or degrees, minutes and seconds.

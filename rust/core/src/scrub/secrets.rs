@@ -2,6 +2,9 @@
 
 use super::{Hit, Kind};
 
+/// Longer keys there are none.
+const LONGEST: usize = 512;
+
 /// Shorter stretches hold no key.
 pub(super) const SHORTEST: u32 = 16;
 
@@ -118,8 +121,12 @@ fn jwt(text: &[u8]) -> Option<usize> {
         let code = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
         text.get(from..).map_or(0, |t| t.iter().take_while(code).count())
     };
+    // Asked first: most of what is looked at is no token, and its length is nobody's concern.
+    if !text.starts_with(b"eyJ") {
+        return None;
+    }
     let header = part(0);
-    if !text.starts_with(b"eyJ") || header < 10 || text.get(header) != Some(&b'.') {
+    if header < 10 || text.get(header) != Some(&b'.') {
         return None;
     }
     let claims = part(header + 1);
@@ -136,7 +143,7 @@ fn prefixed(text: &[u8]) -> Option<usize> {
     }
     let (prefix, least) = PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix.as_bytes()))?;
     let body = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let len = text[prefix.len()..].iter().take_while(body).count();
+    let len = text[prefix.len()..].iter().take(LONGEST).take_while(body).count();
     let value = &text[prefix.len()..prefix.len() + len];
     // sk-learn-pipelines are no keys.
     let telling = value.iter().any(u8::is_ascii_digit) || value.iter().any(u8::is_ascii_uppercase);

@@ -177,6 +177,9 @@ fn looks_random(value: &str) -> bool {
         })
 }
 
+/// Characters of the longest address, its zone aside.
+const LONGEST: usize = 48;
+
 /// IPv4, IPv6 and hardware addresses.
 pub(super) fn addresses(text: &[u8], hits: &mut Vec<Hit>) {
     let hexish = |b: u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'-' | b'%');
@@ -186,7 +189,7 @@ pub(super) fn addresses(text: &[u8], hits: &mut Vec<Hit>) {
             at += 1;
             continue;
         }
-        let end = at + text[at..].iter().take_while(|b| hexish(**b)).count();
+        let end = at + text[at..].iter().take(LONGEST).take_while(|b| hexish(**b)).count();
         let found = mac(text, at).or_else(|| v6(text, at, end)).or_else(|| v4(text, at));
         match found {
             Some(hit) => {
