@@ -323,6 +323,19 @@ def test_rare_queries_are_left_out(k, left, tmp_path):
     assert done["quarantine"] == {"null_query": 1}
 
 
+def test_rare_queries_with_tokens_of_an_epoch(tmp_path):
+    rows = [{"user_id": f"u{i}", "query": "jane@example.com", "doc_id": "d", "clicked": True} for i in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "log.parquet")
+    config = hn.Config(scrub=hn.ScrubConfig(action="token"))
+    made = [
+        hn.anonymize(tmp_path / "log.parquet", tmp_path / e, k_users=3, key=KEY, epoch=e, config=config)["rows"]
+        for e in ("one", "two")
+    ]
+    assert made == [3, 3]
+    one, two = (pq.read_table(tmp_path / e)["query"].to_pylist() for e in ("one", "two"))
+    assert not {*one} & {*two}, "tokens of two epochs cannot be joined"
+
+
 def test_rare_queries_on_the_command_line(tmp_path, capsys):
     path = tmp_path / "manifest.json"
     args = ["anonymize", str(asked(tmp_path)), "-o", str(tmp_path / "o"), "--k-users", "3", "--manifest", str(path)]

@@ -124,7 +124,7 @@ class Key:
             name = str(box["id"])
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError, binascii.Error):
             raise FileError(damaged) from None
-        # What a file asks for is not to take all memory: twice what this version writes, in each direction, is plenty.
+        # What a file asks for is not to take all memory: 2 GiB at most.
         if not (2**14 <= cost["n"] <= 2**20 and 1 <= cost["r"] <= 16 and 1 <= cost["p"] <= 16) or len(nonce) != 12:
             raise FileError(damaged)
         if passphrase is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from . import options
 from .anonymize import IDENTIFIERS, anonymized, copied, scrubbing
-from .config import Config, CountConfig, Privacy, RelatedConfig
+from .config import Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
@@ -315,19 +314,28 @@ def _anonymized(
                 "key_id": key.id if key else None,
                 "notes": [ROWS_STAY],
             }
-    asked = None if k_users is None else _asked_by(bring(source, files, config.read), config, secret, k_users)
-    raw = bring(source, files, config.read, keep)
-    stream = anonymized(
-        raw.reader(),
-        position_base=raw.position_base,
-        key=secret,
-        epoch=epoch,
-        dataset=dataset,
-        time=time,
-        query_text=query_text,
-        scrub=config.scrub,
-        keep=keep,
-    )
+
+    def opened() -> tuple[RawLog, Any]:
+        raw = bring(source, files, config.read, keep)
+        return raw, anonymized(
+            raw.reader(),
+            position_base=raw.position_base,
+            key=secret,
+            epoch=epoch,
+            dataset=dataset,
+            time=time,
+            query_text=query_text,
+            scrub=config.scrub,
+            keep=keep,
+        )
+
+    asked = None
+    if k_users is not None:
+        raw, stream = opened()
+        if "user_id" not in raw.schema.names:
+            raise PrivacyError("the k-user threshold needs user ids, and the log has none: map a column to user_id")
+        asked = _asked_by(stream, config, k_users)
+    raw, stream = opened()
     rows = suppressed = 0
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:
         reader = pa.RecordBatchReader.from_stream(stream)
@@ -352,12 +360,18 @@ def _anonymized(
     }
 
 
-def _asked_by(raw: RawLog, config: Config, key: Key, k: int) -> pa.Array:
-    """Normalised queries that at least `k` users issued, in whatever rows can be read."""
-    if "user_id" not in raw.schema.names:
-        raise PrivacyError("the k-user threshold needs user ids, and the log has none: map a column to user_id")
+def _asked_by(stream: object, config: Config, k: int) -> pa.Array:
+    """Queries that at least `k` users issued, of an anonymized log: its very texts, tokens of its epoch included."""
     everything = CountConfig(robots="keep", min_page_length=1, max_position=65_535)
-    counts = _counted(raw, replace(config, count=everything), key, ("queries",), None)
+    plain = Config(
+        threads=config.threads,
+        memory=config.memory,
+        spill_dir=config.spill_dir,
+        read=ReadConfig(position_base="1"),
+        scrub=ScrubConfig(action="off"),
+        count=everything,
+    )
+    counts = count(pa.RecordBatchReader.from_stream(stream), config=plain, tables=("queries",))
     table = pa.RecordBatchReader.from_stream(counts.table("queries", columns=("query", "users"))).read_all()
     return table.filter(pc.greater_equal(table["users"], k))["query"].combine_chunks()
 

@@ -14,7 +14,8 @@ mod watch;
 use pyo3::prelude::*;
 
 // Memory that one thread frees is another's at once, and what nobody needs goes back to the system: the passes of a job
-// hand hundreds of megabytes from thread to thread, of which glibc's arenas kept a quarter twice.
+// hand hundreds of megabytes from thread to thread, of which glibc's arenas kept a quarter twice. Huge pages
+// (`no_thp` leaves them) would keep whole what is used in part.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
