@@ -10,8 +10,10 @@ from typing import Any, TypedDict, final, type_check_only
 
 __all__ = [
     "DEBUG_BUILD",
+    "Contributions",
     "Counts",
     "Evidence",
+    "Keys",
     "ParquetLog",
     "Related",
     "Released",
@@ -20,8 +22,10 @@ __all__ = [
     "Table",
     "__version__",
     "canonicalize",
+    "contribute",
     "copy_pages",
     "count",
+    "discrete_laplace",
     "evidence",
     "load",
     "merge",
@@ -32,6 +36,7 @@ __all__ = [
     "related_released",
     "release",
     "rewrite",
+    "rounded_gaussian",
     "scrub",
     "select",
 ]
@@ -119,6 +124,47 @@ class Counts:
     def sizes(self) -> dict[str, int]: ...
     @property
     def has(self) -> dict[str, bool]: ...
+
+@final
+class Contributions:
+    """What each user contributes to a private release: exact, for this process alone, never written."""
+
+    def select(
+        self, *, max_items: int, sigma: int, thresholds: list[int], biases: list[list[int]], threads: int
+    ) -> Keys:
+        """Queries that may be named: docs/PRIVACY.md, partition selection."""
+
+    def clicks(
+        self,
+        keys: Keys,
+        /,
+        *,
+        shown: list[int],
+        rows: list[int],
+        docs: list[str],
+        weights: list[int],
+        length: int,
+        sigma: int,
+        threads: int,
+    ) -> tuple[list[int], list[int]]:
+        """Noisy impressions by key, and noisy clicks by row: a row is a number of a key, a document, a weight."""
+
+    def stats(self) -> Stats: ...
+    @property
+    def dropped(self) -> dict[str, int]: ...
+    @property
+    def users(self) -> int: ...
+
+@final
+class Keys:
+    """Released queries, by code, and the noisy pooled scores that released them, after so many rounds."""
+
+    @property
+    def queries(self) -> list[str]: ...
+    @property
+    def scores(self) -> list[int]: ...
+    @property
+    def rounds(self) -> list[int]: ...
 
 @final
 class Released:
@@ -211,6 +257,26 @@ def copy_pages(
     `columns` are name in the copy, name in the files, and whether its values become pseudonyms, whose field is the name
     in the copy. Signals are heard about ten times a second; what they raise stops the work.
     """
+
+def contribute(
+    log: object,
+    /,
+    *,
+    options: str,
+    scrub: str,
+    position_base: int,
+    has_pages: bool,
+    shown: bool,
+    threads: int,
+    memory: int,
+    spill: str | PathLike[str],
+    progress: Callable[[str, int, float | None], object] | None = None,
+) -> Contributions: ...
+def discrete_laplace(scale: int, n: int, /) -> list[int]:
+    """Samples with probabilities proportional to exp(-|z| / scale)."""
+
+def rounded_gaussian(sigma: int, n: int, /) -> list[int]:
+    """Samples of a normal of standard deviation sigma, rounded to the nearest whole number."""
 
 def count(
     log: Any,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::clean::{self, CountConfig};
+use crate::contributions::Contributor;
 use crate::error::Result;
 use crate::page::{Page, Run, page};
 use crate::partition::{Scatter, Store};
@@ -47,6 +48,8 @@ pub struct Bounder<'a> {
     page_buffer: Vec<Page>,
     votes: Votes,
     steps: Steps,
+    /// Takes what counts would get, where a differentially private release is to be made.
+    pub contributor: Option<Contributor>,
 }
 
 /// Codes that more than one string has: their rows are set aside.
@@ -138,6 +141,7 @@ impl<'a> Bounder<'a> {
             page_buffer: Vec::new(),
             votes: Votes::default(),
             steps: Steps::default(),
+            contributor: None,
         }
     }
 
@@ -171,10 +175,10 @@ impl<'a> Bounder<'a> {
         }
         let done = if self.shape.unit == Unit::Page {
             // Runs of one search id may hold several queries, and each page is its own user.
-            let each = |page: &Page| self.one(&mut vec![*page], &rows);
+            let each = |page: &Page| self.one(0, &mut vec![*page], &rows);
             pages.iter().try_for_each(each)
         } else {
-            self.one(&mut pages, &rows)
+            self.one(runs[0].head.user, &mut pages, &rows)
         };
         (self.rows, self.page_buffer) = (rows, pages);
         done
@@ -206,7 +210,7 @@ impl<'a> Bounder<'a> {
                     session: 0,
                     clicked: row.clicked,
                 };
-                self.one(&mut vec![page], std::slice::from_ref(row))?;
+                self.one(0, &mut vec![page], std::slice::from_ref(row))?;
             }
         }
         Ok(())
@@ -227,7 +231,7 @@ impl<'a> Bounder<'a> {
         )
     }
 
-    fn one(&mut self, pages: &mut Vec<Page>, rows: &[Row]) -> Result<()> {
+    fn one(&mut self, user: u64, pages: &mut Vec<Page>, rows: &[Row]) -> Result<()> {
         pages.sort_unstable_by_key(|p| (p.time, p.search, p.query));
         self.decay(pages);
         if pages.is_empty() || !self.not_robot(pages, rows) {
@@ -238,6 +242,10 @@ impl<'a> Bounder<'a> {
             return Ok(());
         }
         self.found.users += 1;
+        if let Some(contributor) = &mut self.contributor {
+            contributor.user(user, pages, rows);
+            return Ok(());
+        }
         self.contribute(pages, rows)
     }
 

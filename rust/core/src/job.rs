@@ -10,11 +10,13 @@ use arrow_schema::Schema;
 
 use crate::anonymize::{Anonymizer, Dropped, Keys};
 use crate::batches::Batches;
+use crate::blob::Blob;
 use crate::bound::{Bounder, Clashes, Found, Shape};
 use crate::budget::Budget;
 use crate::clean::CountConfig;
+use crate::contributions::{Contributions, Contributor};
 use crate::counts::{Counts, Has};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::impressions::{ReadStats, Verdicts, canonical, check_schema};
 use crate::intern::Interner;
 use crate::packed::Tables;
@@ -93,7 +95,8 @@ pub fn count(
     let docs = docs.freeze(&mut pulse, || store.fit())?;
     drop(pulse);
     let clashes = Clashes { queries: queries.clashes(), docs: docs.clashes() };
-    let mut found = bound(job, shape, layout, &store, clashes, threads, stats.rows, observe)?;
+    let bounder = || Bounder::new(job.config, shape, job.seed, clashes, &store);
+    let mut found = bound(layout, &store, threads, stats.rows, observe, bounder, |_, _| Ok(()))?;
     found.drop_rows("outside_window", left_out.outside_window);
     found.drop_rows("other_surface", left_out.other_surface);
     let mut parts = Vec::new();
@@ -136,6 +139,70 @@ pub fn count(
         users: found.users,
         position_users: found.position_users,
         disjoint: true,
+    })
+}
+
+/// What each user of a log contributes to a differentially private release; `shown` keeps what was not clicked, too.
+///
+/// Nothing here depends on more than one user. Two strings of one code are therefore one query, or one document, instead of
+/// being set aside: whether they are would hang on who else is in the log.
+///
+/// # Errors
+/// [`Error::privacy`] where the log has no users; else as [`count`].
+pub fn contribute(
+    job: &Job<'_>,
+    log: &dyn Batches,
+    shown: bool,
+    observe: &mut dyn FnMut(Progress) -> Result<()>,
+) -> Result<Contributions> {
+    let schema = log.schema();
+    check_schema(&schema)?;
+    let shape = shape(job, &schema);
+    if shape.unit != Unit::User {
+        return Err(Error::privacy(
+            "differential privacy protects users, and the log has none: map a column to user_id (--columns user_id=…)",
+        ));
+    }
+    job.config.check(shape.times, schema.column_with_name("surface").is_some())?;
+    let threads = threads(job.threads);
+    let budget = Budget::new(job.memory, job.spill);
+    let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
+    let store = Store::new(&budget, kind::VOTES, partitions);
+    let layout = Layout { user: true, session: shape.sessions, time: shape.times };
+    let Read { queries, docs, stats, dropped: left_out, .. } =
+        read(job, shape, layout, log, &store, &budget, threads, observe)?;
+    let mut pulse = Pulse::new(|| observe(Progress { stage: "reading", rows: stats.rows, done: Some(1.0) }));
+    let queries = queries.freeze(&mut pulse, || store.fit())?;
+    let docs = docs.freeze(&mut pulse, || store.fit())?;
+    drop(pulse);
+    let sample = Seed::secret()?;
+    let clashes = Clashes { queries: &[], docs: &[] };
+    let parts = Mutex::new(Vec::new());
+    let bounder = || {
+        let mut bounder = Bounder::new(job.config, shape, job.seed, clashes, &store);
+        bounder.contributor = Some(Contributor::new(sample, shown));
+        bounder
+    };
+    let after = |_, bounder: &mut Bounder<'_>| {
+        let records = bounder.contributor.as_mut().map(Contributor::take).unwrap_or_default();
+        if !records.is_empty() {
+            let blob = Blob::new(records, Some(&budget))?;
+            parts.lock().unwrap_or_else(PoisonError::into_inner).push(blob);
+        }
+        Ok(())
+    };
+    let mut found = bound(layout, &store, threads, stats.rows, observe, bounder, after)?;
+    found.drop_rows("outside_window", left_out.outside_window);
+    found.drop_rows("other_surface", left_out.other_surface);
+    drop(store);
+    Ok(Contributions {
+        budget,
+        parts: parts.into_inner().unwrap_or_else(PoisonError::into_inner),
+        query_strings: Arc::new(queries),
+        doc_strings: Arc::new(docs),
+        read: stats,
+        dropped: found.dropped,
+        users: found.users,
     })
 }
 
@@ -272,17 +339,16 @@ impl<'s, 'b> Runs<'s, 'b> {
     }
 }
 
-/// Second pass: whole users cleaned and bounded, their contributions by query partition.
-#[allow(clippy::too_many_arguments, reason = "a stage of the job: it gets what the job has")]
-fn bound(
-    job: &Job<'_>,
-    shape: Shape,
+/// Second pass: whole users cleaned and bounded, their contributions by query partition. `after` is called at the end of
+/// each user partition.
+fn bound<'a>(
     layout: Layout,
-    store: &Store<'_>,
-    clashes: Clashes<'_>,
+    store: &'a Store<'a>,
     threads: usize,
     rows: u64,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
+    bounder: impl Fn() -> Bounder<'a> + Sync,
+    after: impl Fn(usize, &mut Bounder<'a>) -> Result<()> + Sync,
 ) -> Result<Found> {
     let total: Mutex<Found> = Mutex::default();
     let done = AtomicU64::new(0);
@@ -293,7 +359,7 @@ fn bound(
             let done = done.load(Ordering::Relaxed) as f64 / store.partitions() as f64;
             observe(Progress { stage: "bounding", rows, done: Some(done) })
         },
-        || (Vec::new(), Bounder::new(job.config, shape, job.seed, clashes, store)),
+        || (Vec::new(), bounder()),
         |(runs, bounder), p| {
             let mut chunks = store.take(kind::ROWS, p)?;
             runs_of(&chunks, layout, runs);
@@ -303,7 +369,7 @@ fn bound(
             }
             store.recycle(&mut chunks);
             done.fetch_add(1, Ordering::Relaxed);
-            Ok(())
+            after(p, bounder)
         },
         |(_, mut bounder)| {
             bounder.finish();

@@ -5,11 +5,14 @@
 
 pub mod anonymize;
 pub mod batches;
+pub mod blob;
 pub mod bound;
 pub mod budget;
 pub mod clean;
+pub mod contributions;
 pub mod counts;
 pub mod digest;
+pub mod dp;
 pub mod error;
 pub mod evidence;
 pub mod export;
@@ -17,6 +20,7 @@ pub mod group;
 pub mod impressions;
 pub mod intern;
 pub mod job;
+pub mod noise;
 pub mod normalize;
 pub mod packed;
 pub mod page;

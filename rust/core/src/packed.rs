@@ -1,12 +1,10 @@
 //! Tables at rest: groups in parts, each a range of queries in canonical order, in memory or in the spill.
 
-use std::sync::Arc;
-
+use crate::blob::Blob;
 use crate::budget::Budget;
 use crate::error::Result;
 use crate::group::Group;
 use crate::records::Cursor;
-use crate::spill::{Extent, Spill};
 
 /// Bytes of a part that is written group by group.
 const PART: usize = 256 << 10;
@@ -68,11 +66,6 @@ impl Sizes {
     }
 }
 
-enum Blob {
-    Memory(Vec<u8>),
-    Spilled(Extent, Arc<Spill>),
-}
-
 /// Impressions and clicks at each position, 0 (none) first.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ByPosition(pub Vec<[u64; 2]>);
@@ -104,24 +97,12 @@ impl Part {
     /// # Errors
     /// Where the spill cannot be written.
     pub fn new(
-        mut bytes: Vec<u8>,
+        bytes: Vec<u8>,
         sizes: Sizes,
         by_position: ByPosition,
         budget: Option<&Budget>,
     ) -> Result<Self> {
-        let blob = match budget {
-            Some(budget) if budget.held() + bytes.len() > budget.limit() / 8 * 5 => {
-                Blob::Spilled(budget.spill().write(&mut bytes)?, budget.spill().clone())
-            }
-            _ => {
-                bytes.shrink_to_fit();
-                if let Some(budget) = budget {
-                    budget.hold(bytes.len());
-                }
-                Blob::Memory(bytes)
-            }
-        };
-        Ok(Self { blob, sizes, by_position })
+        Ok(Self { blob: Blob::new(bytes, budget)?, sizes, by_position })
     }
 }
 
@@ -200,14 +181,7 @@ impl Tables {
     /// # Errors
     /// Where the spill cannot be read.
     pub fn bytes<'a>(&'a self, i: usize, scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
-        match &self.parts[i].blob {
-            Blob::Memory(bytes) => Ok(bytes),
-            Blob::Spilled(extent, spill) => {
-                scratch.clear();
-                spill.read(extent, scratch)?;
-                Ok(scratch)
-            }
-        }
+        self.parts[i].blob.bytes(scratch)
     }
 
     /// All groups, one after another.

@@ -28,6 +28,18 @@ impl MasterKey {
         let key: [u8; 32] = bytes.try_into().map_err(|_| Error::usage("a key has exactly 32 bytes"))?;
         Ok(Self(Zeroizing::new(key)))
     }
+
+    /// A key that nobody else has, and that is gone when it is dropped.
+    ///
+    /// # Errors
+    /// [`Error::internal`] where the operating system has no randomness to give.
+    pub fn fresh() -> Result<Self> {
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *key).map_err(|_| {
+            Error::internal("the operating system gives no random numbers, so no key can be made")
+        })?;
+        Ok(Self(key))
+    }
 }
 
 /// Pseudonymises the values of one field. Its key is wiped when dropped.

@@ -2,6 +2,7 @@
 
 mod anonymize;
 mod count;
+mod dp;
 mod error;
 mod evidence;
 mod input;
@@ -27,6 +28,8 @@ mod _hardneg {
     use super::anonymize::{canonicalize, copy_pages, normalize, pseudonymize, rewrite, scrub};
     #[pymodule_export]
     use super::count::{Counts, count, load, merge};
+    #[pymodule_export]
+    use super::dp::{Contributions, Keys, contribute, discrete_laplace, rounded_gaussian};
     #[pymodule_export]
     use super::evidence::{Evidence, evidence};
     #[pymodule_export]

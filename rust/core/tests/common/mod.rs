@@ -14,6 +14,7 @@ use arrow_schema::SchemaRef;
 use hardneg_core::anonymize::Keys;
 use hardneg_core::batches::Shared;
 use hardneg_core::clean::{CountConfig, Robots};
+use hardneg_core::contributions::Contributions;
 use hardneg_core::counts::Counts;
 use hardneg_core::error::Result;
 use hardneg_core::job::{self, Job, Progress};
@@ -174,6 +175,20 @@ pub(crate) fn count_within(
     threads: usize,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Counts> {
+    within(memory, spill, config, position_base, threads, |job| {
+        job::count(job, &Shared::new(reader), observe)
+    })
+}
+
+/// Does `work` with a job of these settings.
+fn within<T>(
+    memory: usize,
+    spill: &Path,
+    config: &CountConfig,
+    position_base: i64,
+    threads: usize,
+    work: impl FnOnce(&Job<'_>) -> Result<T>,
+) -> Result<T> {
     let key = MasterKey::new(&[7; 32])?;
     let of = |field| Pseudonymizer::new(&key, field, "", "");
     let keys = Keys { user: of("user_id")?, session: of("session_id")? };
@@ -188,7 +203,15 @@ pub(crate) fn count_within(
         memory,
         spill,
     };
-    job::count(&job, &Shared::new(reader), observe)
+    work(&job)
+}
+
+/// What the users of these rows contribute to a private release.
+pub(crate) fn contribute(events: &[Event], shown: bool, size: usize, threads: usize) -> Contributions {
+    let batch = batch(events, ALL);
+    let log = Shared::new(reader(batch.schema(), pieces(&batch, size)));
+    let work = |job: &Job<'_>| job::contribute(job, &log, shown, &mut |_| Ok(()));
+    within(1 << 30, &std::env::temp_dir(), &config(), 1, threads, work).unwrap()
 }
 
 /// Counts of the rows, read in batches of `size` on `threads`.
