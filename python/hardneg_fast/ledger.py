@@ -1,0 +1,488 @@
+"""The budget ledger: what differentially private releases of a body of data have cost so far, and where that ends.
+
+A *lineage* is a body of data, named by whoever releases it: all logs that may hold the same users are one lineage,
+whatever period they are from. Every look at the data is charged before it happens: `reserve` writes, and syncs, a line;
+then the log may be read. A run that fails or is killed stays charged, also where it had not looked yet, because nobody
+can tell. Looks that only try settings are looks. Runs in test mode, whose output is marked NOT PRIVATE, must not be
+entered.
+
+Charges add up as `calibration.compose` says, also where a release was chosen in the light of earlier ones: for Gaussian
+privacy the plain sum of mu^2 is a valid stopping rule (Smith & Thakurta 2022, arXiv 2210.17520; Whitehouse et al. 2023,
+ICML, "Fully-adaptive composition in differential privacy"). A charge that would take a lineage beyond its limit is
+refused.
+
+The file has one JSON object a line, and is only ever appended to. Each line holds the SHA-256 of the line before; a
+file beside it (`NAME.head`) remembers the last one. So an edited line, a lost end, an older copy or a missing file is
+noticed and refused. This protects honest operators from mistakes: who can write both files can write another past. No
+line holds a value that follows from the data; that a run finished is noted without its time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .calibration import compose, epsilon_at, within
+from .exceptions import FileError, PrivacyError, UsageError
+
+__all__ = ["Ledger", "Reservation"]
+
+_VERSION = 1
+_START = "0" * 64
+_FIELDS = {
+    "ledger": {"version", "epsilon", "delta"},
+    "limit": {"lineage", "epsilon", "delta"},
+    "reserve": {"lineage", "window", "mu", "delta_t", "what", "config_hash", "at", "override"},
+    "commit": {"reservation"},
+    "no_dp_claim": {"lineage", "window", "what", "at", "override"},
+}
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A charge that is in the ledger.
+
+    Attributes:
+        number: of its line.
+        lineage: what it is charged to.
+        labelled: whether what is released under it may be called differentially private.
+    """
+
+    number: int
+    lineage: str
+    labelled: bool
+
+
+class Ledger:
+    """A ledger file. Each method reads all of it anew under a lock, so that processes may share it."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Opens a ledger that is there, and checks it.
+
+        Raises:
+            PrivacyError: it is missing, was edited, cut, or is an older copy.
+            FileError: it cannot be read.
+        """
+        self._path = Path(os.path.realpath(path))
+        with self._open() as file:
+            file.read()
+
+    def __repr__(self) -> str:
+        return f"Ledger({self._path.name!r})"
+
+    @classmethod
+    def create(cls, path: Path | str, *, epsilon: float, delta: float) -> Ledger:
+        """Begins a ledger.
+
+        Args:
+            path: the file; `NAME.head` goes beside it.
+            epsilon: limit of every lineage that is not given its own.
+            delta: likewise; above the sum of the deltas of all releases to come.
+
+        Raises:
+            UsageError: it exists, or limits that cannot be.
+            PrivacyError: a head remembers a ledger of that name, which is gone.
+            FileError: it cannot be written.
+        """
+        _check_limit(epsilon, delta)
+        final = Path(os.path.realpath(path))
+        if final.exists():
+            raise UsageError(f"ledger {final.name!r} exists; it can be used, not made anew")
+        if _head(final).exists():
+            raise PrivacyError(
+                f"ledger {final.name!r} is gone, but {_head(final).name!r} remembers it: restore it, or begin a ledger "
+                "of another name, for lineages that were never released"
+            )
+        with _named(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            with _locked(final) as handle:
+                file = _File(final, handle)
+                file.append("ledger", version=_VERSION, epsilon=float(epsilon), delta=float(delta))
+        return cls(final)
+
+    def limit(self, lineage: str, *, epsilon: float, delta: float, raise_it: bool = False) -> None:
+        """Gives a lineage a limit of its own.
+
+        Args:
+            lineage: its name.
+            epsilon: the limit.
+            delta: the limit.
+            raise_it: whether the limit may be above the one that the lineage was charged under; stays on record.
+
+        Raises:
+            PrivacyError: it is above the one that the lineage was charged under, or below what was spent.
+            UsageError: figures or names that cannot be.
+        """
+        _check_name("lineage", lineage)
+        _check_limit(epsilon, delta)
+        with self._open() as file:
+            state = file.read().lineage(lineage)
+            higher = epsilon > state.epsilon or delta > state.delta
+            if state.charges and higher and not raise_it:
+                raise PrivacyError(
+                    f"ledger {self._path.name!r}: lineage {lineage!r} was charged under the limit epsilon "
+                    f"{state.epsilon:g}, delta {state.delta:g}; it is not raised unless you say so (raise_it)"
+                )
+            if not within(*state.spent(), epsilon, delta):
+                raise PrivacyError(f"ledger {self._path.name!r}: lineage {lineage!r} has spent more than that limit")
+            file.append("limit", lineage=lineage, epsilon=float(epsilon), delta=float(delta))
+
+    def reserve(
+        self,
+        lineage: str,
+        *,
+        window: str,
+        mu: float,
+        delta_t: float,
+        what: str,
+        config_hash: str,
+        override: bool = False,
+    ) -> Reservation:
+        """Charges a lineage. Must return before anything of the data is looked at.
+
+        There is no refund: a run that failed before it looked cannot be told from one that failed after.
+
+        Args:
+            lineage: name of the data.
+            window: the period that is read, as it was asked for, not as it is in the data.
+            mu: Gaussian budget of all that will be released.
+            delta_t: threshold budget of the same.
+            what: kind of release.
+            config_hash: of the settings, 64 hex digits.
+            override: charge a lineage that had releases without a claim, and go without a claim, too.
+
+        Raises:
+            PrivacyError: it would exceed the limit; the lineage had releases without a claim; the ledger is not whole.
+            UsageError: figures or names that cannot be.
+            FileError: the ledger cannot be written.
+        """
+        for name, text in (("lineage", lineage), ("window", window), ("what", what)):
+            _check_name(name, text)
+        if len(config_hash) != 64 or not set(config_hash) <= set("0123456789abcdef"):
+            raise UsageError("config_hash must be 64 hex digits")
+        if not (0 <= mu <= 1_000 and 0 <= delta_t < 1 and mu + delta_t > 0):
+            raise UsageError(f"a charge of mu {mu!r}, delta_t {delta_t!r} cannot be")
+        with self._open() as file:
+            state = file.read().lineage(lineage)
+            if state.unclaimed and not override:
+                raise PrivacyError(
+                    f"ledger {self._path.name!r}: lineage {lineage!r} had a release without differential privacy "
+                    f"({state.unclaimed[0]['what']}); together with it nothing is differentially private. The override "
+                    "releases without that label"
+                )
+            total = compose([*state.mus, mu], [*state.delta_ts, delta_t])
+            if not within(*total, state.epsilon, state.delta):
+                spent = epsilon_at(*state.spent(), state.delta)
+                raise PrivacyError(
+                    f"ledger {self._path.name!r}: lineage {lineage!r} has spent epsilon {spent:.4g} of "
+                    f"{state.epsilon:g} at delta {state.delta:g}, and this release would take it to "
+                    f"{epsilon_at(*total, state.delta):.4g}; release less, or nothing more of this data"
+                )
+            number = file.append(
+                "reserve",
+                lineage=lineage,
+                window=window,
+                mu=float(mu),
+                delta_t=float(delta_t),
+                what=what,
+                config_hash=config_hash,
+                at=_now(),
+                override=override,
+            )
+            return Reservation(number, lineage, not state.unclaimed)
+
+    def commit(self, reservation: Reservation) -> None:
+        """Notes that what was reserved was released; the charge is the same with and without.
+
+        Raises:
+            PrivacyError: the ledger is not whole.
+            UsageError: it is no open reservation of this ledger.
+        """
+        with self._open() as file:
+            if reservation.number not in file.read().open_reservations(reservation.lineage):
+                raise UsageError(f"ledger {self._path.name!r}: line {reservation.number} is no open reservation")
+            file.append("commit", reservation=reservation.number)
+
+    def no_dp_claim(self, lineage: str, *, window: str, what: str, override: bool = False) -> None:
+        """Enters a release of the lineage that is not differentially private: k-users, or an anonymized log.
+
+        Args:
+            lineage: name of the data.
+            window: the period, as it was asked for.
+            what: kind of release.
+            override: enter it although the lineage has been released under differential privacy, whose claim ends.
+
+        Raises:
+            PrivacyError: the lineage has been released under differential privacy; the ledger is not whole.
+            UsageError: names that cannot be.
+        """
+        for name, text in (("lineage", lineage), ("window", window), ("what", what)):
+            _check_name(name, text)
+        with self._open() as file:
+            if file.read().lineage(lineage).charges and not override:
+                raise PrivacyError(
+                    f"ledger {self._path.name!r}: lineage {lineage!r} has releases under differential privacy, and "
+                    f"{what} of the same data would end their claim; the override does so"
+                )
+            file.append("no_dp_claim", lineage=lineage, window=window, what=what, at=_now(), override=override)
+
+    def claim(self, lineage: str) -> dict[str, Any]:
+        """What may be said of all releases of a lineage so far, in a sentence and in figures.
+
+        Returns:
+            `sentence`, `dp` (whether there is a claim), `epsilon` at `delta` (that of the limit), `mu`, `delta_t`,
+            `limit_epsilon`, `charges`, `unfinished` (of them), and the same for each of `windows`.
+
+        Raises:
+            PrivacyError: the ledger is not whole.
+        """
+        with self._open() as file:
+            return file.read().lineage(lineage).claim()
+
+    def claims(self) -> list[dict[str, Any]]:
+        """`claim` of every lineage, by name.
+
+        Raises:
+            PrivacyError: the ledger is not whole.
+        """
+        with self._open() as file:
+            past = file.read()
+            return [past.lineage(name).claim() for name in past.names()]
+
+    @contextmanager
+    def _open(self) -> Iterator[_File]:
+        if not self._path.exists():
+            raise PrivacyError(
+                f"no ledger {self._path.name!r}: without it nobody knows what was spent. Restore it; or begin one, for "
+                "data that was never released: hardneg-fast ledger FILE --create --epsilon E --delta D"
+            )
+        with _named(self._path), _locked(self._path) as handle:
+            yield _File(self._path, handle)
+
+
+class _File:
+    """A locked ledger file."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self._path, self._handle = path, handle
+        self._lines: list[bytes] = []
+
+    def read(self) -> _Past:
+        """All entries, checked against each other and against the head."""
+        data = self._path.read_bytes()
+        self._lines = data.split(b"\n")
+        torn = self._lines.pop()
+        lines, last = self._remembered()
+        whole = len(data) - len(torn)
+        if not self._lines or len(self._lines) < lines:
+            raise self._broken("lines that were there are gone: it was cut, or is an older copy")
+        if _hash(self._lines[lines - 1]) != last:
+            raise self._broken(f"line {lines} is not the one that was written last")
+        entries, previous = [], _START
+        for number, line in enumerate(self._lines, start=1):
+            entries.append(self._entry(number, line, previous))
+            previous = _hash(line)
+        if torn:
+            # Beyond the head, so its charge was never granted and nothing was looked at: a writer was killed.
+            os.ftruncate(self._handle, whole)
+        return _Past(entries)
+
+    def append(self, kind: str, **fields: Any) -> int:
+        """Writes an entry, then the head; both are on the disk when this returns. Gives the number of its line."""
+        previous = _hash(self._lines[-1]) if self._lines else _START
+        entry = {"n": len(self._lines) + 1, "previous": previous, "type": kind, **fields}
+        line = json.dumps(entry, sort_keys=True, allow_nan=False).encode()
+        _write(self._handle, line + b"\n")
+        self._lines.append(line)
+        head = json.dumps({"hash": _hash(line), "lines": len(self._lines)}, sort_keys=True).encode()
+        partial = _head(self._path).with_suffix(".head.partial")
+        handle = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)
+        try:
+            _write(handle, head + b"\n")
+        finally:
+            os.close(handle)
+        partial.replace(_head(self._path))
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return len(self._lines)
+
+    def _remembered(self) -> tuple[int, str]:
+        name = _head(self._path).name
+        try:
+            head = json.loads(_head(self._path).read_bytes())
+            lines, last = int(head["lines"]), str(head["hash"])
+        except FileNotFoundError:
+            raise self._broken(f"{name!r} is not beside it, so nobody knows whether it is whole") from None
+        except (ValueError, KeyError, TypeError):
+            raise self._broken(f"{name!r} beside it cannot be read") from None
+        return max(lines, 1), last
+
+    def _entry(self, number: int, line: bytes, previous: str) -> dict[str, Any]:
+        try:
+            entry = json.loads(line)
+            kind, known = entry["type"], set(entry) - {"n", "previous", "type"}
+            fits = entry["n"] == number and entry["previous"] == previous and known == _FIELDS[kind]
+        except (ValueError, KeyError, TypeError):
+            raise self._broken(f"line {number} cannot be read") from None
+        if not fits or (kind == "ledger") != (number == 1):
+            raise self._broken(f"line {number} does not follow the line before it: something was edited or taken out")
+        if kind == "ledger" and entry["version"] != _VERSION:
+            raise PrivacyError(f"ledger {self._path.name!r} is of another version than this program's")
+        return dict(entry)
+
+    def _broken(self, what: str) -> PrivacyError:
+        return PrivacyError(f"ledger {self._path.name!r} is refused: {what}; restore both files as they were last")
+
+
+class _Past:
+    """Entries of a whole ledger."""
+
+    def __init__(self, entries: list[dict[str, Any]]) -> None:
+        self._entries = entries
+        self._done = {entry["reservation"] for entry in entries if entry["type"] == "commit"}
+
+    def names(self) -> list[str]:
+        return sorted({entry["lineage"] for entry in self._entries if "lineage" in entry})
+
+    def open_reservations(self, lineage: str) -> set[int]:
+        return {entry["n"] for entry in self.lineage(lineage).charges} - self._done
+
+    def lineage(self, name: str) -> _Lineage:
+        own = [entry for entry in self._entries if entry.get("lineage") == name]
+        limit = ([self._entries[0]] + [entry for entry in own if entry["type"] == "limit"])[-1]
+        return _Lineage(
+            name,
+            limit["epsilon"],
+            limit["delta"],
+            [entry for entry in own if entry["type"] == "reserve"],
+            [entry for entry in own if entry["type"] == "no_dp_claim"],
+            self._done,
+        )
+
+
+@dataclass(frozen=True)
+class _Lineage:
+    name: str
+    epsilon: float
+    delta: float
+    charges: list[dict[str, Any]]
+    unclaimed: list[dict[str, Any]]
+    done: set[int]
+
+    @property
+    def mus(self) -> list[float]:
+        return [entry["mu"] for entry in self.charges]
+
+    @property
+    def delta_ts(self) -> list[float]:
+        return [entry["delta_t"] for entry in self.charges]
+
+    def spent(self) -> tuple[float, float]:
+        return compose(self.mus, self.delta_ts)
+
+    def claim(self) -> dict[str, Any]:
+        windows = sorted({entry["window"] for entry in self.charges})
+        total = self._figures(self.charges)
+        return {
+            "lineage": self.name,
+            "dp": not self.unclaimed,
+            "sentence": self._sentence(total, len(windows)),
+            "limit_epsilon": self.epsilon,
+            **total,
+            "windows": [
+                {"window": window, **self._figures([entry for entry in self.charges if entry["window"] == window])}
+                for window in windows
+            ],
+        }
+
+    def _figures(self, charges: list[dict[str, Any]]) -> dict[str, Any]:
+        mu, delta_t = compose([entry["mu"] for entry in charges], [entry["delta_t"] for entry in charges])
+        epsilon = epsilon_at(mu, delta_t, self.delta)
+        return {
+            "epsilon": epsilon if math.isfinite(epsilon) else None,
+            "delta": self.delta,
+            "mu": mu,
+            "delta_t": delta_t,
+            "charges": len(charges),
+            "unfinished": sum(entry["n"] not in self.done for entry in charges),
+        }
+
+    def _sentence(self, total: dict[str, Any], windows: int) -> str:
+        if self.unclaimed:
+            return (
+                f"No claim: {self.unclaimed[0]['what']} of lineage {self.name!r} was released, which is not "
+                "differentially private."
+            )
+        if not self.charges:
+            return f"Nothing of lineage {self.name!r} has been released under this ledger."
+        # Rounded up in the fourth digit after the point: what is printed is no less than what was spent.
+        epsilon = f"{math.ceil(total['epsilon'] * 10_000) / 10_000:.4f}".rstrip("0").rstrip(".")
+        period = "the one window" if windows == 1 else f"all {windows} windows together"
+        return (
+            f"All that was released of lineage {self.name!r} under this ledger is ({epsilon}, {self.delta:g})-"
+            f"differentially private for one user id, added or removed, over {period}; "
+            "a person with several ids, and releases outside this ledger, are not covered."
+        )
+
+
+def _head(path: Path) -> Path:
+    return path.with_name(path.name + ".head")
+
+
+def _hash(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+    os.fsync(handle)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """A handle to append to, under a lock that goes with it."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (PrivacyError, UsageError):
+        raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FileError(f"ledger {path.name!r} cannot be used: {reason}; nothing may be released without it") from error
+
+
+def _check_name(name: str, text: str) -> None:
+    if not 0 < len(text) <= 200 or not text.isprintable():
+        raise UsageError(f"{name} must have 1 to 200 printable characters")
+
+
+def _check_limit(epsilon: float, delta: float) -> None:
+    if not (0 < epsilon <= 1_000 and 0 < delta < 1):
+        raise UsageError(f"a limit of epsilon {epsilon!r}, delta {delta!r} cannot be: above 0, and delta below 1")
