@@ -1,0 +1,125 @@
+"""The selection that ships, against its naive twin and under the audits that planted bugs fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pytest
+
+from hardneg_fast import _hardneg, audit_dp
+from hardneg_fast.anonymize import scrubbing
+from hardneg_fast.audit_dp import Outcome
+from hardneg_fast.calibration import BIAS_ONE, GRID, bias_tables
+from hardneg_fast.config import Config
+from reference import selection_dp
+
+Users = Mapping[str, Sequence[str]]
+
+
+def contributions(users: Users) -> _hardneg.Contributions:
+    """What the core keeps of a log in which each user asks each item, one result a page."""
+    rows = [(user, item) for user, items in users.items() for item in items]
+    table = pa.table(
+        {
+            "user_id": pa.array([user for user, _ in rows], pa.string()),
+            "search_id": [f"s{i}" for i in range(len(rows))],
+            "query": pa.array([item for _, item in rows], pa.string()),
+            "doc_id": ["d"] * len(rows),
+            "position": pa.array([1] * len(rows), pa.int32()),
+            "clicked": [False] * len(rows),
+        }
+    )
+    config = Config()
+    options = {f.name: getattr(config.count, f.name) for f in dataclasses.fields(config.count)} | {
+        "since": None,
+        "until": None,
+        "page_counts": False,
+        "preferences": False,
+        "cell_detail": False,
+        "max_pairs_per_user": 0,
+        "min_page_length": 1,
+    }
+    return _hardneg.contribute(
+        table.to_reader(),
+        options=json.dumps(options),
+        scrub=scrubbing(config.scrub),
+        position_base=1,
+        has_pages=True,
+        shown=False,
+        threads=1,
+        memory=64 << 20,
+        spill=tempfile.gettempdir(),
+    )
+
+
+def select(core: _hardneg.Contributions, made: selection_dp.Selection) -> _hardneg.Keys:
+    return core.select(
+        max_items=made.max_items,
+        sigma=made.sigma,
+        thresholds=list(made.thresholds),
+        biases=[list(table) for table in bias_tables(made.rounds)],
+        threads=1,
+    )
+
+
+class Real(selection_dp.Selection):
+    """The core's selection in the place of the twin's; a log is read once and selected from many times."""
+
+    read: dict[str, _hardneg.Contributions]
+
+    def run(self, users: Users) -> Outcome:
+        name = json.dumps({user: list(items) for user, items in users.items()})
+        if name not in self.read:
+            self.read[name] = contributions(users)
+        keys = select(self.read[name], self)
+        return Outcome(dict(zip(keys.queries, map(float, keys.scores), strict=True)))
+
+    def noise(self, n: int) -> list[int]:
+        return list(_hardneg.rounded_gaussian(self.sigma, n))
+
+
+@pytest.mark.parametrize("rounds", [1, 4])
+def test_the_real_selection_passes_every_audit(rounds: int) -> None:
+    made = Real(epsilon=1.0, delta=0.05, max_items=6, rounds=rounds)
+    made.read = {}
+    report = audit_dp.audit_selection(made, near=5, runs=300)
+    assert report.passed, report.as_dict()
+
+
+@pytest.mark.parametrize("rounds", [1, 4])
+@pytest.mark.parametrize("seed", range(6))
+def test_next_to_no_noise_the_twin_selects_the_same(rounds: int, seed: int) -> None:
+    rng = random.Random(seed)
+    universe = [f"item {i}" for i in range(12)]
+    # Fewer items than the bound: which ones a user keeps hangs on a key that differs.
+    users = {
+        f"u{i}": [item for j, item in enumerate(universe) if rng.random() < 2 / (2 + j)][:6] or ["item 1"]
+        for i in range(30)
+    }
+    made = selection_dp.Selection(epsilon=1.0, delta=0.05, max_items=6, rounds=rounds)
+    made.sigma = 1
+    made.thresholds = [math.floor((2.5 + 2.7 * k) * GRID) for k in range(rounds)]
+    keys = select(contributions(users), made)
+    twin = made.run(users).released
+    assert 2 < len(twin) < 12
+    assert sorted(keys.queries) == sorted(twin)
+    for query, score in zip(keys.queries, keys.scores, strict=True):
+        # Noise of deviation 1 a round, on both sides: 16 deviations.
+        assert abs(score - twin[query]) <= 16 * math.sqrt(2 * rounds)
+
+
+def test_one_users_vector_is_as_the_twin_scales_it() -> None:
+    items = [f"item {i}" for i in range(7)]
+    made = selection_dp.Selection(epsilon=1.0, delta=0.05, max_items=7)
+    made.sigma, made.thresholds = 1, [-(10**9)]
+    keys = select(contributions({"u": items}), made)
+    expected = selection_dp.vector(dict.fromkeys(items, BIAS_ONE))
+    assert sorted(keys.queries) == items
+    for query, score in zip(keys.queries, keys.scores, strict=True):
+        assert abs(score - expected[query]) <= 10
