@@ -20,7 +20,7 @@ from hardneg_fast.calibration import BIAS_ONE, GRID, gaussian_mu
 from reference import selection_dp
 from reference.selection_dp import Users, vector
 
-RUNS = 300
+RUNS = 200
 NEAR = 5
 
 
