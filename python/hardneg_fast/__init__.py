@@ -9,7 +9,18 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import _hardneg
-from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig, SelectConfig
+from .config import (
+    Config,
+    ContrastConfig,
+    CountConfig,
+    EvidenceConfig,
+    Privacy,
+    ReadConfig,
+    RelatedConfig,
+    ReleaseConfig,
+    ScrubConfig,
+    SelectConfig,
+)
 from .exceptions import ColumnError, DataError, FileError, GateError, HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +42,7 @@ __version__: str = _hardneg.__version__
 __all__ = [
     "ColumnError",
     "Config",
+    "ContrastConfig",
     "CountConfig",
     "Counts",
     "DataError",
@@ -46,6 +58,7 @@ __all__ = [
     "ReadConfig",
     "RelatedConfig",
     "RelatedQueries",
+    "ReleaseConfig",
     "Released",
     "Result",
     "ScrubConfig",

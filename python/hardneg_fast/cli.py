@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from . import options
-from .config import Config, Privacy
+from .config import CANDIDATES_CLASSES, Config, Privacy
 from .exceptions import HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PRIVACY = """say how the output is to be protected, with exactly one of:
   --k-users K      name only what at least K users stand behind; K = 10 is a common choice
-  --epsilon E      user-level differential privacy; not built yet, refused
+  --epsilon E      user-level differential privacy; also needs --lineage, --ledger and --candidates
   --no-privacy     everything may leave; for logs that are nobody's secret"""
 
 
@@ -538,11 +538,21 @@ def _mine(commands: Any) -> None:
     about = "turn a click log into a dataset of hard negatives"
     example = "hardneg-fast mine clicks.parquet -o negatives --k-users 10"
     command = _command(commands, "mine", run_mine, about, example)
-    _log_options(command, ("read", "scrub", "count", "evidence", "select"))
+    _log_options(command, ("read", "scrub", "count", "release", "evidence", "select", "contrast"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
     command.add_argument("--k-users", type=int, metavar="K", help="name only what at least K users stand behind")
-    command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy (not built yet)")
+    command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy")
+    text = "well below one over the number of users; never read off the data [1e-8]"
+    command.add_argument("--delta", type=float, default=1e-8, metavar="D", help=text)
     command.add_argument("--lineage", metavar="NAME", help="which data this is a release of (with --epsilon)")
+    command.add_argument("--ledger", type=Path, metavar="FILE", help="what releases of the lineage have cost so far")
+    text = "public: Parquet with query, doc_id, position: the documents each query may be judged on"
+    command.add_argument("--candidates", type=Path, metavar="FILE", help=text)
+    command.add_argument(
+        "--candidates-class",
+        metavar="WHY",
+        help=f"why they are public: {', '.join(CANDIDATES_CLASSES)}",
+    )
     command.add_argument("--no-privacy", action="store_true", help="everything may leave")
     command.add_argument(
         "--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text"
@@ -580,7 +590,14 @@ def _privacy(args: argparse.Namespace) -> Privacy:
         return Privacy.none()
     if args.k_users is not None:
         return Privacy.k_users(args.k_users)
-    return Privacy.dp(epsilon=args.epsilon, lineage=args.lineage or "")
+    return Privacy.dp(
+        epsilon=args.epsilon,
+        delta=args.delta,
+        lineage=args.lineage or "",
+        ledger=args.ledger or "",
+        candidates=args.candidates,
+        candidates_class=args.candidates_class,
+    )
 
 
 def _print_result(report: dict[str, Any], out: Path) -> None:

@@ -165,8 +165,8 @@ def count_stream(
         raise UsageError(f"no counts tables are called {unknown}; give a tuple of names out of {TABLES}")
     options = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     options |= {
-        "since": _micros(config.since),
-        "until": _micros(config.until),
+        "since": micros(config.since),
+        "until": micros(config.until),
         "page_counts": config.page_counts == "on" or "pages" in tables,
         "preferences": bool({"preferences", "successions", "succession_clicks"} & {*tables}),
         "cell_detail": "cells" in tables,
@@ -232,7 +232,8 @@ def merge(first: Counts, second: Counts, /, *, users: Literal["disjoint", "unkno
     return Counts(_hardneg.merge(first._core, second._core, disjoint=users == "disjoint"))
 
 
-def _micros(time: datetime.datetime | None) -> int | None:
+def micros(time: datetime.datetime | None) -> int | None:
+    """Microseconds since 1970, as the core counts them."""
     if time is None:
         return None
     since = (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)) - datetime.datetime(

@@ -18,8 +18,8 @@ from .config import Config
 from .exceptions import FileError, UsageError
 
 LEAST_MEMORY = 64 * 10**6
-SECTIONS = ("read", "scrub", "count", "evidence", "select", "related")
-LEAST = {"read.batch_rows": 1, "select.num_negatives": 1}
+SECTIONS = ("read", "scrub", "count", "release", "evidence", "select", "contrast", "related")
+LEAST = {"read.batch_rows": 1, "select.num_negatives": 1, "release.max_queries_per_user": 1, "release.rounds": 2}
 MOST = {"seed": 2**64 - 1, "threads": 4_096, "read.batch_rows": 2**31 - 1, "select.num_negatives": 1_000}
 """Bounds beyond which the core, or the machine, would give up without saying why."""
 

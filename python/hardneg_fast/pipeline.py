@@ -18,6 +18,7 @@ from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .keys import Key
+from .pipeline_private import mine_private
 from .read import RawLog, bring, open_clicks, open_log
 from .related import RelatedQueries, of_clicks, of_released
 from .release import Released, release
@@ -72,9 +73,15 @@ def mine(
     """
     config = options.checked(config or Config())
     checked_privacy(privacy)
+    if privacy.mode == "dp" and key is not None:
+        raise UsageError("with --epsilon no key is used: identifiers are hashed under one of the run; leave out --key")
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
     texts = None if documents is None else _documents(documents)
+    if privacy.mode == "dp":
+        return mine_private(
+            log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
+        )
     raw = open_log(log, config.read)
     if privacy.mode == "k_users" and "user_id" not in raw.schema.names:
         # Refused before the log is read, not an hour later.

@@ -11,6 +11,10 @@ from .exceptions import PrivacyError, UsageError
 __all__ = ["Released", "release"]
 
 
+DP = ("epsilon", "delta", "lineage", "ledger", "candidates", "candidates_class")
+"""What `Privacy.dp` takes, and checks."""
+
+
 class HasCore(Protocol):
     """Counts, seen from here."""
 
@@ -44,10 +48,15 @@ def release(counts: HasCore, /, *, privacy: Privacy) -> Released:
     """Lets pass what `privacy` allows.
 
     Raises:
-        PrivacyError: k-users on a log without users; differential privacy, which is not built yet.
+        PrivacyError: k-users on a log without users; differential privacy, which needs whole users and not counts.
         UsageError: `privacy` contradicts itself.
     """
     checked(privacy)
+    if privacy.mode == "dp":
+        raise PrivacyError(
+            "counts have lost who is who, so nothing of them can be released under differential privacy; `mine` does "
+            "it from the log (--epsilon), and nothing weaker takes its place here"
+        )
     return Released(_hardneg.release(counts._core, k_users=privacy.k), privacy)
 
 
@@ -55,16 +64,15 @@ def checked(privacy: Privacy) -> None:
     """Refuses what cannot be released with; a threshold that got lost must not turn into no threshold.
 
     Raises:
-        PrivacyError: differential privacy, which is not built yet, and nothing weaker may stand in for it.
         UsageError: a mode that does not exist, or that contradicts k.
     """
     if not isinstance(privacy, Privacy) or privacy.mode not in ("none", "k_users", "dp"):
         raise UsageError("privacy must be Privacy.k_users(K), Privacy.none() or Privacy.dp(…)")
     if privacy.mode == "dp":
-        raise PrivacyError(
-            "differential privacy (--epsilon) is not built yet, and nothing weaker takes its place; choose --k-users K "
-            "or --no-privacy"
-        )
+        if privacy.k is not None:
+            raise UsageError("k-users and differential privacy are not combined: a threshold on exact counts is a leak")
+        Privacy.dp(**{name: getattr(privacy, name) for name in DP})
+        return
     k = privacy.k
     if privacy.mode == "none" and k is not None:
         raise UsageError(f"privacy has mode none and k {k!r}; use Privacy.k_users(K) or Privacy.none()")

@@ -65,7 +65,7 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
     queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
     report = _report(raw, counts, released, selected, config)
     report["ctr_by_position"] = by_position.to_pylist()
-    report["examples"] = _examples(negatives, pa.table(selected.positives), privacy.k)
+    report["examples"] = examples(negatives, pa.table(selected.positives), privacy.k)
     return Result(
         negatives=negatives,
         triplets=pa.table(selected.triplets),
@@ -143,11 +143,11 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
         },
         "select": {k: shown(v) for k, v in funnel.items() if k != "rules_off"},
         "rules_off": funnel["rules_off"],
-        "config": _config(config),
+        "config": plain_config(config),
     }
 
 
-def _config(config: Config) -> dict[str, Any]:
+def plain_config(config: Config) -> dict[str, Any]:
     """The configuration without what no result depends on, and without constants' values: they can be identifiers."""
     tree = options.as_plain(config)
     del tree["threads"], tree["memory"], tree["spill_dir"], tree["read"]["batch_rows"]
@@ -195,7 +195,7 @@ def _statement(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]
     return statement
 
 
-def _examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[dict[str, Any]]:
+def examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[dict[str, Any]]:
     """Three negatives of different queries, those with the most users first."""
     best: dict[str, str] = {}
     for row in positives.to_pylist() if positives.num_rows < 10_000 else positives.slice(0, 10_000).to_pylist():
@@ -203,13 +203,13 @@ def _examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[d
     order = pc.sort_indices(
         negatives, sort_keys=[("users", "descending"), ("query_id", "ascending"), ("neg_id", "ascending")]
     )
-    examples: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     seen: set[str] = set()
     for row in negatives.take(order[:1_000]).to_pylist():
         if row["query"] in seen or (row["pos_id"] or best.get(row["query"])) is None:
             continue
         seen.add(row["query"])
-        examples.append(
+        found.append(
             {
                 "query": row["query"],
                 "positive": row["pos_id"] or best[row["query"]],
@@ -218,9 +218,9 @@ def _examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[d
                 "why": why(row, k),
             }
         )
-        if len(examples) == 3:
+        if len(found) == 3:
             break
-    return examples
+    return found
 
 
 def why(row: Mapping[str, Any], k: int | None) -> str:
@@ -233,6 +233,7 @@ def why(row: Mapping[str, Any], k: int | None) -> str:
             "skip_above": "clicked the positive and passed over this one above it",
             "last_click_skip_above": "ended with a click on the positive and passed over this one above it",
             "click_no_click_next": "clicked the positive and not this one right below it",
+            "contrast": "clicked the positive more, positions and noise allowed for",
         }[row["rule"]]
         return f"{people or 'people '}{how}{at}"
     shown = f"{people}were shown it{at}" if people else f"it was shown{at}"

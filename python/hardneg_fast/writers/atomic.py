@@ -28,12 +28,13 @@ _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.partial")
 
 
 @contextmanager
-def whole_directory(target: Path, *, replaceable: Collection[str] = ()) -> Iterator[Path]:
+def whole_directory(target: Path, *, replaceable: Collection[str] = (), private: bool = False) -> Iterator[Path]:
     """Give a directory to fill; on leaving the block without an error it becomes `target`.
 
     Args:
         target: where the directory shall stand. Missing parents are made.
         replaceable: names that `target` may hold and still be replaced.
+        private: whether only its owner may look into it.
 
     Raises:
         UsageError: `target` holds something and is not to be replaced.
@@ -48,7 +49,7 @@ def whole_directory(target: Path, *, replaceable: Collection[str] = ()) -> Itera
     try:
         with _named(target):
             yield partial
-            partial.chmod(0o777 & ~_umask())
+            partial.chmod(0o700 if private else 0o777 & ~_umask())
             _sync_tree(partial)
             # Looked at again: a long job must not replace what somebody else has put there meanwhile.
             _refuse(final, target, replaceable)

@@ -1,0 +1,151 @@
+"""evidence and select, under differential privacy: attractiveness from noisy clicks, pairs that noise does not explain.
+
+Post-processing: this sees a released table and public constants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from .config import ContrastConfig, SelectConfig
+from .exceptions import UsageError
+
+__all__ = ["Contrasts", "attractiveness", "contrasts"]
+
+pc: Any = pyarrow.compute
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrasts:
+    """Negatives of a private release."""
+
+    negatives: pa.Table = field(repr=False)
+    """As in docs/ARCHITECTURE.md, select."""
+    positives: pa.Table = field(repr=False)
+    """query, doc_id: one a query that has negatives."""
+    triplets: pa.Table = field(repr=False)
+    """query, positive, negative_1 … negative_n, in document ids."""
+    compared: int
+    """Pairs of a positive and another document."""
+    capped: int
+    """Negatives beyond `select.max_negatives_per_query`."""
+
+
+def attractiveness(released: pa.Table, examined: Any) -> tuple[Any, Any]:
+    """Clicks divided by the examination of their position, and the standard deviation of the noise in them.
+
+    Inverse propensity scoring (Joachims, Swaminathan & Schnabel 2017, WSDM, section 4) of released clicks. In units of
+    (scaled) users who would have clicked had they looked; comparable within a query.
+    """
+    clicks, variance = (released[name].to_numpy() for name in ("clicks", "clicks_variance"))
+    return clicks / examined, np.sqrt(variance) / examined
+
+
+def contrasts(
+    released: pa.Table, examined: Any, /, *, config: ContrastConfig, select: SelectConfig, seed: int = 0
+) -> Contrasts:
+    """One positive a query, the document with the greatest lower bound, and the documents well below it.
+
+    d is a negative of p where margin a_p - a_d > confidence sqrt((margin s_p)^2 + s_d^2), with a the attractiveness and
+    s the standard deviation of its noise, and a_p > 0.
+
+    Args:
+        released: as `PrivateReleased.table`, rows of a query together.
+        examined: P(examined) of each row.
+        config: the rule.
+        select: caps and tuples: max_negatives_per_query, num_negatives, refill (`drop` or `repeat`).
+        seed: of the order.
+
+    Raises:
+        UsageError: `refill` is random: that needs documents of other queries, which a private release does not judge.
+    """
+    if select.refill == "random":
+        raise UsageError("select.refill random is not there under differential privacy; choose drop or repeat")
+    worth, noise = attractiveness(released, examined)
+    queries = released["query"].combine_chunks().dictionary_encode()
+    of = queries.indices.to_numpy().astype(np.int64)
+    starts = np.flatnonzero(np.r_[True, of[1:] != of[:-1]]) if len(of) else np.zeros(0, np.int64)
+    positive = _best(worth - config.confidence * noise, of, starts)
+    gap = config.margin * worth[positive] - worth
+    spread = np.sqrt((config.margin * noise[positive]) ** 2 + noise**2)
+    rows = np.arange(len(of))
+    judged = (rows != positive) & (worth[positive] > 0)
+    chosen = np.flatnonzero(judged & (gap > config.confidence * spread))
+    # Which of them a cap keeps, and in which order they come, is by hash of their names: not the hardest first.
+    order = _order(released, chosen, seed)
+    chosen = chosen[np.lexsort((order, of[chosen]))]
+    place = np.arange(len(chosen)) - np.searchsorted(of[chosen], of[chosen]) if len(chosen) else chosen
+    kept = chosen[place < select.max_negatives_per_query]
+    negatives = _negatives(released, kept, positive[kept])
+    return Contrasts(
+        negatives=negatives,
+        positives=released.take(pa.array(np.unique(positive[kept]))).select(["query", "doc_id"]),
+        triplets=_triplets(negatives, select),
+        compared=int(judged.sum()),
+        capped=len(chosen) - len(kept),
+    )
+
+
+def _best(bound: Any, of: Any, starts: Any) -> Any:
+    """By row, the row of its query with the greatest bound; the first of equals."""
+    order = np.lexsort((np.arange(len(of)), -bound, of))
+    first = order[starts]
+    return np.repeat(first, np.diff(np.r_[starts, len(of)]))
+
+
+def _order(released: pa.Table, rows: Any, seed: int) -> Any:
+    table = released.take(pa.array(rows))
+    names = zip(table["query"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
+    digest = [hashlib.sha256(f"negative\0{seed}\0{len(q)}\0{q}\0{d}".encode()).digest()[:8] for q, d in names]
+    return np.frombuffer(b"".join(digest), ">u8").astype(np.uint64)
+
+
+def _negatives(released: pa.Table, rows: Any, positives: Any) -> pa.Table:
+    wanted, preferred = released.take(pa.array(rows)), released.take(pa.array(positives))
+    n = len(rows)
+    ids = [hashlib.sha256(query.encode()).hexdigest()[:16] for query in wanted["query"].to_pylist()]
+    columns: dict[str, Any] = {
+        "query_id": pa.array(ids, pa.string()),
+        "query": wanted["query"],
+        "pos_id": preferred["doc_id"],
+        "neg_id": wanted["doc_id"],
+        "rule": pa.array(["contrast"] * n, pa.string()),
+        "kind": pa.array(["hard"] * n, pa.string()),
+        "position_pos": preferred["position"],
+        "position_neg": wanted["position"],
+        "expected_clicks": pa.nulls(n, pa.float64()),
+        "examinations": pa.nulls(n, pa.float64()),
+        "users": pa.nulls(n, pa.int64()),
+        "p_false_negative": pa.nulls(n, pa.float64()),
+        "weight": pa.nulls(n, pa.float64()),
+        "split": pa.nulls(n, pa.string()),
+    }
+    return pa.table(columns)
+
+
+def _triplets(negatives: pa.Table, select: SelectConfig) -> pa.Table:
+    """Each query's negatives in rows of `num_negatives`."""
+    width = select.num_negatives
+    queries, positives, others = (negatives[name].to_pylist() for name in ("query", "pos_id", "neg_id"))
+    rows: list[list[str]] = []
+    at = 0
+    while at < len(queries):
+        end = at
+        while end < len(queries) and queries[end] == queries[at]:
+            end += 1
+        own = others[at:end]
+        whole = len(own) - len(own) % width
+        short = own[whole:]
+        if short and select.refill == "repeat":
+            short = [(short + own)[i % (len(short) + len(own))] for i in range(width)]
+        tuples = [own[i : i + width] for i in range(0, whole, width)] + ([short] if len(short) == width else [])
+        rows += [[queries[at], positives[at], *chosen] for chosen in tuples]
+        at = end
+    names = ["query", "positive", *(f"negative_{i + 1}" for i in range(width))]
+    return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})

@@ -1,0 +1,194 @@
+"""The order of the stages under differential privacy: read ─► contribute ─► release ─► contrast ─► write.
+
+The wall is the call that releases: what comes after it gets a released table, public constants, and nothing that could
+reach the log. Exact figures go to OUT.private, which only its owner may open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from . import options
+from .anonymize import normalize, scrubbing
+from .config import Config, Privacy
+from .contrast import Contrasts, contrasts
+from .contribute import Progress, contribute_stream
+from .count import default_memory, micros
+from .exceptions import ColumnError, FileError, PrivacyError, UsageError
+from .ledger import Ledger
+from .read import RawLog, open_log
+from .release_private import PrivateReleased, budget_of, examined, release_private
+from .result import Result
+from .result_private import private_result
+from .write import Mined, check_target, write
+from .writers.atomic import check_directory, whole_directory
+from .writers.stable_json import to_json
+
+__all__ = ["mine_private"]
+
+pc: Any = pyarrow.compute
+
+EXACT = ("exact.json",)
+"""What stands in OUT.private."""
+
+
+def mine_private(
+    log: object,
+    out: Path | str | None,
+    *,
+    privacy: Privacy,
+    config: Config,
+    documents: pa.Table | None,
+    overwrite: bool,
+    progress: Progress | None,
+) -> Result:
+    """`mine` under differential privacy; see there.
+
+    Raises:
+        PrivacyError: the ledger refuses, or the log has no users.
+        DataError: the log or the candidates cannot be read.
+        UsageError: options that cannot be.
+    """
+    if out is not None:
+        check_target(Path(out), overwrite=overwrite)
+        check_directory(_beside(out), replaceable=EXACT if overwrite else ())
+    _refuse(config)
+    raw = open_log(log, config.read)
+    _refuse_log(raw)
+    candidates = _candidates(privacy, config)
+    budget = budget_of(privacy, config.release)
+    # Charged before the first row is read: a run that breaks off has looked.
+    ledger = Ledger(privacy.ledger)
+    entry = ledger.reserve(
+        privacy.lineage,
+        window=window(config),
+        mu=budget.mu,
+        delta_t=budget.delta_t,
+        what="mine",
+        config_hash=_fingerprint(config, privacy),
+    )
+    contributions = contribute_stream(
+        raw.direct(),
+        config=config.count,
+        window=(micros(config.count.since), micros(config.count.until)),
+        scrub=scrubbing(config.scrub),
+        threads=config.threads,
+        memory=int(config.memory) or default_memory(),
+        spill_dir=config.spill_dir,
+        position_base=raw.position_base,
+        has_pages=raw.has_pages,
+        progress=progress,
+    )
+    exact = {**contributions.private, "reader": dict(raw.report.quarantine), "rows_read": raw.report.rows_in}
+    released = release_private(
+        contributions, candidates, privacy=privacy, config=config.release, threads=config.threads
+    )
+    del contributions
+    # From here on nothing can reach the log.
+    chosen = _contrasts(released, config)
+    ledger.commit(entry)
+    result = private_result(released, chosen, config, claim=ledger.claim(privacy.lineage), window=window(config))
+    if out is not None:
+        with whole_directory(_beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
+            (partial / EXACT[0]).write_bytes(to_json(exact))
+        write(_mined(result), Path(out), documents=documents, overwrite=overwrite)
+    return result
+
+
+def _contrasts(released: PrivateReleased, config: Config) -> Contrasts:
+    seen = examined(released.table["position"].to_numpy(), config.release.examination_exponent)
+    return contrasts(released.table, seen, config=config.contrast, select=config.select, seed=config.seed)
+
+
+def _beside(out: Path | str) -> Path:
+    return Path(out).with_name(Path(out).name + ".private")
+
+
+def _mined(result: Result) -> Mined:
+    return Mined(
+        negatives=result.negatives,
+        triplets=result.triplets,
+        queries=result.queries,
+        evidence_by_position=result.by_position,
+        report=result.report,
+        privacy=result.privacy,
+    )
+
+
+def window(config: Config) -> str:
+    """The time window that is asked for, in words; the claim is about rows in it."""
+    since, until = (None if t is None else t.isoformat() for t in (config.count.since, config.count.until))
+    return f"{since or 'the beginning'} to {until or 'the end'} of the log"
+
+
+def _fingerprint(config: Config, privacy: Privacy) -> str:
+    """A hash of the constants, none of which comes from the data."""
+    tree = options.as_plain(config)
+    tree["privacy"] = [privacy.epsilon, privacy.delta, privacy.candidates_class]
+    return hashlib.sha256(to_json(tree)).hexdigest()
+
+
+def _refuse(config: Config) -> None:
+    """Options that would make one user's contribution hang on others."""
+    if config.read.position_base == "auto":
+        raise UsageError(
+            "with --epsilon say what the log calls the top position, --read.position-base 1 or 0: finding it out looks "
+            "at everybody's rows"
+        )
+    if config.scrub.action == "token":
+        raise UsageError(
+            "with --epsilon personal data is masked or dropped, not replaced by tokens: --scrub.action mask"
+        )
+
+
+def _refuse_log(raw: RawLog) -> None:
+    if "user_id" not in raw.schema.names:
+        raise PrivacyError(
+            "differential privacy protects users, and the log has none: map a column to user_id "
+            "(--columns user_id=NAME)"
+        )
+    if raw.report.shape == "events":
+        raise PrivacyError(
+            "with --epsilon the log has rows or pages: joining events by search id would let one user's events change "
+            "another user's pages; join them first, user by user"
+        )
+
+
+def _candidates(privacy: Privacy, config: Config) -> pa.Table:
+    """Candidates with normalised queries: query, doc_id, position."""
+    given = privacy.candidates
+    if given is None:
+        raise PrivacyError("private candidates are not there")
+    wanted = ["query", "doc_id"]
+    if isinstance(given, str | Path):
+        name = Path(given).name
+        try:
+            names = pq.read_schema(given).names
+            table = pq.read_table(given, columns=[n for n in [*wanted, "position"] if n in names])
+        except FileNotFoundError:
+            raise FileError(f"candidates {name!r}: no such file") from None
+        except (pa.ArrowException, OSError, ValueError) as e:
+            what = f"candidates {name!r} cannot be read ({type(e).__name__})"
+            raise FileError(f"{what}; give a Parquet file with query, doc_id, position") from None
+    else:
+        try:
+            table = pa.table(given)
+        except (pa.ArrowException, TypeError, ValueError):
+            raise UsageError("candidates must be a Parquet file or a table with query, doc_id, position") from None
+    if any(table.column_names.count(column) != 1 for column in wanted):
+        raise ColumnError(f"candidates: one column each of {wanted} expected; available: {table.column_names}")
+    query = normalize(table["query"], scrub=config.scrub)
+    position = table["position"] if "position" in table.column_names else pa.nulls(table.num_rows, pa.int32())
+    try:
+        doc, place = table["doc_id"].cast(pa.string()), pc.fill_null(position.cast(pa.int32()), 1)
+    except pa.ArrowException:
+        raise ColumnError("candidates: doc_id must be text, position whole numbers from 1") from None
+    if table.num_rows and (pc.min(place).as_py() < 1 or doc.null_count):
+        raise ColumnError("candidates: doc_id may not be null, and positions begin at 1")
+    return pa.table({"query": query, "doc_id": doc, "position": place})

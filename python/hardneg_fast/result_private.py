@@ -1,0 +1,95 @@
+"""Result and report of a release under differential privacy: released figures and public constants, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from . import _hardneg
+from .config import Config
+from .contrast import Contrasts
+from .release_private import PrivateReleased
+from .result import QUERY_TEXT, Result, examples, plain_config
+
+__all__ = ["private_result"]
+
+
+def private_result(
+    released: PrivateReleased, chosen: Contrasts, config: Config, *, claim: Mapping[str, Any], window: str
+) -> Result:
+    """The result of one run; every figure in it follows from what was released."""
+    negatives = chosen.negatives
+    queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
+    return Result(
+        negatives=negatives,
+        triplets=chosen.triplets,
+        queries=queries,
+        by_position=pa.table({name: pa.array([], pa.int64()) for name in ("position", "impressions", "clicks", "ctr")}),
+        report=_report(released, chosen, queries.num_rows, config),
+        privacy=_statement(released, config, claim, window),
+    )
+
+
+def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: Config) -> dict[str, Any]:
+    listed = released.table.select(["query"]).group_by("query", use_threads=False).aggregate([]).num_rows
+    steps = [
+        ("queries released", released.queries),
+        ("of them with candidates", listed),
+        ("cells counted under noise", released.table.num_rows),
+        ("pairs compared", chosen.compared),
+        ("negatives", chosen.negatives.num_rows),
+        ("training rows", chosen.triplets.num_rows),
+    ]
+    return {
+        "version": _hardneg.__version__,
+        "input": {"notes": ["figures of the log itself are private, and stand in the folder beside this one"]},
+        "quarantine": {},
+        "scrubbed": {},
+        "cleaning": {},
+        "funnel": [{"stage": stage, "count": n} for stage, n in steps],
+        "counts": {},
+        "release": {"mode": "dp", "k": None, "queries_out": released.queries, "pairs_out": released.table.num_rows},
+        "select": {
+            "candidates": {"contrast": chosen.compared},
+            "negatives": {"contrast": chosen.negatives.num_rows},
+            "guards": {},
+            "caps": {"max_negatives_per_query": chosen.capped} if chosen.capped else {},
+            "rows": chosen.negatives.num_rows,
+            "triplets": chosen.triplets.num_rows,
+            "queries_with_negative": queries,
+        },
+        "rules_off": {},
+        "ctr_by_position": [],
+        "examples": examples(chosen.negatives, chosen.positives, None),
+        "config": plain_config(config),
+    }
+
+
+def _statement(released: PrivateReleased, config: Config, claim: Mapping[str, Any], window: str) -> dict[str, Any]:
+    privacy, budget = released.privacy, released.budget
+    new = released.constants["mechanism"] == "pag"
+    return {
+        "mode": "dp",
+        "epsilon": privacy.epsilon,
+        "delta": privacy.delta,
+        "unit": "one user id, all of its rows in the window; neighbours differ by adding or removing one",
+        "window": window,
+        "lineage": privacy.lineage,
+        "claim": f"({privacy.epsilon:g}, {privacy.delta:g})-differential privacy for one user id over the log read",
+        "lineage_claim": dict(claim),
+        "gaussian": {"mu": budget.mu, "mu_selection": budget.mu_selection, "mu_counts": budget.mu_counts},
+        "thresholds": {"delta_t": budget.delta_t},
+        "constants": released.constants,
+        "proof": "docs/PRIVACY.md"
+        + ("; the mechanism pag is new, and its proof has had no outside review" if new else ""),
+        "candidates": {
+            "class": privacy.candidates_class,
+            "meaning": "the caller declares these lists public; the claim is relative to them",
+        },
+        "identifiers": "none in the output; hashed under a key of the run while counting",
+        "query_text": QUERY_TEXT[config.scrub.action],
+        "not": "protection of people with many ids, of what timing or sizes of the run show, or of releases outside the "
+        "ledger",
+    }
