@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import _hardneg
 from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig, SelectConfig
-from .exceptions import ColumnError, DataError, FileError, GateError, HardnegError, PrivacyError, UsageError
+from .detector import Detector
+from .exceptions import (
+    ColumnError,
+    DataError,
+    DetectorError,
+    FileError,
+    GateError,
+    HardnegError,
+    PrivacyError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from .anonymize import normalize, pseudonymize, scrub
@@ -34,6 +44,8 @@ __all__ = [
     "CountConfig",
     "Counts",
     "DataError",
+    "Detector",
+    "DetectorError",
     "Evidence",
     "EvidenceConfig",
     "FileError",

@@ -140,12 +140,18 @@ fn iban(text: &[u8], at: usize) -> Option<Range<usize>> {
         let byte = *text.get(end)?;
         if byte.is_ascii_alphanumeric() {
             compact.push(byte);
-        } else if !matches!(byte, b' ' | b'-') || !text.get(end + 1)?.is_ascii_alphanumeric() {
+        } else if !matches!(byte, b' ' | b'-' | b'.' | b'_') || !text.get(end + 1)?.is_ascii_alphanumeric() {
             return None;
         }
         end += 1;
     }
-    (!word_at(text, end) && mod_97(&compact)).then_some(start..end)
+    // A word may follow at once, but not on something that is mostly words itself: one in 97 of these would pass.
+    let digits = compact.iter().filter(|b| b.is_ascii_digit()).count();
+    let ends = match text.get(end) {
+        Some(b) if b.is_ascii_alphabetic() => text[end - 1].is_ascii_digit() && digits * 5 >= *length * 3,
+        next => !next.is_some_and(u8::is_ascii_digit),
+    };
+    (ends && mod_97(&compact)).then_some(start..end)
 }
 
 /// National numbers of digits alone, as they are grouped.
@@ -156,12 +162,14 @@ fn grouped(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
         let these = i..i + n;
         let range = groups.range(these.clone());
         let told = groups.is_tail(&these) || groups.is_quantity(&these);
-        if word_before(text, range.start) || word_at(text, range.end) || told {
+        let lengths = groups.lengths(these.clone());
+        let even = |allowed: &[char]| groups.evenly(these.clone(), allowed);
+        // The dashes of a social security number tell enough for a word to follow at once.
+        let runs_on = word_at(text, range.end) && !(lengths == [3, 2, 4] && even(&['-']));
+        if word_before(text, range.start) || runs_on || told {
             continue;
         }
-        let lengths = groups.lengths(these.clone());
         let digits = groups.digits(these.clone());
-        let even = |allowed: &[char]| groups.evenly(these.clone(), allowed);
         let number = |range: Range<usize>| digits[range].iter().fold(0_u64, |n, d| n * 10 + u64::from(*d));
         let holds = match lengths[..] {
             // United States: no area 000, 666 or 9xx, no group 00, no serial 0000; ITINs begin with 9.
