@@ -251,7 +251,7 @@ def test_what_it_raises_is_a_named_error_without_the_texts(log: Path, tmp_path: 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_interrupt_is_one(log: Path, tmp_path: Path, stage: str) -> None:
-    def interrupted(texts: pa.Array) -> list[list[tuple[int, int]]]:
+    def interrupted(_: pa.Array) -> list[list[tuple[int, int]]]:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -294,7 +294,7 @@ BAD_BYTES = {
 
 @pytest.mark.parametrize(("answer", "says"), BAD.values(), ids=[*BAD])
 def test_answers_that_cannot_be(answer: object, says: str) -> None:
-    detector = hn.Detector(lambda texts: answer, name="bad")
+    detector = hn.Detector(lambda _: answer, name="bad")
     with pytest.raises(hn.DetectorError, match=f"(?s)'bad'|\"bad\".*{re.escape(says)}") as raised:
         hn.scrub(pa.array([TEXT]), detector=detector)
     assert says in str(raised.value)
@@ -304,7 +304,7 @@ def test_answers_that_cannot_be(answer: object, says: str) -> None:
 @pytest.mark.parametrize(("answer", "says"), BAD_BYTES.values(), ids=[*BAD_BYTES])
 def test_answers_in_bytes_that_cannot_be(answer: object, says: str) -> None:
     with pytest.raises(hn.DetectorError, match=re.escape(says)):
-        hn.scrub(pa.array([TEXT]), detector=hn.Detector(lambda texts: answer, name="bad", offsets="bytes"))
+        hn.scrub(pa.array([TEXT]), detector=hn.Detector(lambda _: answer, name="bad", offsets="bytes"))
 
 
 @pytest.mark.parametrize(

@@ -302,6 +302,21 @@ def test_each_kind_is_judged_by_itself() -> None:
         assert scrubbed([card, phone], kinds=kinds) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "mask", "between"),
+    [
+        ("030 12345 67", "<phone>", " "),
+        ("06 12 34 56 78", "<phone>", " "),
+        ("130 692 544", "<national_id>", " "),
+        ("DE89370400440532013000", "<iban>", ""),
+        ("123456789", "<long_number>", "."),
+        ("4111 1111 1111 1111", "<card>", " "),
+    ],
+)
+def test_one_after_another(text: str, mask: str, between: str) -> None:
+    assert scrubbed([between.join([text] * 9)]) == [between.join([mask] * 9)]
+
+
 def test_tokens_leave_out_separators_of_numbers_only() -> None:
     def token(text: str) -> str | None:
         return scrubbed([text], action="token", key=KEY)[0]

@@ -140,6 +140,7 @@ def _of_pairs(found: Any) -> tuple[pa.Array, pa.Array, pa.Array] | None:
                 starts.append(start)
                 ends.append(end)
             counts.append(len(starts) - before)
-        return pa.array(counts, pa.int64()), pa.array(starts, pa.int64()), pa.array(ends, pa.int64())
+        made = [pa.array(column, pa.int64()) for column in (counts, starts, ends)]
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
+    return made[0], made[1], made[2]

@@ -279,8 +279,9 @@ fn hint_before(text: &[u8], at: usize) -> String {
     let from = at.saturating_sub(NEAR);
     let (text, at) = (&text[from..], at - from);
     let end = text[..at].iter().rposition(u8::is_ascii_alphabetic).map_or(0, |i| i + 1);
-    // A number between the two is what the word was about.
-    if text[end..at].iter().any(u8::is_ascii_digit) {
+    // A number between the two, or what was one, is what the word was about.
+    let mask = text[end..at].windows(3).any(|w| w == "\u{fffc}".as_bytes());
+    if mask || text[end..at].iter().any(u8::is_ascii_digit) {
         return String::new();
     }
     let start = text[..end].iter().rposition(|b| !b.is_ascii_alphabetic()).map_or(0, |i| i + 1);

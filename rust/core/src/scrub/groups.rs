@@ -69,12 +69,16 @@ impl<'a> Groups<'a> {
     }
 
     /// Whether these are the end of a number that began before, as `0 261` is of `0 261 230 145`; or one that is rounded.
-    pub(super) fn is_tail(&self, groups: &Range<usize>) -> bool {
+    /// What was found before ends at `taken`: that is no beginning.
+    pub(super) fn is_tail(&self, groups: &Range<usize>, taken: usize) -> bool {
         let first = self.all[groups.start];
         // What is not held together by spaces does not go on across one.
         let spaced = groups.len() < 2 || self.gap(groups.start + 1) == " ";
-        let before =
-            spaced && first.joined && self.gap(groups.start) == " " && self.all[groups.start - 1].len() <= 3;
+        let before = spaced
+            && first.joined
+            && self.gap(groups.start) == " "
+            && self.all[groups.start - 1].len() <= 3
+            && self.all[groups.start - 1].start >= taken;
         let last = self.all[groups.end - 1];
         before || &self.text[last.start..last.end] == "000"
     }

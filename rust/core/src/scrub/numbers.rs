@@ -13,7 +13,7 @@ pub(super) fn find(groups: &Groups<'_>, kinds: Kinds, hits: &mut Vec<Hit>) {
     // Cards first: what stands before one (an expiry date) would make a telephone number with its head.
     let cards = hits.len();
     let mut taken = 0;
-    for i in 0..if kinds.contains(Kind::Card) { groups.all.len() } else { 0 } {
+    for i in (0..groups.all.len()).filter(|_| kinds.contains(Kind::Card)) {
         if groups.all[i].start >= taken
             && let Some(range) = card(groups, i)
         {
@@ -26,15 +26,20 @@ pub(super) fn find(groups: &Groups<'_>, kinds: Kinds, hits: &mut Vec<Hit>) {
         let next = cards.partition_point(|card| card.end <= range.start);
         cards.get(next).is_none_or(|card| range.end <= card.start)
     };
-    let phone = |i| phone(groups, i).filter(|_| kinds.contains(Kind::Phone)).filter(free);
-    let long = |i| long(groups, i).filter(|_| kinds.contains(Kind::LongNumber));
     taken = 0;
     for i in 0..groups.all.len() {
-        if groups.all[i].start < taken || !free(&(groups.all[i].start..groups.all[i].end)) {
+        let start = groups.all[i].start;
+        if start < taken || !free(&(start..groups.all[i].end)) {
             continue;
         }
-        let found = phone(i).map(|range| Hit { range, kind: Kind::Phone });
-        let found = found.or_else(|| long(i).map(|range| Hit { range, kind: Kind::LongNumber }));
+        // Where the number before ended: what stands behind it begins there.
+        let card = cards[..cards.partition_point(|card| card.end <= start)].last();
+        let taken_here = taken.max(card.map_or(0, |card| card.end));
+        let phone =
+            || phone(groups, i, taken_here).filter(free).map(|range| Hit { range, kind: Kind::Phone });
+        let long = || long(groups, i, taken_here).map(|range| Hit { range, kind: Kind::LongNumber });
+        let found = kinds.contains(Kind::Phone).then(phone).flatten();
+        let found = found.or_else(|| kinds.contains(Kind::LongNumber).then(long).flatten());
         if let Some(hit) = found {
             taken = hit.range.end;
             hits.push(hit);
@@ -107,7 +112,7 @@ const CALLS: [&str; 24] = [
     "telefoon",
 ];
 
-fn phone(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
+fn phone(groups: &Groups<'_>, i: usize, taken: usize) -> Option<Range<usize>> {
     let bytes = groups.text.as_bytes();
     let first = groups.all[i];
     let gap = groups.gap(i);
@@ -142,7 +147,7 @@ fn phone(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
         let area = gap.ends_with('(') && n > 1 && groups.gap(i + 1).starts_with(')');
         if called
             || (area && (8..=12).contains(&total) && first.len() <= 5)
-            || national(groups, these, &lengths, &digits)
+            || national(groups, these, &lengths, &digits, taken)
         {
             return Some(first.start - usize::from(area)..range.end);
         }
@@ -151,12 +156,18 @@ fn phone(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
 }
 
 /// Telephone numbers as their countries write them, by what they begin with and how they are grouped.
-fn national(groups: &Groups<'_>, these: Range<usize>, lengths: &[usize], digits: &[u8]) -> bool {
+fn national(
+    groups: &Groups<'_>,
+    these: Range<usize>,
+    lengths: &[usize],
+    digits: &[u8],
+    taken: usize,
+) -> bool {
     let bytes = groups.text.as_bytes();
     let (first, total) = (groups.all[these.start], digits.len());
     // Part of a longer number, of a decimal, or of a part number that begins with letters.
     let part = first.start > 0 && matches!(bytes[first.start - 1], b'#' | b',');
-    if part || groups.is_tail(&these) || groups.is_quantity(&these) {
+    if part || groups.is_tail(&these, taken) || groups.is_quantity(&these) {
         return false;
     }
     if super::word_before(bytes, first.start) {
@@ -187,7 +198,9 @@ fn national(groups: &Groups<'_>, these: Range<usize>, lengths: &[usize], digits:
         [2, 4, 4] if d(0) >= 1 && d(1) >= 1 => true,
         // A trunk 0 before the area code, in most of the world; never a group of its own.
         [2..=6, ..] if lengths.len() >= 2 && d(0) == 0 && d(1) != 0 && (9..=12).contains(&total) => {
-            lengths[1..].iter().all(|n| *n >= 2) && !is_draw(groups, &these)
+            // In pairs there are five of them.
+            let pairs = lengths.iter().all(|n| *n == 2);
+            lengths[1..].iter().all(|n| *n >= 2) && !(pairs && total != 10) && !is_draw(groups, &these)
         }
         _ => false,
     }
@@ -216,11 +229,11 @@ fn is_draw(groups: &Groups<'_>, these: &Range<usize>) -> bool {
 /// Digits that make a number long; what has fewer is a model, a price, a date.
 const LONG: usize = 9;
 
-fn long(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
+fn long(groups: &Groups<'_>, i: usize, taken: usize) -> Option<Range<usize>> {
     let bytes = groups.text.as_bytes();
     let group = groups.all[i];
     let decimal = |at: usize| {
-        at > 0 && matches!(bytes[at - 1], b'.' | b',') && at > 1 && bytes[at - 2].is_ascii_digit()
+        at > 1 && matches!(bytes[at - 1], b'.' | b',') && bytes[at - 2].is_ascii_digit() && at - 2 >= taken
     };
     if group.len() >= LONG {
         let digits = groups.digits(i..i + 1);
