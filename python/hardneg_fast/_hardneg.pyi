@@ -168,8 +168,7 @@ def normalize(queries: Any, /, *, scrub: tuple[str, Detector | None], key: bytes
     """Normalised query texts of an array, as an Arrow array."""
 
 def scrub(queries: Any, /, *, options: tuple[str, Detector | None], key: bytes | None) -> Any:
-    """Texts of an array with personal data replaced, as an Arrow array; `options` is a `ScrubConfig`
-    as JSON, and its detector."""
+    """Texts of an array with personal data replaced; `options` is a `ScrubConfig` as JSON, and its detector."""
 
 def parquet_log(
     paths: list[str] | list[PathLike[str]], /, *, columns: list[tuple[str, str]], batch_rows: int

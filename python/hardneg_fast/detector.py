@@ -81,7 +81,7 @@ class Detector:
         """How many places each text has, and where all of them begin and end.
 
         Raises:
-            DetectorError: the callable raised, or returned what is none of the two forms. Nothing of the texts is in it.
+            DetectorError: the callable raised, or returned neither form. Nothing of the texts is in it.
         """
         try:
             found = self._find(texts)
