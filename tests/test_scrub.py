@@ -150,6 +150,7 @@ CLEAN = [
     "ean-13 4006381333931",
     "isbn-10: 080442957x",
     "isbn 080442957X",
+    "080442957X isbn",
     "lodash@4.17.21",
     "password reset",
     "password: how to change",

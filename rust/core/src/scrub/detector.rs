@@ -118,13 +118,14 @@ mod tests {
         assert_eq!(one(Characters, &[3..4, 1..2]), Ok(vec![1..3, 6..7]));
         assert_eq!(one(Bytes, &[1..3, 3..6]), Ok(vec![1..3, 3..6]));
         for (offsets, spans, says) in [
-            (Characters, vec![0..5], "0 to 5 in a text of 4 characters"),
-            (Bytes, vec![0..8], "in a text of 7 bytes"),
-            (Bytes, vec![2..3], "inside a character"),
-            (Bytes, vec![1..4], "inside a character"),
-            (Characters, vec![0..2, 1..3], "overlap"),
-            (Characters, vec![2..2], "2 to 2"),
+            (Characters, &[(0, 5)][..], "0 to 5 in a text of 4 characters"),
+            (Bytes, &[(0, 8)], "in a text of 7 bytes"),
+            (Bytes, &[(2, 3)], "inside a character"),
+            (Bytes, &[(1, 4)], "inside a character"),
+            (Characters, &[(0, 2), (1, 3)], "overlap"),
+            (Characters, &[(2, 2)], "2 to 2"),
         ] {
+            let spans: Vec<Range<usize>> = spans.iter().map(|(start, end)| *start..*end).collect();
             let error = one(offsets, &spans).expect_err("refused");
             assert!(error.contains(says) && error.contains("fixed"), "{error}");
         }

@@ -258,10 +258,10 @@ fn long(groups: &Groups<'_>, i: usize, taken: usize) -> Option<Range<usize>> {
 /// Whether the word next to a number says that it is one of books or goods, and its check digit says so, too.
 fn is_catalogued(text: &str, group: Group, digits: &[u8]) -> bool {
     let bytes = text.as_bytes();
+    let tenth = digits.len() == 9 && matches!(bytes.get(group.end), Some(b'X' | b'x'));
     let is = |word: &str| match word {
         "isbn" => {
-            let tenth = bytes.get(group.end).is_some_and(|b| matches!(b, b'X' | b'x'));
-            let short = if tenth && digits.len() == 9 { &[digits, &[10]].concat()[..] } else { digits };
+            let short = if tenth { &[digits, &[10]].concat()[..] } else { digits };
             isbn_10(short) || (digits.len() == 13 && gs1(digits))
         }
         "ean" => digits.len() == 13 && gs1(digits),
@@ -277,7 +277,7 @@ fn is_catalogued(text: &str, group: Group, digits: &[u8]) -> bool {
         !length && !matches!(w.as_str(), "a" | "code" | "no" | "nr" | "number" | "barcode")
     });
     named.is_some_and(|w| is(w.trim_end_matches(|c: char| c.is_ascii_digit())))
-        || is(&hint_after(text, group.end))
+        || is(&hint_after(text, group.end + usize::from(tenth)))
 }
 
 /// Whether the digits stand in a hash of which letters are a part.

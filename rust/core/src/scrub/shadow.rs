@@ -211,6 +211,6 @@ mod tests {
         {
             assert!(masks(no).is_empty(), "{no}");
         }
-        assert_eq!(masks("<<ip>"), [1..5]);
+        assert_eq!(masks("<<ip><ip>"), [1..5, 5..9]);
     }
 }
