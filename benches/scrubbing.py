@@ -59,6 +59,25 @@ def survives(secret: str, scrubbed: str) -> bool:
     return secret in scrubbed or residue(secret, re.sub(r"<[a-z_]+>", "|", scrubbed)) >= LEAST_RESIDUE
 
 
+PLAIN, ARABIC = "0123456789", "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669"
+DISGUISES: dict[str, Callable[[str], str]] = {
+    "Arabic-Indic digits": lambda secret: secret.translate(str.maketrans(PLAIN, ARABIC)),
+    "an isolate after each character": lambda secret: "".join(c + "\u2069" for c in secret),
+}
+"""What keeps a secret readable, and patterns of ASCII from matching."""
+
+
+def disguised(scrub: Scrub, disguise: Callable[[str], str], seed: int, each: int) -> dict[str, float]:
+    """Recall by type where secrets are disguised."""
+    made = positives(seed, each)
+    queries = [query.replace(secret, disguise(secret)) for _, query, secret in made]
+    found: Counter[str] = Counter()
+    for (kind, _, secret), out in zip(made, scrub(queries), strict=True):
+        seen = out.translate(str.maketrans(ARABIC, PLAIN, "\u2069"))
+        found[kind] += not survives(secret, seen)
+    return {kind: found[kind] / each for kind in TYPES}
+
+
 def judged(scrub: Scrub, seed: int, each: int, n: int) -> tuple[dict[str, float], float, float]:
     """Recall by type, share of clean queries that were changed, clean queries a CPU second."""
     made = positives(seed, each)
@@ -103,6 +122,10 @@ def main() -> None:
         print(f"| {kind} | " + " | ".join(f"{recall[kind]:.4f}" for recall, _, _ in results.values()) + " |")
     print("| clean queries changed | " + " | ".join(f"{100 * wrong:.3f} %" for _, wrong, _ in results.values()) + " |")
     print("| from Python lists, queries a second | " + " | ".join(f"{s:,.0f}" for _, _, s in results.values()) + " |")
+    hidden = {name: disguised(ours, disguise, args.seed, args.each) for name, disguise in DISGUISES.items()}
+    print("\n| ours, disguised | " + " | ".join(hidden) + " |\n|---|" + "---|" * len(hidden))
+    for kind in TYPES:
+        print(f"| {kind} | " + " | ".join(f"{recall[kind]:.4f}" for recall in hidden.values()) + " |")
     clean_speed, found_speed = fastest(args.seed)
     print(f"\nhn.scrub on one thread: {clean_speed:,.0f} clean queries a second, {found_speed:,.0f} with a match")
 

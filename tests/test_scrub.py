@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +26,10 @@ FOUND = {
         ("JÜRGEN@müller.example.de.", "<email>."),
         ("mailto:info@example.com?", "mailto:<email>?"),
         ("jane\u200b@example.com", "<email>"),
+        ("a@b.com1", "<email>"),
+        ("a@b.com-2024 order", "<email> order"),
+        ("jane@my_host.example.com_x", "<email>"),
+        ("jane@example.com.123", "<email>"),
     ],
     "phone": [
         ("+49 30 1234567", "<phone>"),
@@ -37,20 +43,30 @@ FOUND = {
         ("98765 43210", "<phone>"),
         ("tel 555 0123", "tel <phone>"),
         ("\uff0b\uff14\uff19 30\u00a01234567", "<phone>"),
+        ("+\u0664\u0669 \u0663\u0660 \u0661\u0662\u0663\u0664\u0665\u0666\u0667 \u0645", "<phone> \u0645"),
     ],
     "card": [
         ("4111 1111 1111 1111 declined", "<card> declined"),
         ("378282246310005", "<card>"),
         ("5555-5555-5555-4444", "<card>"),
         ("12/25 4111 1111 1111 1111", "12/25 <card>"),
+        ("4111-1111 1111.1111", "<card>"),
+        ("4111_1111_1111_1111", "<card>"),
+        ("4111 - 1111 - 1111 - 1111", "<card>"),
+        ("3782 822463_10005", "<card>"),
+        ("\u096a\u0967\u0967\u0967 1111 1111 1111", "<card>"),
     ],
     "iban": [
         ("DE89370400440532013000", "<iban>"),
         ("gb29 nwbk 6016 1331 9268 19 is whose bank", "<iban> is whose bank"),
+        ("DE89.3704.0044.0532.0130.00", "<iban>"),
+        ("DE89370400440532013000bank", "<iban>bank"),
         ("iban FR14 2004 1010 0505 0001 3M02 606 and more", "iban <iban> and more"),
     ],
     "national_id": [
         ("ssn 123-45-6789", "ssn <national_id>"),
+        ("10 123-45-6789", "10 <national_id>"),
+        ("123-45-6789and", "<national_id>and"),
         ("QQ 12 34 56 C", None),  # Q is never given
         ("AB 12 34 56 C", "<national_id>"),
         ("12345678Z", "<national_id>"),
@@ -60,6 +76,7 @@ FOUND = {
     ],
     "ip": [
         ("ping 192.168.178.41", "ping <ip>"),
+        ("192.168.178.41is down", "<ip>is down"),
         ("2001:db8::8a2e:370:7334", "<ip>"),
         ("[2001:db8::1]:443", "[<ip>]:443"),
         ("fe80::1ff:fe23:4567:890a%eth0", "<ip>"),
@@ -69,19 +86,30 @@ FOUND = {
         ("https://user:pw@example.com/x", "<url_token>"),
         ("https://example.com/reset?token=abcdef12", "<url_token>"),
         ("example.com/cb#access_token=zzzz9999&x=1", "<url_token>"),
+        ("x.com?password=abc", "<url_token>"),
     ],
     "jwt": [("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U", "<jwt>")],
     "api_key": [
         ("AKIAIOSFODNN7EXAMPLE", "<api_key>"),
         ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "<api_key>"),
         ("5f4dcc3b5aa765d61d8327deb882cf99 decrypt", "<api_key> decrypt"),
+        ("password=hunter2", "password=<api_key>"),
+        ("db_passwd=abc, host", "db_passwd=<api_key>, host"),
+        ("PWD: hunter2 wifi", "PWD: <api_key> wifi"),
+        ("passwort : geheim1", "passwort : <api_key>"),
     ],
     "gps": [
         ("52.5200, 13.4050", "<gps>"),
         ("-33.8688 151.2093 map", "<gps> map"),
         ("40\u00b026\u203246\u2033N 79\u00b058\u203256\u2033W", "<gps>"),
     ],
-    "long_number": [("parcel 123456789012", "parcel <long_number>"), ("1234 5678 9013", "<long_number>")],
+    "long_number": [
+        ("parcel 123456789012", "parcel <long_number>"),
+        ("1234 5678 9013", "<long_number>"),
+        ("isbn search 123456789012", "isbn search <long_number>"),
+        ("upc 123456789013", "upc <long_number>"),  # the check digit is 2
+        ("account \u0967\u0968\u0969\u096a\u096b\u096c\u096d\u096e\u096f", "account <long_number>"),
+    ],
 }
 CLEAN = [
     "best laptops 2024",
@@ -116,7 +144,27 @@ CLEAN = [
     "\u65e5\u672c \u6771\u4eac 2024",
     "iphone 15 pro max 256gb",
     "18 u.s.c. 1343",
+    "upc 036000291452",
+    "upc code: 036000291452",
+    "036000291452 upc",
+    "ean-13 4006381333931",
+    "isbn-10: 080442957x",
+    "isbn 080442957X",
+    "080442957X isbn",
+    "lodash@4.17.21",
+    "password reset",
+    "password: how to change",
+    "token ring",
+    "password= in html",
+    "input type=password",
+    "password=true",
+    "5.15.0.91rc1",
+    "x.com?password=",
+    "\u0661\u0662 \u0645\u0627\u0631\u0633 \u0662\u0660\u0662\u0664",
 ]
+
+
+KEY = hn.Key(b"k" * 32)
 
 
 def scrubbed(texts: list[str | None], **options: object) -> list[str | None]:
@@ -153,13 +201,66 @@ def test_all_arrow_forms_agree() -> None:
     assert hn.scrub(pa.chunked_array([plain[:7], plain[7:]])).to_pylist() == expected
 
 
-@given(
-    st.text(st.characters(codec="utf-8"), max_size=60) | st.from_regex(r"[0-9+(). @:/a-zA-Z=-]{0,60}", fullmatch=True)
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b\u180f\u200b\u200f\u202a\u202e\u2060\u2066\u2069\u206f",
+        *"\u3164\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff8\U000e0000\U000e0041\U000e0fff",
+    ],
 )
-def test_twice_is_once_and_nothing_breaks(text: str) -> None:
-    once = scrubbed([text])
+def test_what_has_no_width_hides_nothing(mark: str) -> None:
+    hidden = [mark.join("4111111111111111"), f"ja{mark}ne@exam{mark}ple.com", f"+49{mark} 30 12{mark}34567"]
+    assert scrubbed(hidden) == ["<card>", "<email>", "<phone>"]
+
+
+def test_digits_of_every_script_are_digits() -> None:
+    """The interpreter's Unicode tables are the twin of ours."""
+    every = [chr(c) for c in range(0x80, sys.maxunicode) if unicodedata.category(chr(c)) == "Nd"]
+    zeros = [c for c in every if unicodedata.decimal(c) == 0]
+    assert len(every) == 10 * len(zeros)
+    cards = ["".join(chr(ord(zero) + int(d)) for d in "4111111111111111") for zero in zeros]
+    assert scrubbed(cards) == ["<card>"] * len(zeros)
+    assert len({*scrubbed([*cards, "4111 1111 1111 1111"], action="token", key=KEY)}) == 1
+
+
+def test_what_was_scrubbed_stays() -> None:
+    texts = [text for cases in FOUND.values() for text, _ in cases]
+    for options in ({}, {"action": "token", "key": KEY}):
+        once = scrubbed(texts, **options)
+        assert scrubbed(once) == once
+        assert scrubbed(once, action="token", key=KEY) == once
+        normal = hn.normalize(pa.array(once))
+        assert hn.normalize(normal).to_pylist() == normal.to_pylist()
+    # Only what looks exactly like one.
+    looks = ["<email:0123456789>", "<emails:0123456789abcdef>", "<EMAIL:0123456789012345>", "<123456789012>"]
+    assert not {*scrubbed(looks)} & {*looks}
+    assert scrubbed(["<ip>123456789012<card>"]) == ["<ip><long_number><card>"]
+
+
+PLANTED = st.sampled_from([text for cases in FOUND.values() for text, _ in cases])
+MASKS = st.sampled_from(["<email>", "<card>", "<ip:0123456789abcdef>", "<phone", "<long_number:012345678901234>", "<"])
+BETWEEN = st.sampled_from([*" .-_/:@=?&,;+()<>%#'\"", "", "", "  ", " - ", "\u200b", "\u0663", "x", "7", "00"])
+PIECES = st.one_of(
+    PLANTED,
+    PLANTED.flatmap(lambda text: st.slices(len(text)).map(lambda part: text[part])),
+    MASKS,
+    st.from_regex(r"[0-9]{1,10}", fullmatch=True),
+    st.sampled_from(["password", "pwd", "tel", "v", "isbn", "https://", "x.com", "token", "de12", "no", "eyJ", "sk-"]),
+)
+HOSTILE = st.lists(st.tuples(BETWEEN, PIECES), max_size=8).map(lambda parts: "".join(a + b for a, b in parts))
+LOOSE = st.from_regex(r"[0-9+(). @:/a-zA-Z=_<>-]{0,60}", fullmatch=True)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=60) | LOOSE | HOSTILE, max_size=20))
+def test_twice_is_once_and_nothing_breaks(texts: list[str]) -> None:
+    once = scrubbed(texts)
     assert scrubbed(once) == once
-    normal = hn.normalize(pa.array([text]))
+    for kind in ("email", "long_number"):
+        some = scrubbed(texts, kinds=(kind,))
+        assert scrubbed(some, kinds=(kind,)) == some
+    tokens = scrubbed(texts, action="token", key=KEY)
+    assert scrubbed(tokens, action="token", key=KEY) == tokens
+    normal = hn.normalize(pa.array(texts, pa.string()))
     assert hn.normalize(normal).to_pylist() == normal.to_pylist()
 
 
@@ -173,7 +274,11 @@ def test_among_words(case: tuple[str, str], word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["1", "1.", ":", "1:", "1-", "1 ", "-1", "sk-", "eyJ", "a/", "DE12", "aB1", "(1", "12/", "@", "\u00b0 "]
+    "piece",
+    [
+        *["1", "1.", ":", "1:", "1-", "1 ", "-1", "sk-", "eyJ", "a/", "DE12", "aB1", "(1", "12/", "@", "\u00b0 "],
+        *["<", "<ip>", "\u0661", "pwd:", "password=", "1_", "upc 123456789012 ", "4111 1111 1111 1111 "],
+    ],
 )
 def test_long_texts_take_their_length_not_its_square(piece: str) -> None:
     """A hundred times the length for a hundred times the work, and not ten thousand times (which would be minutes)."""
@@ -186,6 +291,43 @@ def test_long_texts_take_their_length_not_its_square(piece: str) -> None:
 
     least = min(spent(3_000) for _ in range(3))
     assert spent(300_000) < 2_000 * max(least, 20e-6)
+
+
+def test_each_kind_is_judged_by_itself() -> None:
+    """A number that could be of several kinds is of the first that is asked for."""
+    card, phone = "4111 1111 1111 1111", "+4930123456789"
+    for kinds, expected in (
+        ((), ["<card>", "<phone>"]),
+        (("long_number",), ["<long_number>", "+<long_number>"]),
+        (("phone", "long_number"), ["<long_number>", "<phone>"]),
+        (("card",), ["<card>", phone]),
+    ):
+        assert scrubbed([card, phone], kinds=kinds) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "between"),
+    [
+        ("030 12345 67", " "),
+        ("130 692 544", " "),
+        ("DE89370400440532013000", ""),
+        ("123456789", "."),
+        ("4111 1111 1111 1111", " "),
+    ],
+)
+def test_one_after_another(text: str, between: str) -> None:
+    assert not re.search("[0-9]", str(scrubbed([between.join([text] * 9)])[0]))
+
+
+def test_tokens_leave_out_separators_of_numbers_only() -> None:
+    def token(text: str) -> str | None:
+        return scrubbed([text], action="token", key=KEY)[0]
+
+    assert token("john_smith@x.org") != token("johnsmith@x.org")
+    assert token("John@x.org") == token("john@X.org")
+    assert token("4111-1111-1111-1111") == token("4111 1111 1111 1111") == token("4111111111111111")
+    assert token("de89 3704 0044 0532 0130 00") == token("DE89370400440532013000")
+    assert token("x.com?password=abc") != token("x.com?password=ABC")
 
 
 def test_tokens_are_keyed_and_equal_for_equal_matches() -> None:

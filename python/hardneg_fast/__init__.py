@@ -21,7 +21,17 @@ from .config import (
     ScrubConfig,
     SelectConfig,
 )
-from .exceptions import ColumnError, DataError, FileError, GateError, HardnegError, PrivacyError, UsageError
+from .detector import Detector
+from .exceptions import (
+    ColumnError,
+    DataError,
+    DetectorError,
+    FileError,
+    GateError,
+    HardnegError,
+    PrivacyError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from .anonymize import normalize, pseudonymize, scrub
@@ -46,6 +56,8 @@ __all__ = [
     "CountConfig",
     "Counts",
     "DataError",
+    "Detector",
+    "DetectorError",
     "Evidence",
     "EvidenceConfig",
     "FileError",

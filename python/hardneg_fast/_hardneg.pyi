@@ -8,6 +8,8 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any, TypedDict, final, type_check_only
 
+from .detector import Detector
+
 __all__ = [
     "DEBUG_BUILD",
     "Contributions",
@@ -101,6 +103,8 @@ class Stream:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
     def __arrow_c_schema__(self) -> object: ...
     def stats(self) -> Stats: ...
+    def failure(self) -> BaseException | None:
+        """What it broke off with, which its readers are not told."""
 
 @final
 class ParquetLog:
@@ -206,11 +210,11 @@ class Selected:
 def pseudonymize(ids: Any, /, *, key: bytes, field: str, epoch: str, dataset: str) -> Any:
     """16-byte HMAC-SHA256 pseudonyms of an array, as an Arrow array."""
 
-def normalize(queries: Any, /, *, scrub: str, key: bytes | None) -> Any:
+def normalize(queries: Any, /, *, scrub: tuple[str, Detector | None], key: bytes | None) -> Any:
     """Normalised query texts of an array, as an Arrow array."""
 
-def scrub(queries: Any, /, *, options: str, key: bytes | None) -> Any:
-    """Texts of an array with personal data replaced, as an Arrow array; `options` is a `ScrubConfig` as JSON."""
+def scrub(queries: Any, /, *, options: tuple[str, Detector | None], key: bytes | None) -> Any:
+    """Texts of an array with personal data replaced; `options` is a `ScrubConfig` as JSON, and its detector."""
 
 def parquet_log(
     paths: list[str] | list[PathLike[str]], /, *, columns: list[tuple[str, str]], batch_rows: int
@@ -236,7 +240,7 @@ def rewrite(
     dataset: str,
     day: bool,
     normalise: bool,
-    scrub: str,
+    scrub: tuple[str, Detector | None],
     keep: list[str],
 ) -> Stream:
     """A log as canonical impressions without raw identifiers, and the columns of `keep` as they are."""
@@ -283,7 +287,7 @@ def count(
     /,
     *,
     options: str,
-    scrub: str,
+    scrub: tuple[str, Detector | None],
     key: bytes,
     seed: int,
     position_base: int,
@@ -322,7 +326,7 @@ def related_clicks(
     *,
     options: str,
     normalize: bool,
-    scrub: str,
+    scrub: tuple[str, Detector | None],
     key: bytes,
     threads: int,
     progress: Callable[[str, int, float | None], object] | None = None,

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from . import _hardneg
 from .config import ScrubConfig
+from .detector import Detector
 from .exceptions import UsageError
 from .keys import Key
 from .sources.keepable import NotByPages
@@ -83,6 +84,7 @@ def normalize(
 
     Raises:
         ColumnError: no text.
+        DetectorError: the detector of `scrub` failed.
         UsageError: no Arrow data; options that cannot be; tokens without a key.
     """
     options, material = scrubbing(scrub or ScrubConfig()), _material(key)
@@ -96,40 +98,47 @@ def scrub(
     *,
     action: Literal["mask", "token", "drop"] = "mask",
     kinds: tuple[str, ...] = (),
+    detector: Detector | None = None,
     key: Key | None = None,
 ) -> pa.Array:
     """Query texts without what is personal by its structure; texts without a match stay as they are.
 
     Found are e-mail addresses, telephone, card, account and national numbers, addresses of machines, URLs with
     tokens, keys, coordinates and long numbers, each by its own check. Names and postal addresses have no structure, and
-    are not. A text with a match comes back in NFKC, with single spaces.
+    are not: a `detector` of your own can find those. A text with a match comes back in NFKC, with single spaces and
+    without characters that have no width. What was scrubbed before, `<email>` or `<email:…>`, stays.
 
     Args:
         queries: texts, or a dictionary of texts.
         action: `mask` puts the kind in place of a match, `token` the kind and a keyed token, `drop` null in place of
             the text.
-        kinds: which kinds; none named: all.
+        kinds: which kinds; none named: all. A number that could be of several is of the first of these.
+        detector: finds more, whatever the kinds.
         key: for tokens.
 
     Raises:
         ColumnError: no text.
+        DetectorError: the detector failed.
         UsageError: no Arrow data; an action or kind that does not exist; tokens without a key.
     """
-    options, material = scrubbing(ScrubConfig(action=action, kinds=tuple(kinds))), _material(key)
+    config = ScrubConfig(action=action, kinds=tuple(kinds), detector=detector)
+    options, material = scrubbing(config), _material(key)
     made = [pa.array(_hardneg.scrub(part, options=options, key=material)) for part in _parts(queries)]
     return pa.concat_arrays(made)
 
 
-def scrubbing(config: ScrubConfig) -> str:
-    """Options of scrubbing for the core.
+def scrubbing(config: ScrubConfig) -> tuple[str, Detector | None]:
+    """Options of scrubbing for the core: as JSON, and what JSON cannot hold.
 
     Raises:
-        UsageError: an action that does not exist.
+        UsageError: an action that does not exist; a detector that is none.
     """
+    if config.detector is not None and not isinstance(config.detector, Detector):
+        raise UsageError(f"detector must be a Detector, not {type(config.detector).__name__}")
     if config.action not in ("mask", "token", "drop", "off"):
         # Said here: a word that the core does not know must not pass for "off".
         raise UsageError(f"scrub.action is {config.action!r}; choose one of mask, token, drop, off")
-    return json.dumps({"action": config.action, "kinds": list(config.kinds)})
+    return json.dumps({"action": config.action, "kinds": list(config.kinds)}), config.detector
 
 
 def _material(key: Key | None) -> bytes | None:

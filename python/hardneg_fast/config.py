@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .detector import Detector
 from .exceptions import UsageError
 
 Shape = Literal["auto", "rows", "pages", "events"]
@@ -64,6 +65,8 @@ class ScrubConfig:
     `drop`: rows with a match are set aside. `off`: nothing is looked for."""
     kinds: tuple[str, ...] = ()
     """Which kinds; none named: all."""
+    detector: Detector | None = None
+    """A detector of your own, beside the kinds; in text, MODULE:FUNCTION."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from . import _hardneg, options
 from .config import Config, CountConfig
+from .detector import Detector
 from .exceptions import UsageError
 from .keys import Key
 from .writers.atomic import whole_file
@@ -141,7 +142,7 @@ def count_stream(
     log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     config: CountConfig,
-    scrub: str,
+    scrub: tuple[str, Detector | None],
     key: Key,
     seed: int,
     threads: int,

@@ -5,6 +5,7 @@
     ├── DataError (ValueError)       3   input that cannot be read or is not what it should be
     │   ├── ColumnError                  a column is missing, doubled, or of a type that cannot be read
     │   └── FileError (OSError)          a path cannot be read or written
+    ├── DetectorError                1   a detector of the user's own failed, or gave an answer that cannot be
     ├── PrivacyError                 4   refused, because it would not be private or not said how
     └── GateError                    5   a quality or audit gate failed
 
@@ -36,6 +37,10 @@ class ColumnError(DataError):
 
 class FileError(DataError, OSError):
     """A path cannot be read or written."""
+
+
+class DetectorError(HardnegError):
+    """A detector of the user's own raised, or gave an answer that cannot be; nothing of the texts is in the message."""
 
 
 class PrivacyError(HardnegError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import Config
+from .detector import Detector
 from .exceptions import FileError, UsageError
 
 LEAST_MEMORY = 64 * 10**6
@@ -116,13 +117,18 @@ def as_plain(config: Config) -> dict[str, Any]:
     """The tree as JSON can hold it."""
 
     def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            # Not `asdict`, which would copy a detector with all it holds.
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, Detector):
+            return value.name
         if isinstance(value, Mapping):
             return {k: plain(v) for k, v in value.items()}
         if isinstance(value, tuple | list):
             return [plain(v) for v in value]
         return value.isoformat() if isinstance(value, datetime.datetime) else value
 
-    tree: dict[str, Any] = plain(dataclasses.asdict(config))
+    tree: dict[str, Any] = plain(config)
     return tree
 
 
@@ -160,6 +166,8 @@ def _value(kind: Any, name: str, value: Any) -> Any:
         if not isinstance(items, list | tuple):
             raise UsageError(f"{name} must be a list")
         return tuple(_value(args[0], name, v.strip() if isinstance(v, str) else v) for v in items)
+    if kind is Detector:
+        return _detector(name, value)
     if kind == Mapping[str, str]:
         return _pairs(name, value)
     if kind is datetime.datetime:
@@ -180,6 +188,14 @@ def _pairs(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise UsageError(f"{name} must be a table of names")
     return {str(k): str(v) for k, v in value.items()}
+
+
+def _detector(name: str, value: Any) -> Detector:
+    if isinstance(value, str):
+        return Detector.load(value)
+    if not isinstance(value, Detector):
+        raise UsageError(f"{name} must be a Detector, not {type(value).__name__}")
+    return value
 
 
 def _time(name: str, value: Any) -> datetime.datetime:
@@ -235,7 +251,8 @@ def _words(kind: Any) -> str:
         return "|".join(args)
     if origin is tuple:
         return f"{_words(args[0])},…"
-    return {int: "N", float: "X", str: "TEXT", datetime.datetime: "TIME"}.get(kind, "NAME=NAME,…")
+    words = {int: "N", float: "X", str: "TEXT", datetime.datetime: "TIME", Detector: "MODULE:FUNCTION"}
+    return words.get(kind, "NAME=NAME,…")
 
 
 def _docs(kind: Any) -> dict[str, str]:

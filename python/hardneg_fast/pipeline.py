@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from . import options
+from . import _hardneg, options
 from .anonymize import IDENTIFIERS, anonymized, copied, scrubbing
 from .config import Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
 from .count import TABLES, Counts, Progress, count_stream
@@ -185,8 +185,6 @@ def read(log: object, *, config: Config | None = None) -> pa.RecordBatchReader:
     Raises:
         DataError: the log cannot be read.
     """
-    from . import _hardneg
-
     raw = open_log(log, options.checked(config or Config()).read)
     return pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.reader(), position_base=raw.position_base))
 
@@ -341,13 +339,14 @@ def _anonymized(
         raw, stream = opened()
         if "user_id" not in raw.schema.names:
             raise PrivacyError("the k-user threshold needs user ids, and the log has none: map a column to user_id")
-        asked = _asked_by(stream, config, k_users)
+        with _named_errors(raw, stream):
+            asked = _asked_by(stream, config, k_users)
     raw, stream = opened()
     rows = suppressed = 0
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:
         reader = pa.RecordBatchReader.from_stream(stream)
         with open_parquet(partial, reader.schema) as writer:
-            for batch in _unbroken(reader, raw):
+            for batch in _unbroken(reader, raw, stream):
                 kept = batch if asked is None else batch.filter(pc.is_in(batch["query"], value_set=asked))
                 rows += kept.num_rows
                 suppressed += batch.num_rows - kept.num_rows
@@ -470,22 +469,24 @@ def _refuse_nothing(raw: RawLog, counts: Counts) -> None:
     )
 
 
-def _unbroken(reader: pa.RecordBatchReader, raw: RawLog) -> Iterator[pa.RecordBatch]:
+def _unbroken(reader: pa.RecordBatchReader, raw: RawLog, stream: _hardneg.Stream) -> Iterator[pa.RecordBatch]:
     """Batches; where they break off, the named error: what Arrow says can quote values."""
     try:
         yield from reader
     except (pa.ArrowException, OSError, ValueError):
-        raise raw.error or DataError("the input stream broke off while it was read") from None
+        broke = DataError("the input stream broke off while it was read")
+        raise raw.error or stream.failure() or broke from None
 
 
 @contextmanager
-def _named_errors(raw: RawLog) -> Iterator[None]:
-    """Arrow's C interface hands on that a stream broke, not why; the source remembers."""
+def _named_errors(raw: RawLog, stream: _hardneg.Stream | None = None) -> Iterator[None]:
+    """Arrow's C interface hands on that a stream broke, not why; the source and the stream remember."""
     try:
         yield
     except (DataError, pa.ArrowException, OSError):
-        if raw.error is not None:
-            raise raw.error from None
+        failed = raw.error or (stream.failure() if stream else None)
+        if failed is not None:
+            raise failed from None
         raise
 
 

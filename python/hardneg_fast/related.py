@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from . import _hardneg
 from .config import Privacy, RelatedConfig
+from .detector import Detector
 from .keys import Key
 
 __all__ = ["RelatedQueries", "of_clicks", "of_released"]
@@ -81,7 +82,7 @@ def of_clicks(
     log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     normalize: bool,
-    scrub: str,
+    scrub: tuple[str, Detector | None],
     key: Key,
     config: RelatedConfig,
     threads: int,

@@ -175,12 +175,19 @@ QUERY_TEXT = {
 }
 
 
+def _scrubbed(scrub: ScrubConfig) -> str:
+    said = QUERY_TEXT[scrub.action] + (f" (only {', '.join(scrub.kinds)})" if scrub.kinds else "")
+    if scrub.detector is not None and scrub.action != "off":
+        said += f"; except what the detector {scrub.detector.name!r} finds"
+    return said
+
+
 def _statement(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]:
     sessions = raw.report.sessions_stand_for_users
     statement: dict[str, Any] = {
         "mode": privacy.mode,
         "identifiers": "none in the output; hashed under a key while counting",
-        "query_text": QUERY_TEXT[scrub.action] + (f" (only {', '.join(scrub.kinds)})" if scrub.kinds else ""),
+        "query_text": _scrubbed(scrub),
         "sessions_stand_for_users": sessions,
     }
     if privacy.k is not None:

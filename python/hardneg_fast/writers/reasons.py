@@ -48,6 +48,7 @@ SCRUBBED = {
     "national_id": "A number that a state gives to a person.",
     "phone": "A telephone number.",
     "long_number": "A long number: an account, a customer, a parcel.",
+    "detector": "What a detector of your own found.",
 }
 """Personal data that was found in queries."""
 

@@ -122,7 +122,7 @@ impl<'a> Anonymizer<'a> {
             (self.seed, self.keys, self.docs, self.queries, &self.normalizer);
         let scrubbed = &mut self.scrubbed;
         let queries = self.query_memo.entries(&log.query, |entries| {
-            let texts = normalized(normalizer, &log.query, entries);
+            let texts = normalized(normalizer, &log.query, entries)?;
             scrubbed.clone_from(&texts.scrubbed);
             interner.intern(texts.len(), |i| texts.get(i).map(str::as_bytes))
         })?;

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Io,
     /// Refused for privacy.
     Privacy,
+    /// A detector of the user's own failed, or gave an answer that cannot be.
+    Detector,
     /// The caller asked to stop.
     Interrupted,
     /// A bug in this library.
@@ -27,7 +29,7 @@ pub enum ErrorKind {
 }
 
 /// An error with its kind and a message that says what, where and what to do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
@@ -60,6 +62,11 @@ impl Error {
     /// Refused for privacy.
     pub fn privacy(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Privacy, message: message.into() }
+    }
+
+    /// A detector of the user's own failed.
+    pub fn detector(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Detector, message: message.into() }
     }
 
     /// The caller asked to stop.

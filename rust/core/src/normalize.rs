@@ -4,13 +4,23 @@
 //! is the same string everywhere and no step is fitted to the log. Unicode Standard Annex 15 for NFKC, section 3.13 of the
 //! Unicode Standard for case folding.
 
-use crate::scrub::{Kinds, Scrubber};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::scrub::{Kinds, Scrubber, found, seen};
 use crate::text::{Entries, TextColumn};
 use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 
 /// Folding can undo NFKC and NFKC can undo folding; this many rounds settle every string (one nearly always does).
 const ROUNDS: usize = 4;
+
+/// A mask ends what stood against it, so more can be found beside it; this many rounds find nearly all there is.
+const SCRUBS: usize = 4;
+
+/// Texts that a detector is asked about at once.
+const ASKED: usize = 1 << 16;
 
 /// Normalises query texts; holds the Unicode tables and how to scrub.
 pub struct Normalizer {
@@ -39,19 +49,92 @@ impl Normalizer {
     ///
     /// ```
     /// let mut out = String::new();
-    /// hardneg_core::normalize::Normalizer::default().normalize("  Ｗireless\tHEADPHONES ", &mut out);
+    /// hardneg_core::normalize::Normalizer::default().normalize("  Ｗireless\tHEADPHONES ", &mut out)?;
     /// assert_eq!(out, "wireless headphones");
+    /// # Ok::<(), hardneg_core::error::Error>(())
     /// ```
-    pub fn normalize(&self, text: &str, out: &mut String) -> Kinds {
+    ///
+    /// # Errors
+    /// What the scrubber's detector reports.
+    pub fn normalize(&self, text: &str, out: &mut String) -> Result<Kinds> {
+        let mut kinds = Kinds::NONE;
+        self.each([Some(text)].into_iter(), |text, detected| {
+            kinds = text.map_or(Kinds::NONE, |text| self.one(text, detected, out));
+        })?;
+        Ok(kinds)
+    }
+
+    /// As [`Normalizer::normalize`], of many texts: `take` gets each result, in order, and nothing for None.
+    ///
+    /// # Errors
+    /// What the scrubber's detector reports.
+    pub fn normalize_all<'t>(
+        &self,
+        texts: impl Iterator<Item = Option<&'t str>>,
+        mut take: impl FnMut(&str, Kinds),
+    ) -> Result<()> {
+        let mut out = String::new();
+        self.each(texts, |text, detected| match text {
+            Some(text) => {
+                let kinds = self.one(text, detected, &mut out);
+                take(&out, kinds);
+            }
+            None => take("", Kinds::NONE),
+        })
+    }
+
+    /// Many texts with what the scrubber finds replaced, otherwise as they are: `take` gets each, in order. One with a match
+    /// is in NFKC; where the scrubber drops texts, it is None.
+    ///
+    /// # Errors
+    /// What the scrubber's detector reports.
+    pub fn scrub_all<'t>(
+        &self,
+        texts: impl Iterator<Item = Option<&'t str>>,
+        mut take: impl FnMut(Option<&str>),
+    ) -> Result<()> {
+        let mut out = String::new();
+        self.each(texts, |text, detected| {
+            let kinds = match (text, &self.scrubber) {
+                (Some(text), Some(scrubber)) => self.scrubbed(scrubber, text, detected, &mut out),
+                _ => Kinds::NONE,
+            };
+            take(if kinds.is_empty() { text } else { Some(out.as_str()).filter(|_| !self.drops()) });
+        })
+    }
+
+    /// `take` gets each text and what the scrubber's detector found in it, which is asked for many texts at once.
+    fn each<'t>(
+        &self,
+        texts: impl Iterator<Item = Option<&'t str>>,
+        mut take: impl FnMut(Option<&'t str>, &[Range<usize>]),
+    ) -> Result<()> {
+        let Some(detector) = self.scrubber.as_ref().and_then(Scrubber::detector) else {
+            texts.for_each(|text| take(text, &[]));
+            return Ok(());
+        };
+        let mut texts = texts.peekable();
+        while texts.peek().is_some() {
+            let some: Vec<Option<&str>> = texts.by_ref().take(ASKED).collect();
+            let looked: Vec<String> =
+                some.iter().flatten().map(|text| seen(&self.composed(text)).into_owned()).collect();
+            let asked: Vec<&str> = looked.iter().map(String::as_str).collect();
+            let answers = if asked.is_empty() { Vec::new() } else { found(detector, &asked)? };
+            let mut answers = answers.iter();
+            for text in some {
+                let answer = text.and_then(|_| answers.next());
+                take(text, answer.map_or(&[], Vec::as_slice));
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&self, text: &str, detected: &[Range<usize>], out: &mut String) -> Kinds {
         let Some(scrubber) = &self.scrubber else {
             self.fold(text, out);
             return Kinds::NONE;
         };
-        let kinds = if text.is_ascii() {
-            scrubber.scrub(text, out)
-        } else {
-            scrubber.scrub(&self.nfkc.normalize(text), out)
-        };
+        let kinds = self.scrubbed(scrubber, text, detected, out);
         if kinds.is_empty() {
             self.fold(text, out);
         } else {
@@ -61,20 +144,43 @@ impl Normalizer {
         kinds
     }
 
+    /// Whether a detector of the user's own is asked, for which every distinct text should come once.
+    pub fn asks(&self) -> bool {
+        self.scrubber.as_ref().is_some_and(|s| s.detector().is_some())
+    }
+
     /// Whether nothing is left of a text with a match.
     pub fn drops(&self) -> bool {
         self.scrubber.as_ref().is_some_and(Scrubber::drops)
     }
 
-    /// `text` with what the scrubber finds replaced, otherwise as it is; and what that was. A text with a match is in NFKC.
-    pub fn scrub(&self, text: &str, out: &mut String) -> Kinds {
-        out.clear();
-        let Some(scrubber) = &self.scrubber else { return Kinds::NONE };
-        if text.is_ascii() {
-            scrubber.scrub(text, out)
-        } else {
-            scrubber.scrub(&self.nfkc.normalize(text), out)
+    /// `text` with what is found replaced, in `out` (cleared first); what has no width is gone there. Without a match `out`
+    /// stays empty. Scrubs until nothing more is found.
+    fn scrubbed(
+        &self,
+        scrubber: &Scrubber,
+        text: &str,
+        detected: &[Range<usize>],
+        out: &mut String,
+    ) -> Kinds {
+        let mut all = scrubber.scrub(&self.composed(text), detected, out);
+        for _ in 1..SCRUBS {
+            if all.is_empty() || scrubber.drops() {
+                break;
+            }
+            let last = std::mem::take(out);
+            let more = scrubber.scrub(&self.composed(&last), &[], out);
+            if more.is_empty() {
+                *out = last;
+                break;
+            }
+            all.extend(more);
         }
+        all
+    }
+
+    fn composed<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if text.is_ascii() { Cow::Borrowed(text) } else { self.nfkc.normalize(text) }
     }
 
     fn fold(&self, text: &str, out: &mut String) {
@@ -139,21 +245,20 @@ impl Texts {
 }
 
 /// Normalised text of every entry.
-pub fn normalized(normalizer: &Normalizer, column: &TextColumn, entries: &Entries) -> Texts {
-    let (mut text, mut one) = (String::new(), String::new());
+///
+/// # Errors
+/// What the scrubber's detector reports.
+pub fn normalized(normalizer: &Normalizer, column: &TextColumn, entries: &Entries) -> Result<Texts> {
+    let (mut text, mut ends) = (String::new(), Vec::with_capacity(entries.len()));
     let mut scrubbed = Vec::new();
-    let ends = (0..entries.len())
-        .map(|i| {
-            if let Some(raw) = entries.get(column, i).and_then(|v| std::str::from_utf8(v).ok()) {
-                let kinds = normalizer.normalize(raw, &mut one);
-                text.push_str(&one);
-                if !kinds.is_empty() {
-                    scrubbed.resize(entries.len(), Kinds::NONE);
-                    scrubbed[i] = kinds;
-                }
-            }
-            text.len()
-        })
-        .collect();
-    Texts { text, ends, scrubbed }
+    let raw = (0..entries.len()).map(|i| entries.get(column, i).and_then(|v| std::str::from_utf8(v).ok()));
+    normalizer.normalize_all(raw, |one, kinds| {
+        if !kinds.is_empty() {
+            scrubbed.resize(entries.len(), Kinds::NONE);
+            scrubbed[ends.len()] = kinds;
+        }
+        text.push_str(one);
+        ends.push(text.len());
+    })?;
+    Ok(Texts { text, ends, scrubbed })
 }

@@ -90,10 +90,11 @@ pub fn batch(
     stats: &mut ReadStats,
 ) -> Result<RecordBatch> {
     let mut keep = log.keep.clone();
-    let queries = rewrite.filter(|r| r.normalise).map(|r| {
+    let mut queries = None;
+    if let Some(r) = rewrite.filter(|r| r.normalise) {
         let entries = log.query.entries();
         let drops = r.scrubber.as_ref().is_some_and(Scrubber::drops);
-        let texts = normalized(&Normalizer::new(r.scrubber.clone()), &log.query, &entries);
+        let texts = normalized(&Normalizer::new(r.scrubber.clone()), &log.query, &entries)?;
         for (i, entry) in entries.rows.iter().enumerate().filter(|(i, _)| log.keep[*i]) {
             let kinds = texts.scrubbed.get(*entry as usize).copied().unwrap_or_default();
             stats.scrub(kinds);
@@ -105,8 +106,8 @@ pub fn batch(
             keep[i] = false;
             *stats.quarantine.entry(reason).or_default() += 1;
         }
-        (entries, texts)
-    });
+        queries = Some((entries, texts));
+    }
     let mut rows: Vec<usize> = (0..log.rows).filter(|i| keep[*i]).collect();
     if let Some(rewrite) = rewrite.filter(|r| r.day) {
         unorder(log, rewrite, &mut rows);
@@ -234,13 +235,22 @@ fn pseudonyms(column: &TextColumn, pseudonymizer: &Pseudonymizer, rows: &[usize]
     Ok(Arc::new(out.finish()))
 }
 
+/// What a stream has found so far.
+#[derive(Default)]
+pub struct Seen {
+    /// Rows and reasons.
+    pub stats: ReadStats,
+    /// What it broke off with: of an error, consumers behind a C interface learn no more than that there was one.
+    pub failed: Option<Error>,
+}
+
 /// A log as a stream of canonical batches, with what was found on the way.
 pub struct Canonical {
     reader: Box<dyn RecordBatchReader + Send>,
     position_base: i64,
     rewrite: Option<Rewrite>,
     schema: SchemaRef,
-    stats: Arc<Mutex<ReadStats>>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Canonical {
@@ -253,7 +263,7 @@ impl Canonical {
         reader: Box<dyn RecordBatchReader + Send>,
         position_base: i64,
         rewrite: Option<Rewrite>,
-    ) -> Result<(Self, Arc<Mutex<ReadStats>>)> {
+    ) -> Result<(Self, Arc<Mutex<Seen>>)> {
         check_schema(&reader.schema())?;
         // Kept as it is, an identifier would be kept raw.
         if let Some(name) = rewrite.iter().flat_map(|r| &r.keep).find(|n| COLUMNS.contains(&n.as_str())) {
@@ -262,20 +272,27 @@ impl Canonical {
             )));
         }
         let schema = schema(&reader.schema(), rewrite.as_ref());
-        let stats = Arc::new(Mutex::new(ReadStats::default()));
-        Ok((Self { reader, position_base, rewrite, schema, stats: stats.clone() }, stats))
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        Ok((Self { reader, position_base, rewrite, schema, seen: seen.clone() }, seen))
     }
 
     /// What producers say of their errors can quote cells, so it goes through ours.
     fn next_batch(&mut self) -> Option<std::result::Result<RecordBatch, ArrowError>> {
         let raw = self.reader.next()?;
-        Some(raw.map_err(Error::from).and_then(|raw| self.one(&raw)).map_err(ArrowError::from))
+        let made = raw.map_err(Error::from).and_then(|raw| self.one(&raw));
+        if let Err(e) = &made {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).failed = Some(e.clone());
+        }
+        Some(made.map_err(ArrowError::from))
     }
 
     fn one(&self, raw: &RecordBatch) -> Result<RecordBatch> {
-        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not locked while a detector is asked: it may wait for whoever asks for these figures.
+        let mut stats = ReadStats::default();
         let log = canonical(raw, self.position_base, &mut stats, &mut Verdicts::default())?;
-        batch(raw, &log, &self.schema, self.rewrite.as_ref(), &mut stats)
+        let made = batch(raw, &log, &self.schema, self.rewrite.as_ref(), &mut stats)?;
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).stats.add(&stats);
+        Ok(made)
     }
 }
 
@@ -313,22 +330,22 @@ pub fn pseudonymize(array: &ArrayRef, pseudonymizer: &Pseudonymizer) -> Result<A
 /// As [`TextColumn::new`].
 pub fn scrub(array: &ArrayRef, scrubber: Scrubber) -> Result<ArrayRef> {
     let column = TextColumn::new("queries", array)?;
-    let drops = scrubber.drops();
     let normalizer = Normalizer::new(Some(scrubber));
-    let (mut out, mut one) = (StringBuilder::new(), String::new());
-    let dictionary = column.dictionary();
-    for i in 0..dictionary.as_ref().map_or(column.len(), |(entries, _)| *entries) {
-        let value = if dictionary.is_some() { column.entry(i) } else { column.row(i) };
-        let raw = value.and_then(|v| std::str::from_utf8(v).ok());
-        out.append_option(raw.and_then(|raw| match normalizer.scrub(raw, &mut one).is_empty() {
-            true => Some(raw),
-            false => (!drops).then_some(one.as_str()),
-        }));
+    let mut out = StringBuilder::new();
+    if column.dictionary().is_none() && !normalizer.asks() {
+        // To find equal texts would take longer than to look at them.
+        normalizer.scrub_all((0..column.len()).map(|i| text(column.row(i))), |one| out.append_option(one))?;
+        return Ok(Arc::new(out.finish()));
     }
-    let texts: ArrayRef = Arc::new(out.finish());
-    let Some((_, rows)) = dictionary else { return Ok(texts) };
-    let keys = UInt32Array::from_iter(rows.iter().map(|key| (*key != NULL).then_some(*key)));
-    Ok(take(&texts, &keys, None)?)
+    let entries = column.entries();
+    let distinct = (0..entries.len()).map(|i| text(entries.get(&column, i)));
+    normalizer.scrub_all(distinct, |one| out.append_option(one))?;
+    let keys = UInt32Array::from_iter(entries.rows.iter().map(|key| (*key != NULL).then_some(*key)));
+    Ok(take(&out.finish(), &keys, None)?)
+}
+
+fn text(value: Option<&[u8]>) -> Option<&str> {
+    value.and_then(|v| std::str::from_utf8(v).ok())
 }
 
 /// Normalised texts of a whole array: `hn.normalize`. Null, or nothing left, is null.
@@ -338,7 +355,7 @@ pub fn scrub(array: &ArrayRef, scrubber: Scrubber) -> Result<ArrayRef> {
 pub fn normalize(array: &ArrayRef, scrubber: Option<Scrubber>) -> Result<ArrayRef> {
     let column = TextColumn::new("queries", array)?;
     let entries = column.entries();
-    let texts = normalized(&Normalizer::new(scrubber), &column, &entries);
+    let texts = normalized(&Normalizer::new(scrubber), &column, &entries)?;
     let mut out = StringBuilder::new();
     for entry in entries.rows.iter() {
         out.append_option(texts.get(*entry as usize));

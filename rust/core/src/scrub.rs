@@ -5,16 +5,22 @@
 //! no structure and are not found: rare text is what thresholds are for.
 
 mod action;
+mod detector;
 mod digits;
 mod groups;
 mod ids;
 mod numbers;
 mod secrets;
+mod shadow;
 mod web;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub use action::{Action, Choice, Kinds, Off, ScrubConfig, Scrubber};
+pub(crate) use detector::found;
+pub use detector::{Detector, Offsets};
+pub(crate) use shadow::seen;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,11 +49,13 @@ pub enum Kind {
     Phone,
     /// Nine digits or more that are nothing else.
     LongNumber,
+    /// What a user's own [`Detector`] found.
+    Detector,
 }
 
 impl Kind {
     /// All kinds; where two matches overlap, the one that begins first stands, then the longer, then the first of these.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Email,
         Self::UrlToken,
         Self::Jwt,
@@ -60,6 +68,7 @@ impl Kind {
         Self::NationalId,
         Self::Phone,
         Self::LongNumber,
+        Self::Detector,
     ];
 
     /// Name in options, masks and reports.
@@ -77,17 +86,28 @@ impl Kind {
             Self::NationalId => "national_id",
             Self::Phone => "phone",
             Self::LongNumber => "long_number",
+            Self::Detector => "detector",
+        }
+    }
+
+    /// What a token is made of: of numbers their letters and digits, however they are grouped; else all of the match, in
+    /// lower case where case says nothing.
+    fn told(self, found: &str) -> Cow<'_, str> {
+        match self {
+            Self::Card | Self::Phone | Self::Iban | Self::NationalId | Self::LongNumber => {
+                found.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+            }
+            Self::Email | Self::Ip | Self::Mac | Self::Gps | Self::Detector => found.to_lowercase().into(),
+            Self::UrlToken | Self::Jwt | Self::ApiKey => found.into(),
         }
     }
 }
 
 /// A match: bytes of the text, and what they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
-    /// Bytes of the text.
-    pub range: Range<usize>,
-    /// What they are.
-    pub kind: Kind,
+struct Hit {
+    range: Range<usize>,
+    kind: Kind,
 }
 
 /// What the look at each byte says.
@@ -141,7 +161,8 @@ impl Signs {
     fn any(self) -> bool {
         let iban = self.digits >= 2 && self.len >= ids::SHORTEST;
         let number = self.digits >= FEWEST_DIGITS || iban;
-        self.at || self.web || number || self.names_machines() || self.longest >= secrets::SHORTEST
+        let named = self.web || self.colons > 0;
+        self.at || named || number || self.names_machines() || self.longest >= secrets::SHORTEST
     }
 }
 
@@ -178,14 +199,9 @@ fn signs(text: &[u8]) -> Signs {
     if text.len() < 1024 { Signs::of(text) } else { Signs::all(text.len()) }
 }
 
-/// Finds personal data in `text`, which is in NFKC: matches in order, none overlapping, appended to `hits`.
-pub fn find(text: &str, hits: &mut Vec<Hit>) {
-    matches(text, signs(text.as_bytes()), Kinds::ALL, hits);
-}
-
+/// Adds matches in a shadow text to those of a detector: all in order, none overlapping.
 fn matches(text: &str, signs: Signs, kinds: Kinds, hits: &mut Vec<Hit>) {
     let bytes = text.as_bytes();
-    let start = hits.len();
     if signs.at {
         web::emails(text, hits);
     }
@@ -194,6 +210,9 @@ fn matches(text: &str, signs: Signs, kinds: Kinds, hits: &mut Vec<Hit>) {
     }
     if signs.longest >= secrets::SHORTEST {
         secrets::find(bytes, hits);
+    }
+    if signs.web || signs.colons > 0 {
+        secrets::passwords(text, hits);
     }
     if signs.names_machines() {
         web::addresses(bytes, hits);
@@ -204,20 +223,20 @@ fn matches(text: &str, signs: Signs, kinds: Kinds, hits: &mut Vec<Hit>) {
     if signs.digits >= FEWEST_DIGITS {
         let groups = groups::Groups::of(text);
         ids::find(&groups, hits);
-        numbers::find(&groups, hits);
+        numbers::find(&groups, kinds, hits);
     }
     // Before they are settled: one that is not asked for must not swallow one that is.
-    hits.retain(|hit| kinds.contains(hit.kind));
-    if hits.len() > start + 1 {
-        settle(hits, start);
+    hits.retain(|hit| kinds.contains(hit.kind) || hit.kind == Kind::Detector);
+    if hits.len() > 1 {
+        settle(hits);
     }
 }
 
 /// Of matches that overlap one stands, but nothing that another had found stays uncovered: it takes their union.
-fn settle(hits: &mut Vec<Hit>, start: usize) {
-    hits[start..].sort_by_key(|h| (h.range.start, std::cmp::Reverse(h.range.end), h.kind));
-    let mut kept = start;
-    for i in start + 1..hits.len() {
+fn settle(hits: &mut Vec<Hit>) {
+    hits.sort_by_key(|h| (h.range.start, std::cmp::Reverse(h.range.end), h.kind));
+    let mut kept = 0;
+    for i in 1..hits.len() {
         let hit = hits[i].clone();
         let last = &mut hits[kept];
         if hit.range.start < last.range.end {
@@ -242,7 +261,7 @@ fn word_before(text: &[u8], at: usize) -> bool {
     }
     let word = &text[at.saturating_sub(3)..at];
     let word = if word.len() == 3 && !word[0].is_ascii_alphanumeric() { &word[1..] } else { word };
-    !matches!(word, b"no" | b"No" | b"nr" | b"Nr")
+    !(word.eq_ignore_ascii_case(b"no") || word.eq_ignore_ascii_case(b"nr"))
 }
 
 /// The word after `at`, across what is no letter, in lower case.
@@ -260,8 +279,9 @@ fn hint_before(text: &[u8], at: usize) -> String {
     let from = at.saturating_sub(NEAR);
     let (text, at) = (&text[from..], at - from);
     let end = text[..at].iter().rposition(u8::is_ascii_alphabetic).map_or(0, |i| i + 1);
-    // A number between the two is what the word was about.
-    if text[end..at].iter().any(u8::is_ascii_digit) {
+    // A number between the two, or what was one, is what the word was about.
+    let mask = text[end..at].windows(3).any(|w| w == "\u{fffc}".as_bytes());
+    if mask || text[end..at].iter().any(u8::is_ascii_digit) {
         return String::new();
     }
     let start = text[..end].iter().rposition(|b| !b.is_ascii_alphabetic()).map_or(0, |i| i + 1);

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
-use hardneg_core::error::Error;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::rewrite::{
     Canonical, Rewrite, normalize as core_normalize, pseudonymize as core_pseudonymize, scrub as core_scrub,
 };
-use hardneg_core::scrub::Scrubber;
 use hardneg_parquet::rewrite::{Column, Outcome, copy};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 use pyo3_arrow::input::AnyRecordBatch;
 
-use crate::error::{config, to_py};
+use crate::error::to_py;
+use crate::scrub::{Scrub, scrubber};
 use crate::table::Stream;
 use crate::watch::interruptible;
 
@@ -40,26 +39,12 @@ pub(crate) fn pseudonymize(
 pub(crate) fn normalize(
     py: Python<'_>,
     queries: PyArray,
-    scrub: &str,
+    scrub: Scrub,
     key: Option<&[u8]>,
 ) -> PyResult<PyArray> {
     let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
-    let scrubber = scrubber(scrub, key.as_ref(), "", "")?;
+    let scrubber = scrubber(py, scrub, key.as_ref(), "", "")?;
     Ok(PyArray::from_array_ref(py.detach(|| core_normalize(queries.array(), scrubber)).map_err(to_py)?))
-}
-
-/// The scrubber of `options`, a `ScrubConfig`; its tokens are made under `key`.
-pub(crate) fn scrubber(
-    options: &str,
-    key: Option<&MasterKey>,
-    epoch: &str,
-    dataset: &str,
-) -> PyResult<Option<Scrubber>> {
-    let token = || match key {
-        Some(key) => Pseudonymizer::new(key, "query", epoch, dataset),
-        None => Err(Error::usage("scrub.action token needs a key: key=Key.load(FILE), or mask")),
-    };
-    Scrubber::of(&config(options)?, token).map_err(to_py)
 }
 
 #[pyfunction]
@@ -67,11 +52,11 @@ pub(crate) fn scrubber(
 pub(crate) fn scrub(
     py: Python<'_>,
     queries: PyArray,
-    options: &str,
+    options: Scrub,
     key: Option<&[u8]>,
 ) -> PyResult<PyArray> {
     let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
-    let Some(scrubber) = scrubber(options, key.as_ref(), "", "")? else { return Ok(queries) };
+    let Some(scrubber) = scrubber(py, options, key.as_ref(), "", "")? else { return Ok(queries) };
     let array = py.detach(|| core_scrub(queries.array(), scrubber)).map_err(to_py)?;
     Ok(PyArray::from_array_ref(array))
 }
@@ -79,14 +64,15 @@ pub(crate) fn scrub(
 #[pyfunction]
 #[pyo3(signature = (log, /, *, position_base))]
 pub(crate) fn canonicalize(log: AnyRecordBatch, position_base: i64) -> PyResult<Stream> {
-    let (stream, stats) = Canonical::new(log.into_reader()?, position_base, None).map_err(to_py)?;
-    Ok(Stream::new(Box::new(stream), stats))
+    let (stream, seen) = Canonical::new(log.into_reader()?, position_base, None).map_err(to_py)?;
+    Ok(Stream::new(Box::new(stream), seen))
 }
 
 #[pyfunction]
 #[pyo3(signature = (log, /, *, position_base, key, epoch, dataset, day, normalise, scrub, keep))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn rewrite(
+    py: Python<'_>,
     log: AnyRecordBatch,
     position_base: i64,
     key: &[u8],
@@ -94,16 +80,16 @@ pub(crate) fn rewrite(
     dataset: &str,
     day: bool,
     normalise: bool,
-    scrub: &str,
+    scrub: Scrub,
     keep: Vec<String>,
 ) -> PyResult<Stream> {
     let key = MasterKey::new(key).map_err(to_py)?;
     let of = |field: &str| Pseudonymizer::new(&key, field, epoch, dataset).map_err(to_py);
     let (user, session, search) = (of("user_id")?, of("session_id")?, of("search_id")?);
-    let scrubber = scrubber(scrub, Some(&key), epoch, dataset)?;
+    let scrubber = scrubber(py, scrub, Some(&key), epoch, dataset)?;
     let rewrite = Rewrite { user, session, search, day, normalise, scrubber, keep };
-    let (stream, stats) = Canonical::new(log.into_reader()?, position_base, Some(rewrite)).map_err(to_py)?;
-    Ok(Stream::new(Box::new(stream), stats))
+    let (stream, seen) = Canonical::new(log.into_reader()?, position_base, Some(rewrite)).map_err(to_py)?;
+    Ok(Stream::new(Box::new(stream), seen))
 }
 
 /// What became of a copy by pages, for Python.

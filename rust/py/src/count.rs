@@ -13,9 +13,9 @@ use hardneg_core::saved;
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
 
-use crate::anonymize::scrubber;
 use crate::error::{config, to_py};
 use crate::input::Log;
+use crate::scrub::{Scrub, scrubber};
 use crate::table::{Stats, Table, stats};
 use crate::watch::{interruptible, watched};
 
@@ -84,7 +84,7 @@ pub(crate) fn count(
     py: Python<'_>,
     log: Log<'_>,
     options: &str,
-    scrub: &str,
+    scrub: Scrub,
     key: &[u8],
     seed: u64,
     position_base: i64,
@@ -101,7 +101,7 @@ pub(crate) fn count(
     let job = Job {
         config: &options,
         keys: &keys,
-        scrubber: scrubber(scrub, Some(&key), "", "")?,
+        scrubber: scrubber(py, scrub, Some(&key), "", "")?,
         seed: Seed::new(seed),
         position_base,
         has_pages,

@@ -11,6 +11,7 @@ pub(crate) fn to_py(e: Error) -> PyErr {
         ErrorKind::Usage => "UsageError",
         ErrorKind::Io => "FileError",
         ErrorKind::Privacy => "PrivacyError",
+        ErrorKind::Detector => "DetectorError",
         ErrorKind::Interrupted => return pyo3::exceptions::PyKeyboardInterrupt::new_err(()),
         _ => "HardnegError",
     };

@@ -8,6 +8,7 @@ mod evidence;
 mod input;
 mod related;
 mod release;
+mod scrub;
 mod select;
 mod table;
 mod watch;

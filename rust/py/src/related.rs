@@ -8,10 +8,10 @@ use hardneg_core::pulse::Pulse;
 use hardneg_core::related::{Clicks, Queries, RelatedConfig, RelatedTables};
 use pyo3::prelude::*;
 
-use crate::anonymize::scrubber;
 use crate::error::{config, to_py};
 use crate::input::Log;
 use crate::release::Released;
+use crate::scrub::{Scrub, scrubber};
 use crate::table::{Stats, Table, stats};
 use crate::watch::watched;
 
@@ -69,14 +69,14 @@ pub(crate) fn related_clicks(
     clicks: Log<'_>,
     options: &str,
     normalize: bool,
-    scrub: &str,
+    scrub: Scrub,
     key: &[u8],
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Related> {
     let (options, log): (RelatedConfig, _) = (config(options)?, clicks.batches()?);
     let key = MasterKey::new(key).map_err(to_py)?;
-    let scrubber = scrubber(scrub, Some(&key), "", "")?;
+    let scrubber = scrubber(py, scrub, Some(&key), "", "")?;
     let queries = if normalize { Queries::Normalized(scrubber) } else { Queries::Given };
     let made = watched(py, progress, |observe| {
         let clicks = Clicks::read(log.as_ref(), queries, threads, observe)?;

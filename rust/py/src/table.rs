@@ -9,6 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader, StructArray};
 use arrow_schema::{ArrowError, Field, FieldRef, Schema};
 use hardneg_core::error::{Error, Result};
 use hardneg_core::impressions::ReadStats;
+use hardneg_core::rewrite::Seen;
 use hardneg_parquet::table as parquet;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -97,13 +98,13 @@ pub(crate) fn stream_capsule<'py>(
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
 pub(crate) struct Stream {
     reader: Mutex<Option<Box<dyn RecordBatchReader + Send>>>,
-    stats: Arc<Mutex<ReadStats>>,
+    seen: Arc<Mutex<Seen>>,
     schema: Arc<Schema>,
 }
 
 impl Stream {
-    pub(crate) fn new(reader: Box<dyn RecordBatchReader + Send>, stats: Arc<Mutex<ReadStats>>) -> Self {
-        Self { schema: reader.schema(), reader: Mutex::new(Some(reader)), stats }
+    pub(crate) fn new(reader: Box<dyn RecordBatchReader + Send>, seen: Arc<Mutex<Seen>>) -> Self {
+        Self { schema: reader.schema(), reader: Mutex::new(Some(reader)), seen }
     }
 }
 
@@ -126,7 +127,12 @@ impl Stream {
     }
 
     fn stats(&self) -> Stats {
-        stats(&self.stats.lock().unwrap_or_else(PoisonError::into_inner))
+        stats(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).stats)
+    }
+
+    fn failure(&self) -> Option<PyErr> {
+        let failed = self.seen.lock().unwrap_or_else(PoisonError::into_inner).failed.clone();
+        failed.map(to_py)
     }
 }
 

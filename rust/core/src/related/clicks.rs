@@ -20,7 +20,7 @@ use crate::normalize::Normalizer;
 use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::scalar::{NONE, flags, ints};
-use crate::scrub::{Kinds, Scrubber};
+use crate::scrub::Scrubber;
 use crate::strings::Strings;
 use crate::text::{NULL, TextColumn};
 use crate::workers::{threads as cores, workers};
@@ -346,16 +346,15 @@ impl<'a> Codes<'a> {
         let codes = match normalizer {
             None => self.interner.intern(fresh.len(), sound)?,
             Some(normalizer) => {
-                let mut text = String::new();
                 let mut texts = Vec::with_capacity(fresh.len());
-                for (i, fault) in faults.iter_mut().enumerate() {
-                    let value = sound(i).and_then(|v| std::str::from_utf8(v).ok());
-                    let kinds = value.map_or(Kinds::NONE, |v| normalizer.normalize(v, &mut text));
+                let raw = (0..fresh.len()).map(|i| sound(i).and_then(|v| std::str::from_utf8(v).ok()));
+                normalizer.normalize_all(raw, |text, kinds| {
                     if !kinds.is_empty() && normalizer.drops() {
-                        *fault = Some("personal_data");
+                        faults[texts.len()] = Some("personal_data");
                     }
-                    texts.push(value.filter(|_| !text.is_empty() && fault.is_none()).map(|_| text.clone()));
-                }
+                    let kept = !text.is_empty() && faults[texts.len()].is_none();
+                    texts.push(kept.then(|| text.to_owned()));
+                })?;
                 self.interner.intern(texts.len(), |i| texts[i].as_deref().map(str::as_bytes))?
             }
         };

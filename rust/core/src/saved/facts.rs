@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
 
 /// Reasons and notations that counts can hold. Those in memory are `'static`, so a file's are looked up here.
-const KNOWN: [&str; 47] = [
+const KNOWN: [&str; 48] = [
     "api_key",
     "beyond_max_position",
     "beyond_max_votes",
@@ -18,6 +18,7 @@ const KNOWN: [&str; 47] = [
     "clicked_impossible",
     "code_clash",
     "decayed",
+    "detector",
     "duplicate_impression",
     "dwell_impossible",
     "email",

@@ -2,12 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::detector::Detector;
+use super::shadow::{Shadow, seen};
 use super::{Hit, Kind, matches, signs};
 use crate::error::{Error, Result};
-use crate::normalize::squeeze;
 use crate::pseudonym::Pseudonymizer;
 
 /// What becomes of a text with a match.
@@ -58,8 +61,8 @@ impl Kinds {
     /// None of them.
     pub const NONE: Self = Self(0);
 
-    /// All of them.
-    pub const ALL: Self = Self((1 << Kind::ALL.len()) - 1);
+    /// All that are found by structure.
+    pub const STRUCTURED: Self = Self((1 << Kind::Detector as u16) - 1);
 
     /// Those of these names.
     ///
@@ -68,13 +71,19 @@ impl Kinds {
     pub fn named(names: &[String]) -> Result<Self> {
         let mut kinds = Self::NONE;
         for name in names {
-            let known = Kind::ALL.into_iter().find(|k| k.name() == name).ok_or_else(|| {
-                let all = Kind::ALL.map(Kind::name).join(", ");
+            let known = Self::STRUCTURED.iter().find(|k| k.name() == name).ok_or_else(|| {
+                let all: Vec<&str> = Self::STRUCTURED.iter().map(Kind::name).collect();
+                let all = all.join(", ");
                 Error::usage(format!("no kind of personal data is called {name:?}; there are {all}"))
             })?;
             kinds.insert(known);
         }
         Ok(kinds)
+    }
+
+    /// Adds all of others.
+    pub fn extend(&mut self, others: Self) {
+        self.0 |= others.0;
     }
 
     /// Adds one.
@@ -104,13 +113,15 @@ pub struct Scrubber {
     kinds: Kinds,
     action: Action,
     token: Option<Pseudonymizer>,
+    detector: Option<Arc<dyn Detector>>,
 }
 
-/// Action and kinds, in words that tell scrubbers apart; nothing of a key.
+/// Action, kinds and detector, in words that tell scrubbers apart; nothing of a key.
 impl fmt::Display for Scrubber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: Vec<&str> = self.kinds.iter().map(Kind::name).collect();
-        write!(f, "{:?} {}", self.action, kinds.join(","))
+        write!(f, "{:?} {}", self.action, kinds.join(","))?;
+        self.detector.as_ref().map_or(Ok(()), |d| write!(f, " and detector {:?}", d.name()))
     }
 }
 
@@ -121,7 +132,7 @@ impl Scrubber {
     /// [`Error::usage`] for a kind that does not exist; what `token` reports.
     pub fn of(config: &ScrubConfig, token: impl FnOnce() -> Result<Pseudonymizer>) -> Result<Option<Self>> {
         let Choice::Action(action) = config.action else { return Ok(None) };
-        let kinds = if config.kinds.is_empty() { Kinds::ALL } else { Kinds::named(&config.kinds)? };
+        let kinds = if config.kinds.is_empty() { Kinds::STRUCTURED } else { Kinds::named(&config.kinds)? };
         let token = (action == Action::Token).then(token).transpose()?;
         Self::new(kinds, action, token).map(Some)
     }
@@ -134,7 +145,19 @@ impl Scrubber {
         if action == Action::Token && token.is_none() {
             return Err(Error::usage("tokens need a key: give one, or mask"));
         }
-        Ok(Self { kinds, action, token })
+        Ok(Self { kinds, action, token, detector: None })
+    }
+
+    /// Also replaces what `detector` finds, whatever the kinds.
+    #[must_use]
+    pub fn with(mut self, detector: Arc<dyn Detector>) -> Self {
+        self.detector = Some(detector);
+        self
+    }
+
+    /// The user's own detector, if any.
+    pub(crate) fn detector(&self) -> Option<&dyn Detector> {
+        self.detector.as_deref()
     }
 
     /// Whether a text with a match is dropped.
@@ -143,62 +166,50 @@ impl Scrubber {
     }
 
     /// `text`, which is in NFKC, with matches replaced, in `out` (cleared first); and of what kinds they were. Without a
-    /// match `out` stays empty.
-    pub fn scrub(&self, text: &str, out: &mut String) -> Kinds {
+    /// match `out` stays empty. `detected` are bytes of the text as it is [`seen`] that the detector found.
+    pub(crate) fn scrub(&self, text: &str, detected: &[Range<usize>], out: &mut String) -> Kinds {
         out.clear();
         let signs = signs(text.as_bytes());
         // What has no width can stand between what else would be a sign's neighbours, but it is none itself.
-        if !signs.any() && text.is_ascii() {
+        if !signs.any() && text.is_ascii() && detected.is_empty() {
             return Kinds::NONE;
         }
         let text = seen(text);
+        let shadow = Shadow::of(&text);
         let mut hits = Vec::new();
-        match &text {
-            Cow::Borrowed(text) => matches(text, signs, self.kinds, &mut hits),
-            Cow::Owned(text) => matches(text, super::signs(text.as_bytes()), self.kinds, &mut hits),
-        }
+        let signs = match (&text, &shadow.text) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => signs,
+            (_, changed) => super::signs(changed.as_bytes()),
+        };
+        hits.extend(
+            detected.iter().filter_map(|range| {
+                Some(Hit { range: shadow.shadowed(range.clone())?, kind: Kind::Detector })
+            }),
+        );
+        matches(&shadow.text, signs, self.kinds, &mut hits);
         let mut kinds = Kinds::NONE;
         hits.iter().for_each(|hit| kinds.insert(hit.kind));
         if !hits.is_empty() && self.action != Action::Drop {
-            self.replace(&text, &hits, out);
+            self.replace(&text, &shadow, &hits, out);
         }
         kinds
     }
 
-    fn replace(&self, text: &str, hits: &[Hit], out: &mut String) {
+    fn replace(&self, text: &str, shadow: &Shadow<'_>, hits: &[Hit], out: &mut String) {
         let mut at = 0;
         for hit in hits {
-            out.push_str(&text[at..hit.range.start]);
+            let place = shadow.original(hit.range.clone());
+            out.push_str(&text[at..place.start]);
             out.push('<');
             out.push_str(hit.kind.name());
             if let (Action::Token, Some(token)) = (self.action, &self.token) {
-                let found = text[hit.range.clone()].to_lowercase();
-                let compact: String =
-                    found.chars().filter(|c| c.is_alphanumeric() || "@.:".contains(*c)).collect();
                 // Sixteen digits: equal by chance once in some 10^9 distinct matches.
-                out.push_str(&format!(":{:016x}", token.code(compact.as_bytes())));
+                let told = hit.kind.told(&shadow.text[hit.range.clone()]);
+                out.push_str(&format!(":{:016x}", token.code(told.as_bytes())));
             }
             out.push('>');
-            at = hit.range.end;
+            at = place.end;
         }
         out.push_str(&text[at..]);
     }
-}
-
-/// The text as readers see it: white space as single spaces, and nothing that has no width, which would keep a number
-/// from being one.
-fn seen(text: &str) -> Cow<'_, str> {
-    let hidden = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
-    let odd = |c: char| c.is_control() || (c.is_whitespace() && c != ' ') || hidden(c);
-    let (mut doubled, mut last) = (false, 0);
-    for byte in text.bytes() {
-        doubled |= (byte == b' ' && last == b' ') || byte < b' ' || byte == 0x7f;
-        last = byte;
-    }
-    if !doubled && (text.is_ascii() || !text.chars().any(odd)) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    squeeze(text.chars().filter(|c| !hidden(*c)), &mut out);
-    Cow::Owned(out)
 }

@@ -61,10 +61,17 @@ pub(super) fn verhoeff(digits: &[u8]) -> bool {
     check == 0
 }
 
-/// EAN-13 (GS1 general specifications, 7.9), which ISBN-13 uses.
-pub(super) fn ean_13(digits: &[u8]) -> bool {
+/// Check digit of a GTIN (GS1 general specifications, 7.9): EAN-8, UPC-A, EAN-13 with ISBN-13, GTIN-14.
+pub(super) fn gs1(digits: &[u8]) -> bool {
     let weigh = |(i, d): (usize, &u8)| u32::from(*d) * if i % 2 == 0 { 1 } else { 3 };
-    digits.len() == 13 && digits.iter().enumerate().map(weigh).sum::<u32>() % 10 == 0
+    matches!(digits.len(), 8 | 12 | 13 | 14)
+        && digits.iter().rev().enumerate().map(weigh).sum::<u32>().is_multiple_of(10)
+}
+
+/// ISBN-10 (ISO 2108:1992): weights from 10 down to 1, the sum a multiple of 11; the last may be 10, which is written X.
+pub(super) fn isbn_10(digits: &[u8]) -> bool {
+    let weigh = |(i, d): (usize, &u8)| u32::from(*d) * (10 - i as u32);
+    digits.len() == 10 && digits.iter().enumerate().map(weigh).sum::<u32>().is_multiple_of(11)
 }
 
 /// The two last digits of a Brazilian CPF, each a weighted sum mod 11 of those before.

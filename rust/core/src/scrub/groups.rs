@@ -12,6 +12,8 @@ pub(super) struct Group {
     pub(super) end: usize,
     /// What stands between the group before and this one can stand inside one number.
     pub(super) joined: bool,
+    /// Likewise, or it is an underscore.
+    pub(super) linked: bool,
 }
 
 impl Group {
@@ -24,8 +26,6 @@ impl Group {
 pub(super) struct Groups<'a> {
     pub(super) text: &'a str,
     pub(super) all: Vec<Group>,
-    /// The text says that its numbers are those of books or goods.
-    pub(super) catalogued: bool,
 }
 
 impl<'a> Groups<'a> {
@@ -39,17 +39,22 @@ impl<'a> Groups<'a> {
                 continue;
             }
             let end = at + bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count();
-            let joined = all.last().is_some_and(|before| joins(&text[before.end..at]));
-            all.push(Group { start: at, end, joined });
+            let gap = all.last().map(|before| &text[before.end..at]);
+            let joined = gap.is_some_and(joins);
+            all.push(Group { start: at, end, joined, linked: joined || gap == Some("_") });
             at = end;
         }
-        let catalogued = all.iter().any(|g| g.len() >= 9) && is_catalogued(text);
-        Self { text, all, catalogued }
+        Self { text, all }
     }
 
     /// How many groups from `i` on, at most, belong to one number.
     pub(super) fn joined(&self, i: usize) -> usize {
         1 + self.all[i + 1..].iter().take(MOST).take_while(|g| g.joined).count()
+    }
+
+    /// Likewise where underscores join, too.
+    pub(super) fn linked(&self, i: usize) -> usize {
+        1 + self.all[i + 1..].iter().take(MOST).take_while(|g| g.linked).count()
     }
 
     /// Digits (0–9) of some groups.
@@ -64,9 +69,16 @@ impl<'a> Groups<'a> {
     }
 
     /// Whether these are the end of a number that began before, as `0 261` is of `0 261 230 145`; or one that is rounded.
-    pub(super) fn is_tail(&self, groups: &Range<usize>) -> bool {
+    /// What was found before ends at `taken`: that is no beginning.
+    pub(super) fn is_tail(&self, groups: &Range<usize>, taken: usize) -> bool {
         let first = self.all[groups.start];
-        let before = first.joined && self.gap(groups.start) == " " && self.all[groups.start - 1].len() <= 3;
+        // What is not held together by spaces does not go on across one.
+        let spaced = groups.len() < 2 || self.gap(groups.start + 1) == " ";
+        let before = spaced
+            && first.joined
+            && self.gap(groups.start) == " "
+            && self.all[groups.start - 1].len() <= 3
+            && self.all[groups.start - 1].start >= taken;
         let last = self.all[groups.end - 1];
         before || &self.text[last.start..last.end] == "000"
     }
@@ -150,14 +162,4 @@ fn joins(gap: &str) -> bool {
     !gap.is_empty()
         && gap.chars().count() <= 3
         && gap.chars().all(|c| matches!(c, ' ' | '.' | '/' | '(' | ')') || is_dash(c))
-}
-
-/// Whether the text says that its numbers are those of books or goods.
-fn is_catalogued(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    ["isbn", "issn", "ean", "gtin", "upc"].iter().any(|word| {
-        let of = |c: char| c.is_ascii_alphabetic();
-        text.match_indices(word)
-            .any(|(i, w)| !text[..i].ends_with(of) && !text[i + w.len()..].starts_with(of))
-    })
 }

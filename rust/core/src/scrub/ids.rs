@@ -104,12 +104,16 @@ const IBAN_LENGTHS: [(&[u8; 2], usize); 89] = [
 
 /// Account numbers: two letters and two digits begin one.
 pub(super) fn ibans(text: &[u8], hits: &mut Vec<Hit>) {
+    let mut taken = 0;
     for (start, head) in text.windows(4).enumerate() {
         if head[2].is_ascii_digit()
             && head[3].is_ascii_digit()
             && head[..2].iter().all(u8::is_ascii_alphabetic)
+            && (start == taken || !word_before(text, start))
+            && let Some(range) = iban(text, start)
         {
-            hits.extend(iban(text, start + 2).map(|range| Hit { range, kind: Kind::Iban }));
+            taken = range.end;
+            hits.push(Hit { range, kind: Kind::Iban });
         }
     }
 }
@@ -117,20 +121,20 @@ pub(super) fn ibans(text: &[u8], hits: &mut Vec<Hit>) {
 /// National numbers.
 pub(super) fn find(groups: &Groups<'_>, hits: &mut Vec<Hit>) {
     let text = groups.text.as_bytes();
+    let mut taken = 0;
     for i in 0..groups.all.len() {
         let group = groups.all[i];
-        let found = grouped(groups, i).or_else(|| lettered(text, group.start, group.end));
-        hits.extend(found.map(|range| Hit { range, kind: Kind::NationalId }));
+        let found = grouped(groups, i, taken).or_else(|| lettered(text, group.start, group.end));
+        if let Some(range) = found {
+            taken = range.end;
+            hits.push(Hit { range, kind: Kind::NationalId });
+        }
     }
 }
 
-/// An account number whose check digits begin at `at`. Its end is where its country's length is reached: whatever word
+/// An account number that begins at `start`. Its end is where its country's length is reached: whatever word
 /// comes next is none of it.
-fn iban(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let start = at.checked_sub(2)?;
-    if !text.get(at + 1)?.is_ascii_digit() || word_before(text, start) {
-        return None;
-    }
+fn iban(text: &[u8], start: usize) -> Option<Range<usize>> {
     let country = [text[start].to_ascii_uppercase(), text[start + 1].to_ascii_uppercase()];
     let at_country = IBAN_LENGTHS.binary_search_by_key(&country, |(code, _)| **code).ok()?;
     let (_, length) = &IBAN_LENGTHS[at_country];
@@ -140,28 +144,36 @@ fn iban(text: &[u8], at: usize) -> Option<Range<usize>> {
         let byte = *text.get(end)?;
         if byte.is_ascii_alphanumeric() {
             compact.push(byte);
-        } else if !matches!(byte, b' ' | b'-') || !text.get(end + 1)?.is_ascii_alphanumeric() {
+        } else if !matches!(byte, b' ' | b'-' | b'.' | b'_') || !text.get(end + 1)?.is_ascii_alphanumeric() {
             return None;
         }
         end += 1;
     }
-    (!word_at(text, end) && mod_97(&compact)).then_some(start..end)
+    // A word may follow at once, but not on something that is mostly words itself: one in 97 of these would pass.
+    let digits = compact.iter().filter(|b| b.is_ascii_digit()).count();
+    let ends = match text.get(end) {
+        Some(b) if b.is_ascii_alphabetic() => text[end - 1].is_ascii_digit() && digits * 5 >= *length * 3,
+        next => !next.is_some_and(u8::is_ascii_digit),
+    };
+    (ends && mod_97(&compact)).then_some(start..end)
 }
 
-/// National numbers of digits alone, as they are grouped.
-fn grouped(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
+/// National numbers of digits alone, as they are grouped; the one before ended at `taken`.
+fn grouped(groups: &Groups<'_>, i: usize, taken: usize) -> Option<Range<usize>> {
     let text = groups.text.as_bytes();
     let most = groups.joined(i);
     for n in (2..=most.min(8)).rev() {
         let these = i..i + n;
         let range = groups.range(these.clone());
-        let told = groups.is_tail(&these) || groups.is_quantity(&these);
-        if word_before(text, range.start) || word_at(text, range.end) || told {
+        let told = groups.is_tail(&these, taken) || groups.is_quantity(&these);
+        let lengths = groups.lengths(these.clone());
+        let even = |allowed: &[char]| groups.evenly(these.clone(), allowed);
+        // The dashes of a social security number tell enough for a word to follow at once.
+        let runs_on = word_at(text, range.end) && !(lengths == [3, 2, 4] && even(&['-']));
+        if word_before(text, range.start) || runs_on || told {
             continue;
         }
-        let lengths = groups.lengths(these.clone());
         let digits = groups.digits(these.clone());
-        let even = |allowed: &[char]| groups.evenly(these.clone(), allowed);
         let number = |range: Range<usize>| digits[range].iter().fold(0_u64, |n, d| n * 10 + u64::from(*d));
         let holds = match lengths[..] {
             // United States: no area 000, 666 or 9xx, no group 00, no serial 0000; ITINs begin with 9.

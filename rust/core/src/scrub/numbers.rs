@@ -2,17 +2,18 @@
 
 use std::ops::Range;
 
-use super::digits::{ean_13, luhn};
-use super::groups::{Groups, is_dash};
-use super::{Hit, Kind, hint_before, word_at};
+use super::digits::{gs1, isbn_10, luhn};
+use super::groups::{Group, Groups, is_dash};
+use super::{Hit, Kind, Kinds, NEAR, hint_after, hint_before, word_at};
 
-/// Everything here, in the order of how sure it is.
-pub(super) fn find(groups: &Groups<'_>, hits: &mut Vec<Hit>) {
+/// Everything here of these kinds, in the order of how sure it is. A number that could be of several is of the first kind
+/// that is asked for; one that is not asked for takes nothing from the others.
+pub(super) fn find(groups: &Groups<'_>, kinds: Kinds, hits: &mut Vec<Hit>) {
     coordinates(groups.text, hits);
     // Cards first: what stands before one (an expiry date) would make a telephone number with its head.
     let cards = hits.len();
     let mut taken = 0;
-    for i in 0..groups.all.len() {
+    for i in (0..groups.all.len()).filter(|_| kinds.contains(Kind::Card)) {
         if groups.all[i].start >= taken
             && let Some(range) = card(groups, i)
         {
@@ -21,14 +22,24 @@ pub(super) fn find(groups: &Groups<'_>, hits: &mut Vec<Hit>) {
         }
     }
     let cards: Vec<Range<usize>> = hits[cards..].iter().map(|h| h.range.clone()).collect();
-    let free = |range: &Range<usize>| !cards.iter().any(|c| c.start < range.end && range.start < c.end);
+    let free = |range: &Range<usize>| {
+        let next = cards.partition_point(|card| card.end <= range.start);
+        cards.get(next).is_none_or(|card| range.end <= card.start)
+    };
     taken = 0;
     for i in 0..groups.all.len() {
-        if groups.all[i].start < taken || !free(&(groups.all[i].start..groups.all[i].end)) {
+        let start = groups.all[i].start;
+        if start < taken || !free(&(start..groups.all[i].end)) {
             continue;
         }
-        let found = phone(groups, i).filter(free).map(|range| Hit { range, kind: Kind::Phone });
-        let found = found.or_else(|| long(groups, i).map(|range| Hit { range, kind: Kind::LongNumber }));
+        // Where the number before ended: what stands behind it begins there.
+        let card = cards[..cards.partition_point(|card| card.end <= start)].last();
+        let taken_here = taken.max(card.map_or(0, |card| card.end));
+        let phone =
+            || phone(groups, i, taken_here).filter(free).map(|range| Hit { range, kind: Kind::Phone });
+        let long = || long(groups, i, taken_here).map(|range| Hit { range, kind: Kind::LongNumber });
+        let found = kinds.contains(Kind::Phone).then(phone).flatten();
+        let found = found.or_else(|| kinds.contains(Kind::LongNumber).then(long).flatten());
         if let Some(hit) = found {
             taken = hit.range.end;
             hits.push(hit);
@@ -56,10 +67,13 @@ fn issued(digits: &[u8]) -> bool {
 }
 
 fn card(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
-    for n in (1..=groups.joined(i).min(7)).rev() {
+    for n in (1..=groups.linked(i).min(7)).rev() {
         let these = i..i + n;
-        let total: usize = groups.lengths(these.clone()).iter().sum();
-        if !(12..=19).contains(&total) || !groups.evenly(these.clone(), &[' ', '-', '.']) {
+        let lengths = groups.lengths(these.clone());
+        let total: usize = lengths.iter().sum();
+        // As cards have it embossed, whatever stands between; else the same sign everywhere.
+        let embossed = matches!(lengths[..], [4, 4, 4, 4] | [4, 4, 4, 4, _] | [4, 6, 5] | [4, 6, 4]);
+        if !(12..=19).contains(&total) || !(embossed || groups.evenly(these.clone(), &[' ', '-', '.', '_'])) {
             continue;
         }
         let digits = groups.digits(these.clone());
@@ -98,7 +112,7 @@ const CALLS: [&str; 24] = [
     "telefoon",
 ];
 
-fn phone(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
+fn phone(groups: &Groups<'_>, i: usize, taken: usize) -> Option<Range<usize>> {
     let bytes = groups.text.as_bytes();
     let first = groups.all[i];
     let gap = groups.gap(i);
@@ -133,7 +147,7 @@ fn phone(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
         let area = gap.ends_with('(') && n > 1 && groups.gap(i + 1).starts_with(')');
         if called
             || (area && (8..=12).contains(&total) && first.len() <= 5)
-            || national(groups, these, &lengths, &digits)
+            || national(groups, these, &lengths, &digits, taken)
         {
             return Some(first.start - usize::from(area)..range.end);
         }
@@ -142,12 +156,18 @@ fn phone(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
 }
 
 /// Telephone numbers as their countries write them, by what they begin with and how they are grouped.
-fn national(groups: &Groups<'_>, these: Range<usize>, lengths: &[usize], digits: &[u8]) -> bool {
+fn national(
+    groups: &Groups<'_>,
+    these: Range<usize>,
+    lengths: &[usize],
+    digits: &[u8],
+    taken: usize,
+) -> bool {
     let bytes = groups.text.as_bytes();
     let (first, total) = (groups.all[these.start], digits.len());
     // Part of a longer number, of a decimal, or of a part number that begins with letters.
     let part = first.start > 0 && matches!(bytes[first.start - 1], b'#' | b',');
-    if part || groups.is_tail(&these) || groups.is_quantity(&these) {
+    if part || groups.is_tail(&these, taken) || groups.is_quantity(&these) {
         return false;
     }
     if super::word_before(bytes, first.start) {
@@ -178,7 +198,9 @@ fn national(groups: &Groups<'_>, these: Range<usize>, lengths: &[usize], digits:
         [2, 4, 4] if d(0) >= 1 && d(1) >= 1 => true,
         // A trunk 0 before the area code, in most of the world; never a group of its own.
         [2..=6, ..] if lengths.len() >= 2 && d(0) == 0 && d(1) != 0 && (9..=12).contains(&total) => {
-            lengths[1..].iter().all(|n| *n >= 2) && !is_draw(groups, &these)
+            // In pairs there are five of them.
+            let pairs = lengths.iter().all(|n| *n == 2);
+            lengths[1..].iter().all(|n| *n >= 2) && !(pairs && total != 10) && !is_draw(groups, &these)
         }
         _ => false,
     }
@@ -207,16 +229,19 @@ fn is_draw(groups: &Groups<'_>, these: &Range<usize>) -> bool {
 /// Digits that make a number long; what has fewer is a model, a price, a date.
 const LONG: usize = 9;
 
-fn long(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
+fn long(groups: &Groups<'_>, i: usize, taken: usize) -> Option<Range<usize>> {
     let bytes = groups.text.as_bytes();
     let group = groups.all[i];
     let decimal = |at: usize| {
-        at > 0 && matches!(bytes[at - 1], b'.' | b',') && at > 1 && bytes[at - 2].is_ascii_digit()
+        at > 1 && matches!(bytes[at - 1], b'.' | b',') && bytes[at - 2].is_ascii_digit() && at - 2 >= taken
     };
     if group.len() >= LONG {
         let digits = groups.digits(i..i + 1);
-        let isbn = digits.len() == 13 && matches!(digits[..3], [9, 7, 8 | 9]) && ean_13(&digits);
-        let none = decimal(group.start) || isbn || in_hex(bytes, group.start, group.end) || groups.catalogued;
+        let isbn = digits.len() == 13 && matches!(digits[..3], [9, 7, 8 | 9]) && gs1(&digits);
+        let none = decimal(group.start)
+            || isbn
+            || in_hex(bytes, group.start, group.end)
+            || is_catalogued(groups.text, group, &digits);
         return (!none).then_some(group.start..group.end);
     }
     // Account numbers in fours.
@@ -228,6 +253,31 @@ fn long(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
         return Some(groups.range(these));
     }
     None
+}
+
+/// Whether the word next to a number says that it is one of books or goods, and its check digit says so, too.
+fn is_catalogued(text: &str, group: Group, digits: &[u8]) -> bool {
+    let bytes = text.as_bytes();
+    let tenth = digits.len() == 9 && matches!(bytes.get(group.end), Some(b'X' | b'x'));
+    let is = |word: &str| match word {
+        "isbn" => {
+            let short = if tenth { &[digits, &[10]].concat()[..] } else { digits };
+            isbn_10(short) || (digits.len() == 13 && gs1(digits))
+        }
+        "ean" => digits.len() == 13 && gs1(digits),
+        "upc" => digits.len() == 12 && gs1(digits),
+        "gtin" => gs1(digits),
+        _ => false,
+    };
+    // "upc code no. 0360…", "ean-13: 4006…"
+    let near = &bytes[group.start.saturating_sub(NEAR)..group.start];
+    let words = near.rsplit(|b| !b.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+    let named = words.take(3).map(|w| String::from_utf8_lossy(w).to_ascii_lowercase()).find(|w| {
+        let length = w.len() <= 2 && w.bytes().all(|b| b.is_ascii_digit());
+        !length && !matches!(w.as_str(), "a" | "code" | "no" | "nr" | "number" | "barcode")
+    });
+    named.is_some_and(|w| is(w.trim_end_matches(|c: char| c.is_ascii_digit())))
+        || is(&hint_after(text, group.end + usize::from(tenth)))
 }
 
 /// Whether the digits stand in a hash of which letters are a part.

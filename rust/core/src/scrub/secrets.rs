@@ -1,5 +1,6 @@
 //! Keys of machines: by the prefixes that their makers gave them to be found by, or by looking random.
 
+use super::shadow::MASK;
 use super::{Hit, Kind};
 
 /// Longer keys there are none.
@@ -174,4 +175,67 @@ fn random(token: &[u8]) -> bool {
     let turns = token.windows(2).filter(|w| kind(w[0]) != kind(w[1])).count();
     let separators = token.iter().filter(|b| matches!(b, b'-' | b'_' | b'/')).count();
     turns * 3 >= token.len() && separators * 6 <= token.len()
+}
+
+/// Words for a password.
+const PASSWORDS: [&str; 10] = [
+    "passwd",
+    "passwort",
+    "passcode",
+    "passphrase",
+    "pwd",
+    "kennwort",
+    "contrase\u{f1}a",
+    "senha",
+    "wachtwoord",
+    "\u{43f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}",
+];
+
+/// What stands after `password=` and is none.
+const NOT_SECRET: [&str; 8] = ["true", "false", "null", "none", "yes", "no", "string", "password"];
+
+/// Characters of a value that are looked at to tell whether it is a password.
+const LOOKED_AT: usize = 128;
+
+/// What a text calls a password: right after `password=`, three characters or more; after a colon or spaces, four or more,
+/// one of them a digit, so that no sentence is one.
+pub(super) fn passwords(text: &str, hits: &mut Vec<Hit>) {
+    let mut taken = 0;
+    for (at, sign) in text.match_indices(['=', ':']) {
+        let before = &text[..at];
+        let spaced = before.strip_suffix(' ').unwrap_or(before);
+        if at < taken || !is_named(spaced) {
+            continue;
+        }
+        let after = &text[at + 1..];
+        let value = after.strip_prefix(' ').unwrap_or(after);
+        let close = sign == "=" && spaced == before && value == after;
+        let lead = value.len() - value.trim_start_matches(QUOTES).len();
+        let from = text.len() - value.len() + lead;
+        let looked: String =
+            text[from..].chars().take(LOOKED_AT).take_while(|c| !c.is_whitespace()).collect();
+        let told = looked.trim_matches(MASK).trim_end_matches(QUOTES);
+        let (length, lower) = (told.chars().count(), told.to_lowercase());
+        let secret = if close {
+            length >= 3 && told.chars().any(char::is_alphanumeric) && !NOT_SECRET.contains(&lower.as_str())
+        } else {
+            length >= 4 && told.chars().any(|c| c.is_ascii_digit())
+        };
+        if secret {
+            let rest = &text[from..];
+            let whole = &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())];
+            taken = from + whole.trim_end_matches(QUOTES).len();
+            hits.push(Hit { range: from..taken, kind: Kind::ApiKey });
+        }
+    }
+}
+
+/// What stands around a value, or behind it.
+const QUOTES: [char; 9] = ['"', '\'', '`', '(', ')', ',', ';', '.', '\u{201c}'];
+
+/// Whether `before` ends with a word for a password, alone or as the end of a name.
+fn is_named(before: &str) -> bool {
+    let letters: Vec<char> = before.chars().rev().take(24).take_while(|c| c.is_alphabetic()).collect();
+    let word: String = letters.into_iter().rev().flat_map(char::to_lowercase).collect();
+    PASSWORDS.contains(&word.as_str()) || word.ends_with("password") || word.ends_with("passwd")
 }

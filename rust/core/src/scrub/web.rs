@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use super::shadow::MASK;
 use super::{Hit, Kind, hint_before, word_at, word_before};
 
 /// Letters, digits and what RFC 5322 calls atext; text beyond ASCII is allowed by RFC 6531.
@@ -11,7 +12,7 @@ fn is_local(c: char) -> bool {
 }
 
 fn is_domain(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '.')
+    c.is_alphanumeric() || matches!(c, '-' | '.' | '_')
 }
 
 /// E-mail addresses.
@@ -29,11 +30,12 @@ pub(super) fn emails(text: &str, hits: &mut Vec<Hit>) {
         // Quotes and brackets around an address are none of it; nor is the query string before it.
         let local = local.trim_start_matches(['.', '\'', '`', '/', '=', '?', '&', '!', '{', '|', '*', '#']);
         let domain = &after[..after.find(|c| !is_domain(c)).unwrap_or(after.len())];
-        let domain = domain.trim_end_matches(['.', '-']);
-        let Some((_, top)) = domain.rsplit_once('.') else { continue };
-        let letters =
-            top.chars().count() >= 2 && (top.chars().all(char::is_alphabetic) || top.starts_with("xn--"));
-        if local.is_empty() || !letters || domain.starts_with('.') {
+        let domain = domain.trim_end_matches(['.', '-', '_']);
+        // More of a word may have run into it; a version (pkg@1.2.0) has no label of letters.
+        let named = domain.split('.').skip(1).any(|label| {
+            label.starts_with("xn--") || label.chars().take(2).filter(|c| c.is_alphabetic()).count() == 2
+        });
+        if local.is_empty() || !named || domain.starts_with('.') {
             continue;
         }
         hits.push(Hit { range: at - local.len()..at + 1 + domain.len(), kind: Kind::Email });
@@ -116,10 +118,11 @@ fn carries(url: &str) -> bool {
     let path = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
     let parameters = rest[path.len()..].split(['?', '#', '&', ';']).chain(path.split(';').skip(1));
     for parameter in parameters {
-        if let Some((name, value)) = parameter.split_once('=')
-            && value.len() >= 4
-            && (bears(name) || looks_random(value))
-        {
+        let Some((name, value)) = parameter.split_once('=') else { continue };
+        // What was scrubbed before is no secret any more.
+        let value = value.trim_matches(MASK);
+        let least = if is_password(name) { 1 } else { 4 };
+        if value.len() >= least && (bears(name) || looks_random(value)) {
             return true;
         }
     }
@@ -162,6 +165,13 @@ fn bears(name: &str) -> bool {
         || name.ends_with("apikey")
         || name.ends_with("secret")
         || name.ends_with("password")
+}
+
+/// Whether a parameter is for passwords, which may be short.
+fn is_password(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is = |word: &str| matches!(word, "password" | "passwd" | "pwd" | "pass");
+    name.split(['_', '-', '.', '[', ']']).any(is) || name.ends_with("password") || name.ends_with("passwd")
 }
 
 /// Twenty characters or more without a word boundary, letters and digits in turn: what is handed out, not what is named.
@@ -274,8 +284,20 @@ fn v4(text: &[u8], at: usize) -> Option<Hit> {
         end += n;
     }
     let goes_on = text.get(end) == Some(&b'.') && text.get(end + 1).is_some_and(u8::is_ascii_digit);
-    if goes_on || word_at(text, end) || VERSIONED.contains(&hint_before(text, at).as_str()) {
+    if goes_on || is_release(&text[end..]) || VERSIONED.contains(&hint_before(text, at).as_str()) {
         return None;
     }
     Some(Hit { range: at..end, kind: Kind::Ip })
+}
+
+/// Whether what follows four numbers at once makes them a version: `rc1`, `b2`, `beta`.
+fn is_release(after: &[u8]) -> bool {
+    let letters = after.iter().take(LONGEST).take_while(|b| b.is_ascii_alphabetic()).count();
+    let numbered = after.get(letters).is_some_and(u8::is_ascii_digit);
+    match &after[..letters] {
+        b"" => numbered,
+        b"beta" | b"alpha" | b"rc" | b"dev" | b"pre" | b"post" | b"final" => true,
+        b"a" | b"b" | b"p" | b"r" | b"el" | b"fc" => numbered,
+        _ => false,
+    }
 }

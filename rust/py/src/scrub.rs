@@ -1,0 +1,104 @@
+//! How to scrub: options as they come from Python, and a user's own detector.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, StringArray};
+use hardneg_core::error::{Error, Result};
+use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
+use hardneg_core::scrub::{Detector, Offsets, Scrubber};
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use pyo3_arrow::PyArray;
+
+use crate::error::{config, to_py};
+
+/// A `ScrubConfig` as JSON, and the `Detector` that JSON cannot hold.
+#[derive(FromPyObject)]
+pub(crate) struct Scrub(String, Option<Py<PyAny>>);
+
+/// The scrubber of `options`; its tokens are made under `key`.
+pub(crate) fn scrubber(
+    py: Python<'_>,
+    options: Scrub,
+    key: Option<&MasterKey>,
+    epoch: &str,
+    dataset: &str,
+) -> PyResult<Option<Scrubber>> {
+    let token = || match key {
+        Some(key) => Pseudonymizer::new(key, "query", epoch, dataset),
+        None => Err(Error::usage("scrub.action token needs a key: key=Key.load(FILE), or mask")),
+    };
+    let scrubber = Scrubber::of(&config(&options.0)?, token).map_err(to_py)?;
+    let (Some(scrubber), Some(detector)) = (&scrubber, options.1) else { return Ok(scrubber) };
+    let offsets = match detector.getattr(py, "offsets")?.extract::<String>(py)?.as_str() {
+        "bytes" => Offsets::Bytes,
+        _ => Offsets::Characters,
+    };
+    let name = detector.getattr(py, "name")?.extract(py)?;
+    Ok(Some(scrubber.clone().with(Arc::new(Called { name, offsets, detector }))))
+}
+
+/// A `Detector` of Python's.
+struct Called {
+    name: String,
+    offsets: Offsets,
+    detector: Py<PyAny>,
+}
+
+impl Detector for Called {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn offsets(&self) -> Offsets {
+        self.offsets
+    }
+
+    fn find(&self, texts: &[&str]) -> Result<Vec<Vec<Range<usize>>>> {
+        let array: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
+        Python::attach(|py| {
+            let asked = PyArray::from_array_ref(array);
+            let found = self.detector.call_method1(py, "spans", (asked.to_pyarrow(py)?,))?;
+            found.extract::<(PyArray, PyArray, PyArray)>(py)
+        })
+        .map_err(|e| Python::attach(|py| self.failed(py, &e)))
+        .and_then(|(counts, starts, ends)| {
+            self.spans(counts.array(), starts.array(), ends.array())
+                .ok_or_else(|| self.error("gave an answer that cannot be read"))
+        })
+    }
+}
+
+impl Called {
+    /// Only our own messages are handed on: what others say can quote the texts.
+    fn failed(&self, py: Python<'_>, e: &PyErr) -> Error {
+        if e.is_instance_of::<PyKeyboardInterrupt>(py) {
+            return Error::interrupted();
+        }
+        let ours = py.import("hardneg_fast.exceptions").and_then(|m| m.getattr("DetectorError"));
+        match ours {
+            Ok(ours) if e.is_instance(py, &ours) => Error::detector(e.value(py).to_string()),
+            _ => self.error("failed"),
+        }
+    }
+
+    fn error(&self, what: &str) -> Error {
+        Error::detector(format!("detector {:?} {what}", self.name))
+    }
+
+    /// How many each text has, and where they begin and end.
+    fn spans(&self, counts: &ArrayRef, starts: &ArrayRef, ends: &ArrayRef) -> Option<Vec<Vec<Range<usize>>>> {
+        let numbers = |array: &ArrayRef| -> Option<Vec<usize>> {
+            let array = array.as_primitive_opt::<Int64Type>().filter(|a| a.null_count() == 0)?;
+            array.values().iter().map(|n| usize::try_from(*n).ok()).collect()
+        };
+        let (counts, starts, ends) = (numbers(counts)?, numbers(starts)?, numbers(ends)?);
+        let mut spans = starts.iter().zip(&ends).map(|(start, end)| *start..*end);
+        let found: Vec<_> = counts.iter().map(|n| spans.by_ref().take(*n).collect()).collect();
+        let all = counts.iter().try_fold(0_usize, |sum, n| sum.checked_add(*n))?;
+        (all == starts.len() && all == ends.len()).then_some(found)
+    }
+}
