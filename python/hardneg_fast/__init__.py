@@ -9,16 +9,37 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import _hardneg
-from .config import Config, CountConfig, EvidenceConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig, SelectConfig
+from .config import (
+    ClickModelConfig,
+    Config,
+    CountConfig,
+    EvidenceConfig,
+    Privacy,
+    ReadConfig,
+    RelatedConfig,
+    ScrubConfig,
+    SelectConfig,
+)
 from .exceptions import ColumnError, DataError, FileError, GateError, HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
     from .anonymize import normalize, pseudonymize, scrub
+    from .click_model import ClickLog, ClickModel
     from .count import Counts, load_counts, merge
     from .evidence import Evidence, evidence
     from .inspection import Inspection, inspect
     from .keys import Key
-    from .pipeline import anonymize, count, mine, read, related_queries
+    from .pipeline import (
+        anonymize,
+        click_log,
+        count,
+        estimate_propensities,
+        fit_click_model,
+        mine,
+        read,
+        related_queries,
+    )
+    from .propensities import Propensities, Weights
     from .related import RelatedQueries
     from .release import Released, release
     from .result import Result
@@ -29,6 +50,9 @@ if TYPE_CHECKING:
 __version__: str = _hardneg.__version__
 
 __all__ = [
+    "ClickLog",
+    "ClickModel",
+    "ClickModelConfig",
     "ColumnError",
     "Config",
     "CountConfig",
@@ -43,6 +67,7 @@ __all__ = [
     "Key",
     "Privacy",
     "PrivacyError",
+    "Propensities",
     "ReadConfig",
     "RelatedConfig",
     "RelatedQueries",
@@ -53,9 +78,13 @@ __all__ = [
     "Selected",
     "Simulated",
     "UsageError",
+    "Weights",
     "anonymize",
+    "click_log",
     "count",
+    "estimate_propensities",
     "evidence",
+    "fit_click_model",
     "inspect",
     "load_counts",
     "merge",
@@ -73,18 +102,25 @@ __all__ = [
 
 # Where the rest lives: imported when first asked for, because Arrow takes half a second and `--help` should not.
 _LAZY = {
+    "ClickLog": "click_model",
+    "ClickModel": "click_model",
     "Counts": "count",
     "Evidence": "evidence",
     "Inspection": "inspection",
     "Key": "keys",
+    "Propensities": "propensities",
     "RelatedQueries": "related",
     "Released": "release",
     "Result": "result",
     "Selected": "select",
     "Simulated": "simulate",
+    "Weights": "propensities",
     "anonymize": "pipeline",
+    "click_log": "pipeline",
     "count": "pipeline",
+    "estimate_propensities": "pipeline",
     "evidence": "evidence",
+    "fit_click_model": "pipeline",
     "inspect": "inspection",
     "load_counts": "count",
     "merge": "count",

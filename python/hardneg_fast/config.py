@@ -172,6 +172,25 @@ class RelatedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClickModelConfig:
+    """Click models (docs/CLICK_MODELS.md)."""
+
+    definition: Literal["standard", "pyclick"] = "standard"
+    """`standard`: priors fitted to the data, passes until the fold held out is explained no better. `pyclick`: one hit
+    in two trials for everything, 50 passes, as that package defines its estimates."""
+    no_click: Literal["examined", "first", "drop"] = "examined"
+    """CM, DCM, SDBN: of a page without a click all results were examined, the first was, or the page is left out."""
+    gamma: str = "free"
+    """DBN: the probability of going on is learnt (`free`), learnt for each position (`position`), or given (`0.9`)."""
+    max_iterations: int = 200
+    """PBM, UBM, DBN: passes at most."""
+    tolerance: float = 1e-6
+    """Passes end where five of them did not raise the mean held-out log-likelihood of an impression by this much."""
+    max_position: int = 50
+    """Results further down are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole tree.
 
@@ -190,6 +209,7 @@ class Config:
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     related: RelatedConfig = field(default_factory=RelatedConfig)
+    click_model: ClickModelConfig = field(default_factory=ClickModelConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

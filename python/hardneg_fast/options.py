@@ -18,9 +18,15 @@ from .config import Config
 from .exceptions import FileError, UsageError
 
 LEAST_MEMORY = 64 * 10**6
-SECTIONS = ("read", "scrub", "count", "evidence", "select", "related")
-LEAST = {"read.batch_rows": 1, "select.num_negatives": 1}
+SECTIONS = ("read", "scrub", "count", "evidence", "select", "related", "click_model")
+LEAST = {
+    "read.batch_rows": 1,
+    "select.num_negatives": 1,
+    "click_model.max_iterations": 1,
+    "click_model.max_position": 1,
+}
 MOST = {"seed": 2**64 - 1, "threads": 4_096, "read.batch_rows": 2**31 - 1, "select.num_negatives": 1_000}
+MOST |= {"click_model.max_iterations": 100_000, "click_model.max_position": 1_000}
 """Bounds beyond which the core, or the machine, would give up without saying why."""
 
 

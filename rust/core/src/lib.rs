@@ -8,6 +8,8 @@ pub mod batches;
 pub mod bound;
 pub mod budget;
 pub mod clean;
+pub mod click_model;
+pub mod coded;
 pub mod counts;
 pub mod digest;
 pub mod error;
