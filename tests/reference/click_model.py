@@ -1,7 +1,7 @@
 """Click models in obvious lines: one session after the other, one parameter a dictionary entry.
 
-A session is (query, documents, clicks), position k + 1 being place k of the lists. Estimates are hits / trials that begin
-at 1 / 2 and stay below 1, as the PyClick package defines them; the exact DBN goes through its states both ways.
+A session is (query, documents, clicks), position k + 1 being place k of the lists. Estimates are hits / trials that
+begin at 1 / 2 and stay below 1, as the PyClick package defines them; the exact DBN goes through its states both ways.
 """
 
 from __future__ import annotations
@@ -171,6 +171,97 @@ def alone(model: Model, session: Session) -> list[float]:
             p += path * a[k] * model.of("e", (k, j + 1))
         out.append(p)
     return out
+
+
+def beta_prior(shares: list[tuple[float, float, float, float]]) -> tuple[float, float]:
+    """Beta prior of (hits, their variance, n = sum of e, sum of e squared), as hits and misses, by moments."""
+    weight = mean = square = 0.0
+    for hits, variance, n, squares in shares:
+        if n > 0:
+            w = n / (n + 10)
+            weight += w * (1 - squares / n**2)
+            mean += w * (1 - squares / n**2) * hits / n
+            square += w * (hits**2 + variance - hits) / n**2
+    if weight <= 0 or not 0 < mean / weight < 1:
+        return 1.0, 1.0
+    p = mean / weight
+    spread = max(square / weight - p * p, 0.0)
+    worth = min(max(p * (1 - p) / spread - 1 if spread else 1e6, 0.1), 1e6)
+    return p * worth, (1 - p) * worth
+
+
+def posterior(hits: float, trials: float, prior: tuple[float, float]) -> float:
+    return min((prior[0] + hits) / (prior[0] + prior[1] + trials), TOP)
+
+
+def standard_pass(name: str, sessions: list[Session], a: dict, e: dict) -> tuple[dict, dict, tuple[float, float]]:
+    """From attraction and examination of PBM or UBM to those after one pass of the standard definition."""
+    clicks, seen, hits, shown, exposed, squares = (defaultdict(float) for _ in range(6))
+    for query, docs, clicked in sessions:
+        for k, (doc, c) in enumerate(zip(docs, clicked, strict=True)):
+            pair, place = (query, doc), (k + 1, above(clicked, k)) if name == "ubm" else k + 1
+            examined = 1.0 if c else e[place] * (1 - a[pair]) / (1 - e[place] * a[pair])
+            clicks[pair] += c
+            seen[pair] += examined
+            exposed[pair] += e[place]
+            squares[pair] += e[place] ** 2
+            hits[place] += examined
+            shown[place] += 1
+    prior = beta_prior([(clicks[p], 0.0, exposed[p], squares[p]) for p in seen])
+    e = {place: posterior(hits[place], shown[place], (1, 1)) for place in shown}
+    e[(1, 0) if name == "ubm" else 1] = 1.0
+    return {p: posterior(clicks[p], seen[p], prior) for p in seen}, e, prior
+
+
+def standard_dbn_pass(sessions: list[Session], a: dict, s: dict, g: float) -> tuple[dict, dict, float]:
+    """The same of DBN, by listing who was examined down to where, and whether a click satisfied there."""
+    clicks, seen, satisfied, chances, variance, exposed, squares = (defaultdict(float) for _ in range(7))
+    went, could = 1.0, 2.0
+    for query, docs, clicked in sessions:
+        pairs, n = [(query, d) for d in docs], len(docs)
+        first = max((k for k, c in enumerate(clicked) if c), default=0)
+        # Every way a page can have gone: the last result examined, and whether it satisfied; with its probability.
+        ways = []
+        for end in range(first, n):
+            p = 1.0
+            for k in range(end + 1):
+                p *= a[pairs[k]] if clicked[k] else 1 - a[pairs[k]]
+                if k < end:
+                    p *= ((1 - s[pairs[k]]) if clicked[k] else 1) * g
+            left = 1.0 if end == n - 1 else 1 - g
+            if clicked[end]:
+                ways.append((p * s[pairs[end]], end, True))
+                ways.append((p * (1 - s[pairs[end]]) * left, end, False))
+            else:
+                ways.append((p * left, end, False))
+        whole = sum(p for p, _, _ in ways)
+        examined = 1.0
+        for k in range(n):
+            clicks[pairs[k]] += clicked[k]
+            exposed[pairs[k]] += examined
+            squares[pairs[k]] += examined**2
+            left = (1 - a[pairs[k]]) / (1 - a[pairs[k]] * examined)
+            examined = (1 - s[pairs[k]]) * g if clicked[k] else examined * left * g
+        if any(clicked) and first < n - 1:
+            sure = sum(p for p, _, was_satisfied in ways if was_satisfied) / whole
+            variance[pairs[first]] += sure * (1 - sure)
+        for p, end, was_satisfied in ways:
+            for k in range(end + 1):
+                seen[pairs[k]] += p / whole
+                if k < end:
+                    went += p / whole
+                    could += p / whole
+                    if clicked[k]:
+                        chances[pairs[k]] += p / whole
+            if end < n - 1 and not was_satisfied:
+                could += p / whole
+            if clicked[end] and end < n - 1:
+                chances[pairs[end]] += p / whole
+                satisfied[pairs[end]] += was_satisfied * p / whole
+    prior_a = beta_prior([(clicks[p], 0.0, exposed[p], squares[p]) for p in a])
+    prior_s = beta_prior([(satisfied[p], variance[p], chances[p], chances[p]) for p in a])
+    a = {p: posterior(clicks[p], seen[p], prior_a) for p in a}
+    return a, {p: posterior(satisfied[p], chances[p], prior_s) for p in a}, went / could
 
 
 def log_of(p: float, clicked: bool) -> float:

@@ -10,16 +10,16 @@
 //!   P(k+1 examined | k examined) = γ_k B_{k+1} / (1 − γ_k + γ_k B_{k+1}).
 //!
 //! Then a = clicks / expected examinations, s = expected satisfactions / clicks, γ = expected steps / expected chances, each
-//! with its prior. Where the page ends, nobody knows whether users would have gone on; such chances count in neither sum.
+//! with its prior: those of a and s are fitted to what each pass expects. Where the page ends, nobody knows whether users would have gone on; such chances count in neither sum.
 //! *PyClick* (exact, as the correction of that package's DBN) counts attraction as unknown where nothing was examined, counts
 //! the end of a page in, and keeps one hit in two trials for everything.
 //!
 //! Source: Chapelle & Zhang, WWW 2009, section 4 and appendix.
 
-use super::log::{ClickLog, Crew, Page, Part, Row, added};
+use super::log::{Bucket, ClickLog, Crew, Page, Part, Row, added};
 use super::params::{Kind, Places, Shares};
 use super::predict::{Context, Probabilities};
-use super::prior::LAPLACE;
+use super::prior::{LAPLACE, MOMENTS, Noted, fitted, note};
 use super::{Definition, Gamma, Learnt, Model, Passes, given_prior};
 use crate::error::Result;
 
@@ -53,6 +53,7 @@ pub(super) struct Dbn<'a> {
     standard: bool,
     definition: Definition,
     gamma: Gamma,
+    part: Part,
     certain: Vec<Certain>,
     attraction: Kind,
     satisfaction: Kind,
@@ -94,7 +95,7 @@ impl<'a> Dbn<'a> {
             _ if standard => FIRST_GAMMA,
             _ => LAPLACE.mean(0.0, 0.0),
         });
-        Ok(Self { log, standard, definition, gamma, certain, attraction, satisfaction, places })
+        Ok(Self { log, standard, definition, gamma, part, certain, attraction, satisfaction, places })
     }
 }
 
@@ -150,6 +151,7 @@ impl Certain {
 impl Passes for Dbn<'_> {
     fn pass(&mut self, crew: &mut Crew<'_>) -> Result<()> {
         let (log, certain, gamma, standard) = (self.log, &self.certain, &self.places.value, self.standard);
+        let part = self.part;
         let mut both: Vec<(&mut Shares, &mut Shares)> =
             self.attraction.buckets.iter_mut().zip(&mut self.satisfaction.buckets).collect();
         let sums = crew.map(&mut both, |i, (attraction, satisfaction)| {
@@ -158,15 +160,38 @@ impl Passes for Dbn<'_> {
             attraction.trials.clone_from(&own.attraction.trials);
             satisfaction.hits.clone_from(&own.satisfaction.hits);
             satisfaction.trials.clone_from(&own.satisfaction.trials);
-            let mut steps = own.steps.clone();
-            let mut below: Vec<f64> = Vec::new();
+            let mut sums = own.steps.clone();
+            let mut made = Pass {
+                rows,
+                gamma,
+                standard,
+                attraction,
+                satisfaction,
+                steps: &mut sums,
+                variance: vec![0.0; own.attraction.hits.len()],
+                below: Vec::new(),
+            };
             for tail in &own.tails {
-                pass_tail(tail, rows, gamma, standard, attraction, satisfaction, &mut steps, &mut below);
+                made.tail(tail);
             }
-            steps
+            let variance = made.variance;
+            let mut moments = vec![0.0; 2 * MOMENTS];
+            if standard {
+                let (of_attraction, of_satisfaction) = moments.split_at_mut(MOMENTS);
+                for noted in exposures(&log.buckets[i], part, gamma, attraction, satisfaction) {
+                    note(of_attraction, noted);
+                }
+                for (pair, variance) in variance.into_iter().enumerate() {
+                    let (hits, trials) = (satisfaction.hits[pair], satisfaction.trials[pair]);
+                    note(of_satisfaction, Noted { variance, ..Noted::known(hits, trials) });
+                }
+            }
+            sums.extend(moments);
+            sums
         })?;
-        let sums = added(sums, 2 * self.places.value.len());
-        for (place, pair) in sums.chunks_exact(2).enumerate() {
+        let n = 2 * self.places.value.len();
+        let sums = added(sums, n + 2 * MOMENTS);
+        for (place, pair) in sums[..n].chunks_exact(2).enumerate() {
             (self.places.hits[place], self.places.trials[place]) = (pair[0], pair[1]);
         }
         match self.gamma {
@@ -177,8 +202,11 @@ impl Passes for Dbn<'_> {
                 self.places.value.fill(LAPLACE.mean(hits, trials));
             }
         }
-        self.attraction.settle(given_prior(self.definition));
-        self.satisfaction.settle(given_prior(self.definition));
+        let priors = [&sums[n..n + MOMENTS], &sums[n + MOMENTS..]];
+        let [of_attraction, of_satisfaction] =
+            priors.map(|sums| Some(given_prior(self.definition).unwrap_or_else(|| fitted(sums))));
+        self.attraction.settle(of_attraction);
+        self.satisfaction.settle(of_satisfaction);
         Ok(())
     }
 
@@ -215,52 +243,89 @@ impl Passes for Dbn<'_> {
     }
 }
 
-/// Adds what is expected of a tail.
-#[allow(clippy::too_many_arguments, reason = "sums of three kinds, and scratch")]
-#[inline]
-fn pass_tail(
-    tail: &Tail,
-    rows: &[Row],
-    gamma: &[f64],
+/// One pass over a bucket.
+struct Pass<'a> {
+    rows: &'a [Row],
+    gamma: &'a [f64],
     standard: bool,
-    attraction: &mut Shares,
-    satisfaction: &mut Shares,
-    steps: &mut [f64],
-    below: &mut Vec<f64>,
-) {
-    let open = &rows[tail.start as usize..tail.end as usize];
-    let weight = tail.weight;
-    // below[k]: P(no click from row k of the tail on | it was examined).
-    below.clear();
-    below.resize(open.len() + 1, 1.0);
-    for (k, row) in open.iter().enumerate().rev() {
-        let g = gamma[usize::from(row.position)];
-        below[k] = (1.0 - attraction.value[row.pair as usize]) * (1.0 - g + g * below[k + 1]);
-    }
-    let mut examined = 1.0;
-    if tail.clicked {
-        let row = &rows[tail.start as usize - 1];
-        let (pair, place) = (row.pair as usize, usize::from(row.position));
-        let (s, g) = (satisfaction.value[pair], gamma[place]);
-        let all = s + (1.0 - s) * (1.0 - g + g * below[0]);
-        satisfaction.hits[pair] += weight * s / all;
-        examined = (1.0 - s) * g * below[0] / all;
-        steps[2 * place] += weight * examined;
-        steps[2 * place + 1] += weight * (1.0 - s / all);
-    }
-    for (k, row) in open.iter().enumerate() {
-        let (pair, place) = (row.pair as usize, usize::from(row.position));
-        if standard {
-            attraction.trials[pair] += weight * examined;
-        } else {
-            attraction.hits[pair] += weight * attraction.value[pair] * (1.0 - examined);
+    attraction: &'a mut Shares,
+    satisfaction: &'a mut Shares,
+    /// Steps and chances by position.
+    steps: &'a mut [f64],
+    /// Of each pair's satisfactions, which are only expected.
+    variance: Vec<f64>,
+    /// P(no click from row k of the tail on | it was examined).
+    below: Vec<f64>,
+}
+
+impl Pass<'_> {
+    /// Adds what is expected of a tail.
+    #[inline]
+    fn tail(&mut self, tail: &Tail) {
+        let open = &self.rows[tail.start as usize..tail.end as usize];
+        let (weight, below) = (tail.weight, &mut self.below);
+        below.clear();
+        below.resize(open.len() + 1, 1.0);
+        for (k, row) in open.iter().enumerate().rev() {
+            let g = self.gamma[usize::from(row.position)];
+            below[k] = (1.0 - self.attraction.value[row.pair as usize]) * (1.0 - g + g * below[k + 1]);
         }
-        if k + 1 < open.len() || !standard {
-            let g = gamma[place];
-            let on = g * below[k + 1] / (1.0 - g + g * below[k + 1]);
-            steps[2 * place] += weight * examined * on;
-            steps[2 * place + 1] += weight * examined;
-            examined *= on;
+        let mut examined = 1.0;
+        if tail.clicked {
+            let row = &self.rows[tail.start as usize - 1];
+            let (pair, place) = (row.pair as usize, usize::from(row.position));
+            let (s, g) = (self.satisfaction.value[pair], self.gamma[place]);
+            let all = s + (1.0 - s) * (1.0 - g + g * below[0]);
+            let satisfied = s / all;
+            self.satisfaction.hits[pair] += weight * satisfied;
+            self.variance[pair] += weight * satisfied * (1.0 - satisfied);
+            examined = (1.0 - s) * g * below[0] / all;
+            self.steps[2 * place] += weight * examined;
+            self.steps[2 * place + 1] += weight * (1.0 - satisfied);
+        }
+        for (k, row) in open.iter().enumerate() {
+            let (pair, place) = (row.pair as usize, usize::from(row.position));
+            if self.standard {
+                self.attraction.trials[pair] += weight * examined;
+            } else {
+                self.attraction.hits[pair] += weight * self.attraction.value[pair] * (1.0 - examined);
+            }
+            if k + 1 < open.len() || !self.standard {
+                let g = self.gamma[place];
+                let on = g * below[k + 1] / (1.0 - g + g * below[k + 1]);
+                self.steps[2 * place] += weight * examined * on;
+                self.steps[2 * place + 1] += weight * examined;
+                examined *= on;
+            }
         }
     }
+}
+
+/// Clicks of each pair, in as many examinations as the clicks above let expect.
+fn exposures(
+    bucket: &Bucket,
+    part: Part,
+    gamma: &[f64],
+    attraction: &Shares,
+    satisfaction: &Shares,
+) -> Vec<Noted> {
+    let mut out = vec![Noted { squares: 0.0, ..Noted::known(0.0, 0.0) }; attraction.value.len()];
+    for (page, rows) in bucket.pages_of(part) {
+        let weight = f64::from(page.weight);
+        let mut examined = 1.0;
+        for row in rows {
+            let pair = row.pair as usize;
+            let (a, g) = (attraction.value[pair], gamma[usize::from(row.position)]);
+            let noted = &mut out[pair];
+            noted.trials += weight * examined;
+            noted.squares += weight * examined * examined;
+            if row.clicked {
+                noted.hits += weight;
+                examined = (1.0 - satisfaction.value[pair]) * g;
+            } else {
+                examined *= (1.0 - a) * g / (1.0 - a * examined);
+            }
+        }
+    }
+    out
 }

@@ -12,7 +12,7 @@
 
 use super::log::{ClickLog, Crew, Part, added};
 use super::params::{Kind, Places};
-use super::prior::{BELOW_ONE, FLOOR, LAPLACE, MOMENTS, fitted, note};
+use super::prior::{BELOW_ONE, FLOOR, LAPLACE, MOMENTS, Noted, fitted, note};
 use super::{Definition, Learnt, Passes};
 use crate::error::Result;
 
@@ -33,6 +33,18 @@ impl Exposed {
     fn of(&self, pair: usize) -> std::ops::Range<usize> {
         let start = if pair == 0 { 0 } else { self.ends[pair - 1] as usize };
         start..self.ends[pair] as usize
+    }
+
+    /// Clicks of a pair, in as many examinations as `value` lets expect.
+    fn exposure(&self, pair: usize, value: &[f64]) -> Noted {
+        let (mut trials, mut squares) = (0.0, 0.0);
+        for cell in self.of(pair) {
+            let e = value[self.places[cell] as usize];
+            let shown = f64::from(self.skips[cell]) + f64::from(self.clicks[cell]);
+            trials += shown * e;
+            squares += shown * e * e;
+        }
+        Noted { hits: self.clicked[pair], variance: 0.0, trials, squares }
     }
 }
 
@@ -87,16 +99,18 @@ impl<'a> Examine<'a> {
             shares.trials.clone_from(&own.shown);
             if standard {
                 for (pair, trials) in shares.trials.iter_mut().enumerate() {
-                    let examined = own.of(pair).map(|c| {
-                        let shown = f64::from(own.skips[c]) + f64::from(own.clicks[c]);
-                        shown * places.value[own.places[c] as usize]
-                    });
-                    *trials = examined.sum::<f64>().max(own.clicked[pair]);
+                    *trials = own.exposure(pair, &places.value).trials.max(own.clicked[pair]);
                 }
             }
         }
         if standard {
-            attraction.settle(None);
+            let moments = cells.iter().map(|own| {
+                let mut sums = vec![0.0; MOMENTS];
+                (0..own.ends.len()).for_each(|pair| note(&mut sums, own.exposure(pair, &places.value)));
+                sums
+            });
+            let prior = fitted(&added(moments.collect(), MOMENTS));
+            attraction.settle(Some(prior));
         } else {
             // Before the first pass every share is one hit in two.
             attraction.buckets.iter_mut().for_each(|b| b.value.fill(LAPLACE.mean(0.0, 0.0)));
@@ -127,7 +141,7 @@ impl Passes for Examine<'_> {
                 }
                 if standard {
                     shares.trials[pair] = own.clicked[pair] + examined;
-                    note(&mut sums[n..], own.clicked[pair], shares.trials[pair]);
+                    note(&mut sums[n..], own.exposure(pair, value));
                 } else {
                     shares.hits[pair] = own.clicked[pair] + attracted;
                 }

@@ -216,13 +216,14 @@ impl Fitted {
             Metrics::Clax,
             pages,
         );
-        let over = match definition {
-            Metrics::Clax => by_position.len(),
-            Metrics::PyClick => PYCLICK_POSITIONS,
-        } as f64;
-        let mean = |of: fn(&PositionMetrics) -> f64| {
-            let some = by_position.iter().take(if definition == Metrics::Clax { usize::MAX } else { 10 });
-            some.map(|(_, m)| of(m)).sum::<f64>() / over
+        let mean = |of: fn(&PositionMetrics) -> f64| match definition {
+            Metrics::Clax => by_position.iter().map(|(_, m)| of(m)).sum::<f64>() / by_position.len() as f64,
+            Metrics::PyClick => {
+                // Of a position that does not occur nothing is wrong: its perplexity is 1.
+                let first = by_position.iter().take_while(|(p, _)| usize::from(*p) <= PYCLICK_POSITIONS);
+                let (sum, n) = first.fold((0.0, 0), |(sum, n), (_, m)| (sum + of(m), n + 1));
+                (sum + (PYCLICK_POSITIONS - n) as f64) / PYCLICK_POSITIONS as f64
+            }
         };
         all.perplexity = mean(|m| m.perplexity);
         all.conditional_perplexity = mean(|m| m.conditional_perplexity);

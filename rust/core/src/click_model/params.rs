@@ -1,7 +1,7 @@
 //! What a model has learnt: shares of pairs, by bucket, and of positions.
 
 use super::log::{Bucket, ClickLog};
-use super::prior::{BELOW_ONE, Beta, LAPLACE, MOMENTS, fitted, note};
+use super::prior::{BELOW_ONE, Beta, LAPLACE, MOMENTS, Noted, fitted, note};
 
 /// Of each pair of a bucket: hits in trials (a click of each examination, say), and what share that makes.
 #[derive(Debug, Default, Clone)]
@@ -27,7 +27,7 @@ impl Shares {
     pub(super) fn moments(&self) -> Vec<f64> {
         let mut sums = vec![0.0; MOMENTS];
         for (hits, trials) in self.hits.iter().zip(&self.trials) {
-            note(&mut sums, *hits, *trials);
+            note(&mut sums, Noted::known(*hits, *trials));
         }
         sums
     }

@@ -22,7 +22,7 @@ pub(super) const FLOOR: f64 = 1e-6;
 pub(super) const BELOW_ONE: f64 = 1.0 - FLOOR;
 
 /// What a prior may be worth in trials.
-const STRENGTH: std::ops::RangeInclusive<f64> = 0.1..=1e6;
+const WORTH: std::ops::RangeInclusive<f64> = 0.1..=1e6;
 
 impl Beta {
     /// Posterior mean after `hits` in `trials`.
@@ -53,40 +53,62 @@ fn quantile(a: f64, b: f64, p: f64) -> f64 {
 }
 
 /// Sums from which a Beta prior is fitted.
-pub(super) const MOMENTS: usize = 5;
+pub(super) const MOMENTS: usize = 3;
 
-/// Adds a pair with `hits` in `trials` to the sums.
-#[inline]
-pub(super) fn note(sums: &mut [f64], hits: f64, trials: f64) {
-    if trials > 0.0 {
-        sums[0] += 1.0;
-        sums[1] += trials;
-        sums[2] += hits;
-        sums[3] += hits * hits / trials;
-        sums[4] += trials * trials;
+/// What is known of a pair's share before it is shrunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Noted {
+    /// Hits, or the number expected.
+    pub(super) hits: f64,
+    /// Variance of the number of hits where it is only expected; 0 where it is known.
+    pub(super) variance: f64,
+    /// Trials, or the number expected before their outcome is known: Σ e.
+    pub(super) trials: f64,
+    /// Σ e² over the same trials, each with chance e to have taken place; the same as `trials` where all did.
+    pub(super) squares: f64,
+}
+
+impl Noted {
+    /// Hits in trials, both known.
+    pub(super) fn known(hits: f64, trials: f64) -> Self {
+        Self { hits, variance: 0.0, trials, squares: trials }
     }
 }
 
-/// The Beta distribution that shares of this mean and spread come from, by moments (Kleinman 1973, weights n): with
-/// p = Σ hits / Σ n and S = Σ n (hits/n − p)², E S = p (1 − p) ((1 − ρ)(m − 1) + ρ (N − Σ n²/N)), of which ρ is the share of
-/// the spread that chance does not explain, and 1/ρ − 1 what the prior is worth in trials.
+/// A pair with n expected trials weighs n / (n + this) in the prior: more trials say more, but by n alone the prior would be that
+/// of the few documents that were shown most, and best.
+const EVEN: f64 = 10.0;
+
+/// Adds a pair to the sums.
+#[inline]
+pub(super) fn note(sums: &mut [f64], pair: Noted) {
+    let n = pair.trials;
+    if n > 0.0 {
+        let w_n2 = 1.0 / ((n + EVEN) * n);
+        let apart = n * n - pair.squares;
+        sums[0] += w_n2 * apart;
+        sums[1] += w_n2 * apart * pair.hits / n;
+        sums[2] += w_n2 * (pair.hits * (pair.hits - 1.0) + pair.variance);
+    }
+}
+
+/// The Beta distribution with the mean and the spread of the shares.
+///
+/// Of two trials of one pair, with chances e and e′ to have taken place, both are hits with probability e e′ a². So
+/// hits (hits − 1) / ((Σ e)² − Σ e²) is an unbiased estimate of a², and hits / Σ e of a; weighted means of both over the pairs
+/// give mean and variance, whatever chance adds to the rates, and whether or not documents shown more often are better (the
+/// factorial moments of the beta-binomial distribution: Skellam 1948).
 ///
 /// Laplace's where there is nothing to fit it to.
 pub(super) fn fitted(sums: &[f64]) -> Beta {
-    let [pairs, trials, hits, squares, weights] = sums[..MOMENTS] else { return LAPLACE };
-    let p = hits / trials;
-    if !(p > 0.0 && p < 1.0) || pairs < 2.0 {
+    let [weight, rates, squares] = sums[..MOMENTS] else { return LAPLACE };
+    let mean = rates / weight;
+    if !(mean > 0.0 && mean < 1.0) {
         return LAPLACE;
     }
-    let chance = pairs - 1.0;
-    let between = trials - weights / trials;
-    if between <= chance {
-        return LAPLACE;
-    }
-    let spread = (squares - p * hits) / (p * (1.0 - p));
-    let rho = ((spread - chance) / (between - chance)).clamp(0.0, 1.0);
-    let strength = (1.0 / rho - 1.0).clamp(*STRENGTH.start(), *STRENGTH.end());
-    Beta { hits: p * strength, misses: (1.0 - p) * strength }
+    let variance = (squares / weight - mean * mean).max(0.0);
+    let worth = (mean * (1.0 - mean) / variance - 1.0).clamp(*WORTH.start(), *WORTH.end());
+    Beta { hits: mean * worth, misses: (1.0 - mean) * worth }
 }
 
 #[cfg(test)]
@@ -112,7 +134,7 @@ mod tests {
         // Shares 0.1 and 0.5 half and half, without chance: mean 0.3, variance 0.04 = 0.3 · 0.7 / (s + 1).
         let mut sums = [0.0; MOMENTS];
         for i in 0..10_000 {
-            note(&mut sums, if i % 2 == 0 { 1e5 } else { 5e5 }, 1e6);
+            note(&mut sums, Noted::known(if i % 2 == 0 { 1e5 } else { 5e5 }, 1e6));
         }
         let beta = fitted(&sums);
         assert!((beta.hits / (beta.hits + beta.misses) - 0.3).abs() < 1e-9);
