@@ -32,7 +32,7 @@ def main() -> None:
     """Build the whole site anew."""
     shutil.rmtree(SITE, ignore_errors=True)
     (SITE / "docs").mkdir(parents=True)
-    sources = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
+    sources = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.exists()]
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     # The README is the front page; guides keep their place under docs/, so that links between them hold.
     targets = {source: source.relative_to(ROOT).with_suffix(".html") for source in sources}
@@ -53,6 +53,7 @@ def main() -> None:
                     found = targets.get((source.parent / path).resolve())
                     child.attrs["href"] = f"{up}{found.as_posix()}{mark}{anchor}" if found else address
         body = markdown.renderer.render(tokens, markdown.options, {})
+        (SITE / target).parent.mkdir(exist_ok=True)
         (SITE / target).write_text(
             PAGE.format(title=html.escape(source.stem), links=links, body=body), encoding="utf-8"
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _hardneg
 from .config import (
+    ClickModelConfig,
     Config,
     ContrastConfig,
     CountConfig,
@@ -35,11 +36,22 @@ from .exceptions import (
 
 if TYPE_CHECKING:
     from .anonymize import normalize, pseudonymize, scrub
+    from .click_model import ClickLog, ClickModel
     from .count import Counts, load_counts, merge
     from .evidence import Evidence, evidence
     from .inspection import Inspection, inspect
     from .keys import Key
-    from .pipeline import anonymize, count, mine, read, related_queries
+    from .pipeline import (
+        anonymize,
+        click_log,
+        count,
+        estimate_propensities,
+        fit_click_model,
+        mine,
+        read,
+        related_queries,
+    )
+    from .propensities import Propensities, Weights
     from .related import RelatedQueries
     from .release import Released, release
     from .result import Result
@@ -50,6 +62,9 @@ if TYPE_CHECKING:
 __version__: str = _hardneg.__version__
 
 __all__ = [
+    "ClickLog",
+    "ClickModel",
+    "ClickModelConfig",
     "ColumnError",
     "Config",
     "ContrastConfig",
@@ -67,6 +82,7 @@ __all__ = [
     "Key",
     "Privacy",
     "PrivacyError",
+    "Propensities",
     "ReadConfig",
     "RelatedConfig",
     "RelatedQueries",
@@ -78,9 +94,13 @@ __all__ = [
     "Selected",
     "Simulated",
     "UsageError",
+    "Weights",
     "anonymize",
+    "click_log",
     "count",
+    "estimate_propensities",
     "evidence",
+    "fit_click_model",
     "inspect",
     "load_counts",
     "merge",
@@ -98,18 +118,25 @@ __all__ = [
 
 # Where the rest lives: imported when first asked for, because Arrow takes half a second and `--help` should not.
 _LAZY = {
+    "ClickLog": "click_model",
+    "ClickModel": "click_model",
     "Counts": "count",
     "Evidence": "evidence",
     "Inspection": "inspection",
     "Key": "keys",
+    "Propensities": "propensities",
     "RelatedQueries": "related",
     "Released": "release",
     "Result": "result",
     "Selected": "select",
     "Simulated": "simulate",
+    "Weights": "propensities",
     "anonymize": "pipeline",
+    "click_log": "pipeline",
     "count": "pipeline",
+    "estimate_propensities": "pipeline",
     "evidence": "evidence",
+    "fit_click_model": "pipeline",
     "inspect": "inspection",
     "load_counts": "count",
     "merge": "count",

@@ -12,6 +12,8 @@ from .detector import Detector
 
 __all__ = [
     "DEBUG_BUILD",
+    "ClickLog",
+    "ClickModel",
     "Contributions",
     "Counts",
     "Evidence",
@@ -24,11 +26,15 @@ __all__ = [
     "Table",
     "__version__",
     "canonicalize",
+    "click_log",
+    "click_log_counted",
     "contribute",
     "copy_pages",
     "count",
     "discrete_laplace",
+    "estimate_propensities",
     "evidence",
+    "fit_click_model",
     "load",
     "merge",
     "normalize",
@@ -187,6 +193,73 @@ class Evidence:
     def table(self) -> Table: ...
     def positions(self) -> Table: ...
 
+@type_check_only
+class Figures(TypedDict):
+    """How well a model explains results; docs/CLICK_MODELS.md, Metrics."""
+
+    impressions: float
+    clicks: float
+    log_likelihood: float
+    perplexity: float
+    conditional_perplexity: float
+    click_perplexity: float
+    skip_perplexity: float
+
+@type_check_only
+class Propensity(TypedDict):
+    """A position's propensity relative to the top's."""
+
+    position: int
+    propensity: float | None
+    lower: float | None
+    upper: float | None
+    impressions: int
+    clicks: int
+
+@final
+class ClickLog:
+    """A log grouped for click models."""
+
+    def stats(self) -> Stats: ...
+    @property
+    def sizes(self) -> dict[str, int]: ...
+    @property
+    def has(self) -> dict[str, bool]: ...
+
+@final
+class ClickModel:
+    """A model fitted to a log."""
+
+    def attractiveness(self) -> Table: ...
+    def places(self) -> Table: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def held_out(self) -> float | None: ...
+    @property
+    def history(self) -> list[float]: ...
+    @property
+    def gamma(self) -> float | None: ...
+    @property
+    def attraction_prior(self) -> tuple[float, float] | None: ...
+    @property
+    def satisfaction_prior(self) -> tuple[float, float] | None: ...
+    def predict(
+        self, log: ClickLog, /, *, threads: int, progress: Callable[[str, int, float | None], object] | None = None
+    ) -> Table: ...
+    def metrics(
+        self,
+        log: ClickLog,
+        /,
+        *,
+        definition: str,
+        threads: int,
+        progress: Callable[[str, int, float | None], object] | None = None,
+    ) -> tuple[Figures, dict[int, Figures], int]:
+        """Figures of all, by position, and the pages they are of; `definition` is JSON, "clax" or "pyclick"."""
+
 @final
 class Related:
     """Related queries, and the documents clicked for them."""
@@ -267,7 +340,7 @@ def contribute(
     /,
     *,
     options: str,
-    scrub: str,
+    scrub: tuple[str, Detector | None],
     position_base: int,
     has_pages: bool,
     shown: bool,
@@ -302,6 +375,51 @@ def count(
     `memory` is in bytes; what does not fit goes, encrypted, to an unnamed file in `spill`. `progress` is called with
     stage, rows and the share of the stage that is done about ten times a second; what it raises stops the job.
     """
+
+def click_log(
+    log: Any,
+    /,
+    *,
+    normalize: bool,
+    scrub: tuple[str, Detector | None],
+    key: bytes,
+    seed: int,
+    position_base: int,
+    max_position: int,
+    threads: int,
+    progress: Callable[[str, int, float | None], object] | None = None,
+) -> ClickLog:
+    """Groups a stream for click models.
+
+    It has rows (query, doc_id, clicked, position, search_id), or cells (query, doc_id, position, previous_click, fold,
+    impressions, clicks).
+    """
+
+def click_log_counted(counts: Counts, /, *, seed: int) -> ClickLog:
+    """Groups cells, and pages where they were counted."""
+
+def fit_click_model(
+    log: ClickLog,
+    /,
+    *,
+    model: str,
+    options: str,
+    threads: int,
+    progress: Callable[[str, int, float | None], object] | None = None,
+) -> ClickModel:
+    """Fits a model by its name."""
+
+def estimate_propensities(
+    log: ClickLog,
+    /,
+    *,
+    method: str,
+    replicates: int,
+    seed: int,
+    threads: int,
+    progress: Callable[[str, int, float | None], object] | None = None,
+) -> list[Propensity]:
+    """Propensities; `method` is JSON, "click_rates", "pivot", "adjacent_chain" or "all_pairs"."""
 
 def load(path: str | PathLike[str], /, *, memory: int, spill: str | PathLike[str]) -> Counts: ...
 def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:

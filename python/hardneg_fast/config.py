@@ -123,8 +123,6 @@ class ReleaseConfig:
     """Rounds of `pag`."""
     selection_share: float | None = None
     """Part of the budget (of mu squared) for choosing queries; the rest counts clicks. 0.6, with `pag` 0.3."""
-    pairs_share: float = 0.2
-    """Part for choosing (query, document) pairs, where no candidates are given."""
     delta_share: float = 0.5
     """Part of delta for the thresholds of choosing."""
     clip: float = 0.5
@@ -218,6 +216,25 @@ class RelatedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClickModelConfig:
+    """Click models (docs/CLICK_MODELS.md)."""
+
+    definition: Literal["standard", "pyclick"] = "standard"
+    """`standard`: priors fitted to the data, passes until the fold held out is explained no better. `pyclick`: one hit
+    in two trials for everything, 50 passes, as that package defines its estimates."""
+    no_click: Literal["examined", "first", "drop"] = "examined"
+    """CM, DCM, SDBN: of a page without a click all results were examined, the first was, or the page is left out."""
+    gamma: str = "free"
+    """DBN: the probability of going on is learnt (`free`), learnt for each position (`position`), or given (`0.9`)."""
+    max_iterations: int = 200
+    """PBM, UBM, DBN: passes at most."""
+    tolerance: float = 1e-6
+    """Passes end where five of them did not raise the mean held-out log-likelihood of an impression by this much."""
+    max_position: int = 50
+    """Results further down are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole tree.
 
@@ -238,6 +255,7 @@ class Config:
     select: SelectConfig = field(default_factory=SelectConfig)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
     related: RelatedConfig = field(default_factory=RelatedConfig)
+    click_model: ClickModelConfig = field(default_factory=ClickModelConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,8 +306,7 @@ class Privacy:
             ledger: file of the budget; see `hardneg_fast.ledger`.
             delta: the claim. A constant, well below one over the number of users; never read off the data.
             candidates: the documents that each query may be judged on: a table or Parquet file with query, doc_id and,
-                where lists are ranked, position. It must be public. None has the log's own pairs chosen under noise,
-                which costs more.
+                where lists are ranked, position. It must be public; without it a release is refused.
             candidates_class: why `candidates` is public: it is a `function_of_public_corpus` (BM25, or a public model
                 over public documents), was `frozen_before_window`, or is `already_public` (anybody can ask for it).
 

@@ -45,7 +45,7 @@ def contribute_stream(
     *,
     config: CountConfig,
     window: tuple[int | None, int | None],
-    scrub: str,
+    scrub: tuple[str, None],
     threads: int,
     memory: int,
     spill_dir: str,
@@ -59,7 +59,7 @@ def contribute_stream(
         log: the rows.
         config: cleaning; whatever it does reads one user's own rows.
         window: `since` and `until` in microseconds.
-        scrub: options of scrubbing, as JSON.
+        scrub: options of scrubbing, as JSON, and no detector.
         threads: 0 for all cores.
         memory: budget in bytes.
         spill_dir: folder of the spill, "" for the system's.

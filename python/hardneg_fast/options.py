@@ -19,9 +19,17 @@ from .detector import Detector
 from .exceptions import FileError, UsageError
 
 LEAST_MEMORY = 64 * 10**6
-SECTIONS = ("read", "scrub", "count", "release", "evidence", "select", "contrast", "related")
-LEAST = {"read.batch_rows": 1, "select.num_negatives": 1, "release.max_queries_per_user": 1, "release.rounds": 2}
+SECTIONS = ("read", "scrub", "count", "release", "evidence", "select", "contrast", "related", "click_model")
+LEAST = {
+    "read.batch_rows": 1,
+    "select.num_negatives": 1,
+    "release.max_queries_per_user": 1,
+    "release.rounds": 2,
+    "click_model.max_iterations": 1,
+    "click_model.max_position": 1,
+}
 MOST = {"seed": 2**64 - 1, "threads": 4_096, "read.batch_rows": 2**31 - 1, "select.num_negatives": 1_000}
+MOST |= {"click_model.max_iterations": 100_000, "click_model.max_position": 1_000}
 """Bounds beyond which the core, or the machine, would give up without saying why."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,15 @@ import pyarrow.parquet as pq
 
 from . import _hardneg, options
 from .anonymize import IDENTIFIERS, anonymized, copied, scrubbing
-from .config import Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
+from .click_model import ClickLog, ClickModel, fit, of_counts, of_log
+from .config import ClickModelConfig, Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .keys import Key
 from .pipeline_private import mine_private
-from .read import RawLog, bring, open_clicks, open_log
+from .propensities import METHODS, Propensities, estimate
+from .read import RawLog, bring, open_clicks, open_log, open_pages
 from .related import RelatedQueries, of_clicks, of_released
 from .release import Released, release
 from .release import checked as checked_privacy
@@ -33,7 +36,16 @@ from .writers.atomic import check_file, whole_file
 from .writers.parquet import open_parquet
 from .writers.stable_json import to_json
 
-__all__ = ["anonymize", "count", "mine", "read", "related_queries"]
+__all__ = [
+    "anonymize",
+    "click_log",
+    "count",
+    "estimate_propensities",
+    "fit_click_model",
+    "mine",
+    "read",
+    "related_queries",
+]
 
 MINED_TABLES = ("queries", "pairs", "preferences")
 """Tables that the stages after counting use today; the others are counted when asked for."""
@@ -425,6 +437,140 @@ def related_queries(
             threads=tree.threads,
             progress=progress,
         )
+
+
+def click_log(
+    log: object,
+    /,
+    *,
+    config: Config | None = None,
+    queries: Literal["auto", "given", "normalize"] = "auto",
+    progress: Progress | None = None,
+) -> ClickLog:
+    """A log grouped for click models: once, for any number of fits. Nothing is cleaned, and nothing held back.
+
+    Args:
+        log: a log (as for `mine`: files, or any Arrow object), of which query, doc_id, clicked, position and search_id
+            are read, rows of one search_id and query being a page; or cells, likewise, with columns query, doc_id,
+            impressions, clicks, and where there are, position, previous_click (0 for none) and fold (0 to 9); or
+            `Counts`, whose cells are taken, and pages where they were counted.
+        config: `read`, `scrub`, `seed` and `threads` count, and `click_model.max_position`.
+        queries: as for `related_queries`.
+        progress: as for `mine`.
+
+    Raises:
+        DataError: the log cannot be read.
+        UsageError: options that cannot be.
+    """
+    tree = options.checked(config or Config())
+    if queries not in ("auto", "given", "normalize"):
+        raise UsageError(f"queries is {queries!r}; choose one of auto, given, normalize")
+    if isinstance(log, Counts):
+        return of_counts(log, seed=tree.seed)
+    raw = open_pages(log, tree.read)
+    with _named_errors(raw):
+        return of_log(
+            raw.direct(),
+            normalize=queries == "normalize" or (queries == "auto" and not is_arrow(log)),
+            scrub=scrubbing(tree.scrub),
+            key=Key.ephemeral(),
+            seed=tree.seed,
+            position_base=raw.position_base,
+            max_position=tree.click_model.max_position,
+            threads=tree.threads,
+            progress=progress,
+        )
+
+
+def fit_click_model(
+    log: object,
+    /,
+    *,
+    model: str = "pbm",
+    config: Config | ClickModelConfig | None = None,
+    queries: Literal["auto", "given", "normalize"] = "auto",
+    progress: Progress | None = None,
+) -> ClickModel:
+    """Fits a click model: how likely results are to be examined, and to attract who examines them.
+
+    The same log gives the same fit, bit for bit, whatever its order and the number of threads. Models and estimates:
+    docs/CLICK_MODELS.md.
+
+    Args:
+        log: what `click_log` made, or whatever it takes.
+        model: gctr, rctr, dctr (click rates of everything, positions, documents); cm, dcm, sdbn (one pass over pages);
+            pbm, ubm (EM over cells); dbn (exact EM over pages).
+        config: the options of the section `click_model`, or the whole tree.
+        queries: as for `related_queries`.
+        progress: as for `mine`.
+
+    Raises:
+        DataError: the log cannot be read, or lacks what the model needs: positions, pages, previous clicks.
+        UsageError: options that cannot be.
+    """
+    tree = config if isinstance(config, Config) else Config(click_model=config or ClickModelConfig())
+    tree = options.checked(tree)
+    if not isinstance(log, ClickLog):
+        log = click_log(log, config=tree, queries=queries, progress=progress)
+    return fit(log, model=model, config=tree.click_model, threads=tree.threads, progress=progress)
+
+
+def estimate_propensities(
+    log: object,
+    /,
+    *,
+    method: Literal["all_pairs", "adjacent_chain", "pivot", "click_rates"] = "all_pairs",
+    randomized: str | None = None,
+    bootstrap: int = 200,
+    config: Config | None = None,
+    progress: Progress | None = None,
+) -> Propensities:
+    """How likely results are to be examined at each position, relative to the top.
+
+    From documents that were shown for one query at several positions (intervention harvesting, Agarwal et al. 2019), or
+    from traffic in which positions were drawn at random.
+
+    Args:
+        log: what `click_log` made, or whatever it takes.
+        method: `all_pairs` by maximum likelihood; `pivot` by comparison with the top, `adjacent_chain` position by
+            position; `click_rates` relative to the top's, which are propensities in randomised traffic only.
+        randomized: column of flags that says which rows of a log had their positions drawn at random: they alone are
+            used, with `click_rates`.
+        bootstrap: samples for the intervals, 0 for none.
+        config: as for `click_log`.
+        progress: as for `mine`.
+
+    Raises:
+        DataError: the log has no positions; no document was seen at two of them.
+        UsageError: options that cannot be.
+    """
+    tree = options.checked(config or Config())
+    if method not in METHODS:
+        raise UsageError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
+    if not isinstance(bootstrap, int) or not 0 <= bootstrap <= 100_000:
+        raise UsageError("bootstrap is a number of samples, 0 to 100,000")
+    if randomized is not None:
+        if isinstance(log, ClickLog | Counts):
+            raise UsageError("which rows were randomised is a column of a log: pass the log itself")
+        log, method = _flagged(log, randomized, tree), "click_rates"
+    if not isinstance(log, ClickLog):
+        log = click_log(log, config=tree, progress=progress)
+    return estimate(log, method=method, replicates=bootstrap, seed=tree.seed, threads=tree.threads, progress=progress)
+
+
+def _flagged(log: object, flag: str, tree: Config) -> ClickLog:
+    """The rows of a log whose column `flag` is true."""
+    source, files = open_source(log, tree.read)
+    raw = bring(source, files, tree.read, (flag,))
+    reader = raw.reader()
+    if not pa.types.is_boolean(reader.schema.field(flag).type):
+        raise ColumnError(
+            f"column {flag!r} has type {reader.schema.field(flag).type}, expected booleans; cast it first"
+        )
+    kept = (batch.filter(batch[flag]) for batch in _unbroken(reader, raw))
+    chosen = pa.RecordBatchReader.from_batches(reader.schema, kept)
+    plain = replace(tree, read=ReadConfig(position_base="0" if raw.position_base == 0 else "1"))
+    return click_log(chosen, config=plain, queries="given" if is_arrow(log) else "normalize")
 
 
 def _counted(

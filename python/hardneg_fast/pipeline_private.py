@@ -77,7 +77,7 @@ def mine_private(
         raw.direct(),
         config=config.count,
         window=(micros(config.count.since), micros(config.count.until)),
-        scrub=scrubbing(config.scrub),
+        scrub=(scrubbing(config.scrub)[0], None),
         threads=config.threads,
         memory=int(config.memory) or default_memory(),
         spill_dir=config.spill_dir,
@@ -141,6 +141,11 @@ def _refuse(config: Config) -> None:
             "with --epsilon say what the log calls the top position, --read.position-base 1 or 0: finding it out looks "
             "at everybody's rows"
         )
+    if config.scrub.detector is not None:
+        raise UsageError(
+            "with --epsilon no detector of your own is asked: it sees many users' texts at once, and what it says of one "
+            "could hang on another; leave out scrub.detector"
+        )
     if config.scrub.action == "token":
         raise UsageError(
             "with --epsilon personal data is masked or dropped, not replaced by tokens: --scrub.action mask"
@@ -164,7 +169,10 @@ def _candidates(privacy: Privacy, config: Config) -> pa.Table:
     """Candidates with normalised queries: query, doc_id, position."""
     given = privacy.candidates
     if given is None:
-        raise PrivacyError("private candidates are not there")
+        raise PrivacyError(
+            "without candidates the log's own (query, document) pairs would have to be chosen under noise, which is not "
+            "built yet; give lists that are public (--candidates FILE --candidates-class WHY)"
+        )
     wanted = ["query", "doc_id"]
     if isinstance(given, str | Path):
         name = Path(given).name

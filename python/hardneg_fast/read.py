@@ -18,11 +18,13 @@ from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
 
-__all__ = ["RawLog", "ReadReport", "bring", "open_clicks", "open_log"]
+__all__ = ["RawLog", "ReadReport", "bring", "open_clicks", "open_log", "open_pages"]
 
 SESSIONS = "sessions stand for users"
 CLICKED = ("query", "doc_id", "clicked")
 COUNTED = ("query", "doc_id", "clicks")
+SHOWN = ("search_id", "query", "doc_id", "position", "clicked")
+CELLS = ("query", "doc_id", "position", "previous_click", "fold", "impressions", "clicks")
 
 
 DIRECT_ROWS = 65_536
@@ -107,6 +109,29 @@ def open_clicks(log: object, config: ReadConfig) -> RawLog:
     counted = mapping.Mapping("rows", {name: (paths[name],) for name in COUNTED}, {})
     report = ReadReport(files=len(files), format=source.format, shape="rows")
     return _rows(source, counted, config, report, ())
+
+
+def open_pages(log: object, config: ReadConfig) -> RawLog:
+    """Opens a log for what click models read of it: SHOWN; or CELLS, where it has impressions counted by now.
+
+    Raises:
+        ColumnError, FileError, DataError, UsageError: as `open_log`.
+    """
+    source, files = open_source(log, config)
+    paths = {name: config.columns.get(name, name) for name in CELLS}
+    found = source.find({path for path in paths.values() if path})
+    if config.preset or paths["impressions"] not in found:
+        return bring(source, files, config, only=SHOWN)
+    if lacking := [paths[name] for name in ("query", "doc_id", "clicks") if paths[name] not in found]:
+        raise mapping.missing(source, lacking)
+    has = {name: path for name, path in paths.items() if path in found}
+    kinds = source.types({*has.values()})
+    for name, path in has.items():
+        types.check(name if name in ("query", "doc_id") else "n_clicks", path, kinds[path])
+    cells = mapping.Mapping("rows", {name: (path,) for name, path in has.items()}, {})
+    report = ReadReport(files=len(files), format=source.format, shape="rows")
+    # Cells say 0 where there is no position.
+    return _rows(source, cells, replace(config, position_base="1"), report, ())
 
 
 def bring(

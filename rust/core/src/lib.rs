@@ -9,6 +9,8 @@ pub mod blob;
 pub mod bound;
 pub mod budget;
 pub mod clean;
+pub mod click_model;
+pub mod coded;
 pub mod contributions;
 pub mod counts;
 pub mod digest;

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
-pub use clicks::{Clicks, Queries};
+pub use clicks::Clicks;
 pub use tables::RelatedTables;
 
 use crate::error::{Error, Result};

@@ -10,8 +10,9 @@ use arrow_array::{
     types::Int32Type,
 };
 use hardneg_core::batches::Shared;
+use hardneg_core::coded::Queries;
 use hardneg_core::error::ErrorKind;
-use hardneg_core::related::{COSINE_UNIT, Clicks, Queries, Related, RelatedConfig, related};
+use hardneg_core::related::{COSINE_UNIT, Clicks, Related, RelatedConfig, related};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 

@@ -16,9 +16,9 @@ use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
 
-use crate::anonymize::scrubber;
 use crate::error::{config, to_py};
 use crate::input::Log;
+use crate::scrub::{Scrub, scrubber};
 use crate::table::{Stats, stats};
 use crate::watch::{interruptible, watched};
 
@@ -166,7 +166,7 @@ pub(crate) fn contribute(
     py: Python<'_>,
     log: Log<'_>,
     options: &str,
-    scrub: &str,
+    scrub: Scrub,
     position_base: i64,
     has_pages: bool,
     shown: bool,
@@ -182,7 +182,7 @@ pub(crate) fn contribute(
     let job = Job {
         config: &options,
         keys: &keys,
-        scrubber: scrubber(scrub, None, "", "")?,
+        scrubber: scrubber(py, scrub, None, "", "")?,
         seed: Seed::new(0),
         position_base,
         has_pages,

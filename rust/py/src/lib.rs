@@ -1,6 +1,7 @@
 //! `hardneg_fast._hardneg`: extract, detach, wrap. Meanings are in the stub `_hardneg.pyi`.
 
 mod anonymize;
+mod click_model;
 mod count;
 mod dp;
 mod error;
@@ -27,6 +28,10 @@ mod _hardneg {
     use super::Bound;
     #[pymodule_export]
     use super::anonymize::{canonicalize, copy_pages, normalize, pseudonymize, rewrite, scrub};
+    #[pymodule_export]
+    use super::click_model::{
+        ClickLog, ClickModel, click_log, click_log_counted, estimate_propensities, fit_click_model,
+    };
     #[pymodule_export]
     use super::count::{Counts, count, load, merge};
     #[pymodule_export]

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use hardneg_core::coded::Queries;
 use hardneg_core::job::Progress;
 use hardneg_core::pseudonym::MasterKey;
 use hardneg_core::pulse::Pulse;
-use hardneg_core::related::{Clicks, Queries, RelatedConfig, RelatedTables};
+use hardneg_core::related::{Clicks, RelatedConfig, RelatedTables};
 use pyo3::prelude::*;
 
 use crate::error::{config, to_py};

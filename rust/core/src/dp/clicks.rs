@@ -115,7 +115,7 @@ impl<'a> Cells<'a> {
                     "the list of cells names one twice, or has a weight beyond 2^24",
                 ));
             }
-            table.insert_unique(hash(&i), i, &hash);
+            table.insert_unique(hash(&i), i, hash);
             starts.push(n);
             n += 1 + query.docs.len();
         }

@@ -12,30 +12,20 @@ use arrow_select::filter::{FilterBuilder, FilterPredicate, prep_null_mask_filter
 use super::order::sort_by_code;
 use crate::batches::Batches;
 use crate::budget::Budget;
+use crate::coded::{Codes, Queries};
 use crate::error::{Error, Result};
-use crate::impressions::{ReadStats, query_fault};
+use crate::impressions::ReadStats;
 use crate::intern::Interner;
 use crate::job::Progress;
-use crate::normalize::Normalizer;
 use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::scalar::{NONE, flags, ints};
-use crate::scrub::Scrubber;
 use crate::strings::Strings;
-use crate::text::{NULL, TextColumn};
+use crate::text::TextColumn;
 use crate::workers::{threads as cores, workers};
 
 /// Pairs that a worker gathers before it sums them for the first time.
 const GATHERED: usize = 1 << 20;
-
-/// What becomes of query texts.
-#[derive(Clone)]
-pub enum Queries {
-    /// They are compared as they are.
-    Given,
-    /// They go through the one function of [`crate::normalize`], with this scrubber.
-    Normalized(Option<Scrubber>),
-}
 
 /// Clicks by (query, document), ascending; codes are those of the strings.
 pub struct Clicks {
@@ -95,13 +85,9 @@ impl Clicks {
         let total: Mutex<(ReadStats, Vec<Pairs>)> = Mutex::default();
         let rows = AtomicU64::new(0);
         let worker = |stop: &AtomicBool| -> Result<()> {
-            let normalizer = match &queries {
-                Queries::Given => None,
-                Queries::Normalized(scrubber) => Some(Normalizer::new(scrubber.clone())),
-            };
             let mut gathered = Gathered {
-                queries: Codes::new(&query_codes, Some(normalizer)),
-                docs: Codes::new(&doc_codes, None),
+                queries: Codes::of_queries(&query_codes, &queries),
+                docs: Codes::of_docs(&doc_codes),
                 pairs: Pairs::default(),
                 stats: ReadStats::default(),
             };
@@ -287,93 +273,4 @@ impl Gathered<'_> {
 fn text(batch: &RecordBatch, name: &str, rows: &FilterPredicate) -> Result<TextColumn> {
     let array = batch.column_by_name(name).ok_or_else(|| Error::internal("a batch without a column"))?;
     TextColumn::new(name, &rows.filter(array)?)
-}
-
-/// Code of a value, or why its row is set aside.
-type Code = std::result::Result<u64, &'static str>;
-
-/// Codes of one column, each dictionary entry looked at once, when a clicked row first has it.
-struct Codes<'a> {
-    interner: &'a Interner<'a>,
-    /// None for documents; for queries how, if at all, they are normalised.
-    queries: Option<Option<Normalizer>>,
-    /// Keeps the dictionary alive that `known` is about.
-    column: Option<TextColumn>,
-    /// By entry: 0 for not looked at yet, else one more than its place in `codes`.
-    known: Vec<u32>,
-    codes: Vec<Code>,
-}
-
-impl<'a> Codes<'a> {
-    fn new(interner: &'a Interner<'a>, queries: Option<Option<Normalizer>>) -> Self {
-        Self { interner, queries, column: None, known: Vec::new(), codes: Vec::new() }
-    }
-
-    /// Code of each row.
-    fn of(&mut self, column: &TextColumn) -> Result<Vec<Code>> {
-        let entries = column.entries();
-        if !self.column.as_ref().is_some_and(|c| c.same_dictionary(column)) {
-            self.known.clear();
-            self.known.resize(entries.len(), 0);
-            self.codes.clear();
-            self.column = Some(column.clone());
-        }
-        let mut fresh: Vec<Option<&[u8]>> = Vec::new();
-        let before = self.codes.len();
-        for &entry in entries.rows.iter().filter(|e| **e != NULL) {
-            let known = &mut self.known[entry as usize];
-            if *known == 0 {
-                fresh.push(entries.get(column, entry as usize));
-                *known = (before + fresh.len()) as u32;
-            }
-        }
-        self.look_at(&fresh)?;
-        let null = self.fault(None).unwrap_or("null");
-        let code = |entry: &u32| match *entry {
-            NULL => Err(null),
-            entry => self.codes[self.known[entry as usize] as usize - 1],
-        };
-        Ok(entries.rows.iter().map(code).collect())
-    }
-
-    /// Appends the codes of values that were not seen in this dictionary.
-    fn look_at(&mut self, fresh: &[Option<&[u8]>]) -> Result<()> {
-        let normalizer = self.queries.as_ref().and_then(Option::as_ref);
-        let mut faults: Vec<Option<&'static str>> = fresh.iter().map(|v| self.fault(*v)).collect();
-        let sound: Vec<Option<&[u8]>> =
-            fresh.iter().zip(&faults).map(|(v, f)| v.filter(|_| f.is_none())).collect();
-        let sound = |i: usize| sound[i];
-        let codes = match normalizer {
-            None => self.interner.intern(fresh.len(), sound)?,
-            Some(normalizer) => {
-                let mut texts = Vec::with_capacity(fresh.len());
-                let raw = (0..fresh.len()).map(|i| sound(i).and_then(|v| std::str::from_utf8(v).ok()));
-                normalizer.normalize_all(raw, |text, kinds| {
-                    if !kinds.is_empty() && normalizer.drops() {
-                        faults[texts.len()] = Some("personal_data");
-                    }
-                    let kept = !text.is_empty() && faults[texts.len()].is_none();
-                    texts.push(kept.then(|| text.to_owned()));
-                })?;
-                self.interner.intern(texts.len(), |i| texts[i].as_deref().map(str::as_bytes))?
-            }
-        };
-        // What is sound and has no code is a query of which normalising left nothing.
-        let code = |(code, fault): (u64, &Option<&'static str>)| match code {
-            0 => Err(fault.unwrap_or("null_query")),
-            code => Ok(code),
-        };
-        self.codes.extend(codes.into_iter().zip(&faults).map(code));
-        Ok(())
-    }
-
-    /// Why a row with this value is set aside, if it is.
-    fn fault(&self, value: Option<&[u8]>) -> Option<&'static str> {
-        match (value, &self.queries) {
-            (None, Some(_)) => Some("null_query"),
-            (None, None) => Some("null_doc_id"),
-            (Some(_), Some(_)) => query_fault(value),
-            (Some(v), None) => std::str::from_utf8(v).is_err().then_some("invalid_utf8"),
-        }
-    }
 }

@@ -1,0 +1,130 @@
+"""Click models by CPU time, beside CLAX to its own final likelihood: `click_models.py --sessions 100000`.
+
+CLAX runs from its own environment (requirements/clax.in): `--clax VENV/bin/python`. Both read the same Parquet file,
+fit the first three quarters of its sessions and are judged by the last: mean log-likelihood of a result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CACHE = Path(__file__).parents[1] / ".cache" / "benches"
+TESTS = Path(__file__).parents[1] / "tests"
+CHILD = """
+import json, sys, time
+import jax, numpy as np, optax, pyarrow.parquet as pq
+from clax import Trainer, PositionBasedModel, UserBrowsingModel
+from clax.metrics import LogLikelihood
+from flax import nnx
+train_path, test_path, name, size, rate = sys.argv[1:]
+size = int(size)
+
+class Loader:
+    def __init__(self, arrays, shuffle):
+        self.arrays, self.shuffle, self.draw = arrays, shuffle, np.random.default_rng(0)
+    def __len__(self):
+        return -(-len(self.arrays["clicks"]) // size)
+    def __iter__(self):
+        n = len(self.arrays["clicks"])
+        order = self.draw.permutation(n) if self.shuffle else np.arange(n)
+        for at in range(0, n, size):
+            yield {k: v[order[at:at + size]] for k, v in self.arrays.items()}
+
+def arrays(path):
+    table = pq.read_table(path, columns=["query", "doc_id", "position", "clicked"])
+    of = lambda name: table[name].to_numpy().reshape(-1, 10)
+    return {"query_doc_ids": of("doc_id").astype(np.int64), "positions": of("position").astype(np.int64),
+            "clicks": of("clicked").astype(np.float32), "mask": np.ones(of("clicked").shape, bool)}
+
+model_class = {"pbm": PositionBasedModel, "ubm": UserBrowsingModel}[name]
+cpu = time.process_time()
+train = arrays(train_path)
+cut = len(train["clicks"]) * 9 // 10
+fit = {k: v[:cut] for k, v in train.items()}
+held = {k: v[cut:] for k, v in train.items()}
+model = model_class(positions=10, query_doc_pairs=int(train["query_doc_ids"].max()) + 1, rngs=nnx.Rngs(42))
+trainer = Trainer(optimizer=optax.adamw(float(rate)), epochs=50)
+log = trainer.train(model, Loader(fit, True), Loader(held, False), click_metrics={"ll": LogLikelihood()})
+cpu = time.process_time() - cpu
+result = trainer.test_clicks(model, Loader(arrays(test_path), False), click_metrics={"ll": LogLikelihood()})
+print()
+print(json.dumps({"cpu": cpu, "ll": float(result["test_ll"].iloc[-1]), "epochs": len(log)}))
+"""
+
+
+def logs(sessions: int, world: str) -> tuple[Path, Path]:
+    """Simulated sessions of ten results, as two files."""
+    paths = tuple(CACHE / f"clicks_{world}_{sessions}_{part}.parquet" for part in ("train", "test"))
+    if not all(path.exists() for path in paths):
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        sys.path.insert(0, str(TESTS))
+        import click_worlds
+
+        CACHE.mkdir(parents=True, exist_ok=True)
+        made = getattr(click_worlds, world)(np.random.default_rng(1), sessions, queries=max(300, sessions // 100))
+        cut = sessions * 3 // 4 * 10
+        pq.write_table(made.table[:cut], paths[0], row_group_size=1_000_000)
+        pq.write_table(made.table[cut:], paths[1], row_group_size=1_000_000)
+    return paths
+
+
+def taken(work) -> tuple[float, object]:  # any callable
+    """CPU seconds of the process, and what came out."""
+    begun = time.process_time()
+    made = work()
+    return time.process_time() - begun, made
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", type=int, default=100_000)
+    parser.add_argument("--clax", help="interpreter of CLAX's environment")
+    parser.add_argument("--batch", type=int, default=8192, help="CLAX's batch size")
+    parser.add_argument("--rate", type=float, default=0.03, help="and learning rate")
+    args = parser.parse_args()
+    import hardneg_fast as hn
+
+    one = hn.Config(threads=1)
+    train, test = logs(args.sessions, "pbm")
+    judge = hn.click_log(test, config=one)
+    cpu, log = taken(lambda: hn.click_log(train, config=one))
+    n = args.sessions * 3 // 4
+    print(f"one thread, {n:,} sessions of ten results\n\n| what | CPU s | |\n|---|---|---|")
+    print(f"| reading and grouping | {cpu:.3f} | {n / cpu / 1e6:.2f}M sessions/s |")
+    for name in ("dctr", "cm", "dcm", "sdbn"):
+        # Fitted twice: without the fold held out, and with it.
+        hn.fit_click_model(log, model=name, config=one)
+        spent, _ = taken(lambda name=name: hn.fit_click_model(log, model=name, config=one))
+        print(f"| {name} | {spent:.4f} | {n / spent / 1e6:.1f}M sessions/s |")
+    dbn = hn.click_log(logs(args.sessions, "dbn")[0], config=one)
+    spent, model = taken(lambda: hn.fit_click_model(dbn, model="dbn", config=one))
+    passes = len(model.history) + model.iterations
+    print(f"| dbn, {passes} passes | {spent:.3f} | {n * passes / spent / 1e6:.2f}M session-iterations/s |")
+    for name in ("pbm", "ubm"):
+        spent, model = taken(lambda name=name: hn.fit_click_model(train, model=name, config=one))
+        ll = model.metrics(judge)["log_likelihood"]
+        print(f"| {name} from Parquet | {spent:.3f} | test log-likelihood {ll:.6f}, {model.iterations} passes |")
+        if args.clax:
+            command = [args.clax, "-c", CHILD, str(train), str(test), name, str(args.batch), str(args.rate)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"| {name}, CLAX | failed | {done.stderr.splitlines()[-1][:150]} |")
+                continue
+            theirs = json.loads(done.stdout.splitlines()[-1])
+            enough = "reached" if ll >= theirs["ll"] - 0.001 else "NOT reached"
+            print(
+                f"| {name}, CLAX | {theirs['cpu']:.2f} | {theirs['ll']:.6f}, {theirs['epochs']} epochs; its likelihood "
+                f"minus .001 {enough} by ours, with {theirs['cpu'] / spent:.0f} times less CPU |"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+//! Logs to click models.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hardneg_core::click_model::{
+    self, Beta, ClickModelConfig, Fitted, Method, Model, PositionMetrics, Reading,
+};
+use hardneg_core::coded::Queries;
+use hardneg_core::error::Error;
+use hardneg_core::pseudonym::MasterKey;
+use hardneg_core::seed::Seed;
+use pyo3::prelude::*;
+
+use crate::anonymize::scrubber;
+use crate::count::Counts;
+use crate::error::{config, to_py};
+use crate::input::Log;
+use crate::table::{Stats, Table, stats};
+use crate::watch::{interruptible, watched};
+
+/// A log grouped for click models.
+#[pyclass(frozen, module = "hardneg_fast._hardneg")]
+pub(crate) struct ClickLog {
+    pub(crate) log: Arc<click_model::ClickLog>,
+}
+
+#[pymethods]
+impl ClickLog {
+    fn stats(&self) -> Stats {
+        stats(&self.log.read)
+    }
+
+    #[getter]
+    fn sizes(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::from([
+            ("queries", self.log.queries() as u64),
+            ("pairs", self.log.pairs() as u64),
+            ("pages", self.log.pages),
+            ("impressions", self.log.impressions),
+            ("clicks", self.log.clicks),
+            ("unpositioned", self.log.known.unpositioned),
+            ("depth", self.log.depth.into()),
+        ])
+    }
+
+    #[getter]
+    fn has(&self) -> BTreeMap<&'static str, bool> {
+        let known = self.log.known;
+        BTreeMap::from([
+            ("positions", known.positions),
+            ("pages", known.pages),
+            ("previous_clicks", known.previous_clicks),
+            ("folds", known.folds),
+        ])
+    }
+}
+
+/// A model fitted to a log.
+#[pyclass(frozen, module = "hardneg_fast._hardneg")]
+pub(crate) struct ClickModel {
+    fitted: Arc<Fitted>,
+}
+
+fn pair(prior: Option<Beta>) -> Option<(f64, f64)> {
+    prior.map(|p| (p.hits, p.misses))
+}
+
+/// Figures by name, for Python.
+#[derive(IntoPyObject)]
+struct Figures {
+    impressions: f64,
+    clicks: f64,
+    log_likelihood: f64,
+    perplexity: f64,
+    conditional_perplexity: f64,
+    click_perplexity: f64,
+    skip_perplexity: f64,
+}
+
+impl From<PositionMetrics> for Figures {
+    fn from(m: PositionMetrics) -> Self {
+        Self {
+            impressions: m.impressions,
+            clicks: m.clicks,
+            log_likelihood: m.log_likelihood,
+            perplexity: m.perplexity,
+            conditional_perplexity: m.conditional_perplexity,
+            click_perplexity: m.click_perplexity,
+            skip_perplexity: m.skip_perplexity,
+        }
+    }
+}
+
+#[pymethods]
+impl ClickModel {
+    fn attractiveness(&self) -> PyResult<Table> {
+        Table::new(self.fitted.attractiveness())
+    }
+
+    fn places(&self) -> PyResult<Table> {
+        Table::new(self.fitted.places())
+    }
+
+    #[getter]
+    fn iterations(&self) -> u32 {
+        self.fitted.iterations
+    }
+
+    #[getter]
+    fn converged(&self) -> bool {
+        self.fitted.converged
+    }
+
+    #[getter]
+    fn held_out(&self) -> Option<f64> {
+        self.fitted.held_out
+    }
+
+    #[getter]
+    fn history(&self) -> Vec<f64> {
+        self.fitted.history.clone()
+    }
+
+    #[getter]
+    fn gamma(&self) -> Option<f64> {
+        self.fitted.gamma()
+    }
+
+    #[getter]
+    fn attraction_prior(&self) -> Option<(f64, f64)> {
+        pair(self.fitted.priors().0)
+    }
+
+    #[getter]
+    fn satisfaction_prior(&self) -> Option<(f64, f64)> {
+        pair(self.fitted.priors().1)
+    }
+
+    #[pyo3(signature = (log, /, *, threads, progress=None))]
+    fn predict(
+        &self,
+        py: Python<'_>,
+        log: &ClickLog,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Table> {
+        let made = watched(py, progress, |observe| self.fitted.predict(&log.log, threads, observe))?;
+        Table::new(Ok(made))
+    }
+
+    #[pyo3(signature = (log, /, *, definition, threads, progress=None))]
+    fn metrics(
+        &self,
+        py: Python<'_>,
+        log: &ClickLog,
+        definition: &str,
+        threads: usize,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<(Figures, BTreeMap<u16, Figures>, u64)> {
+        let definition = config(definition)?;
+        let made =
+            watched(py, progress, |observe| self.fitted.metrics(&log.log, definition, threads, observe))?;
+        let positions = made.positions.into_iter().map(|(p, m)| (p, m.into())).collect();
+        Ok((made.all.into(), positions, made.pages))
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (log, /, *, normalize, scrub, key, seed, position_base, max_position, threads, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
+pub(crate) fn click_log(
+    py: Python<'_>,
+    log: Log<'_>,
+    normalize: bool,
+    scrub: &str,
+    key: &[u8],
+    seed: u64,
+    position_base: i64,
+    max_position: u16,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<ClickLog> {
+    let key = MasterKey::new(key).map_err(to_py)?;
+    let scrubber = scrubber(scrub, Some(&key), "", "")?;
+    let queries = if normalize { Queries::Normalized(scrubber) } else { Queries::Given };
+    let how = Reading { queries, seed: Seed::new(seed), position_base, max_position, threads };
+    let log = log.batches()?;
+    let made = watched(py, progress, |observe| click_model::ClickLog::read(log.as_ref(), &how, observe))?;
+    Ok(ClickLog { log: Arc::new(made) })
+}
+
+#[pyfunction]
+#[pyo3(signature = (counts, /, *, seed))]
+pub(crate) fn click_log_counted(py: Python<'_>, counts: &Counts, seed: u64) -> PyResult<ClickLog> {
+    let counts = counts.counts.clone();
+    let made = interruptible(py, |pulse| click_model::ClickLog::counted(&counts, &Seed::new(seed), pulse))?;
+    Ok(ClickLog { log: Arc::new(made) })
+}
+
+#[pyfunction]
+#[pyo3(signature = (log, /, *, model, options, threads, progress=None))]
+pub(crate) fn fit_click_model(
+    py: Python<'_>,
+    log: &ClickLog,
+    model: &str,
+    options: &str,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<ClickModel> {
+    let options: ClickModelConfig = config(options)?;
+    let model = Model::ALL.into_iter().find(|m| m.name() == model);
+    let model = model.ok_or_else(|| to_py(Error::usage("no such click model")))?;
+    let log = log.log.clone();
+    let fitted = watched(py, progress, |observe| click_model::fit(&log, model, &options, threads, observe))?;
+    Ok(ClickModel { fitted: Arc::new(fitted) })
+}
+
+/// A position's propensity, for Python.
+#[derive(IntoPyObject)]
+pub(crate) struct Propensity {
+    position: u16,
+    propensity: Option<f64>,
+    lower: Option<f64>,
+    upper: Option<f64>,
+    impressions: u64,
+    clicks: u64,
+}
+
+#[pyfunction]
+#[pyo3(signature = (log, /, *, method, replicates, seed, threads, progress=None))]
+pub(crate) fn estimate_propensities(
+    py: Python<'_>,
+    log: &ClickLog,
+    method: &str,
+    replicates: u32,
+    seed: u64,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Vec<Propensity>> {
+    let method: Method = config(method)?;
+    let log = log.log.clone();
+    let found = watched(py, progress, |observe| {
+        click_model::propensities(&log, method, replicates, &Seed::new(seed), threads, observe)
+    })?;
+    let row = |p: click_model::Propensity| Propensity {
+        position: p.position,
+        propensity: p.propensity,
+        lower: p.interval.map(|i| i.0),
+        upper: p.interval.map(|i| i.1),
+        impressions: p.impressions,
+        clicks: p.clicks,
+    };
+    Ok(found.into_iter().map(row).collect())
+}
