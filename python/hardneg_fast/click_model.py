@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from . import _hardneg
 from .config import ClickModelConfig
+from .detector import Detector
 from .exceptions import UsageError
 from .keys import Key
 
@@ -168,7 +169,7 @@ def of_log(
     log: pa.RecordBatchReader | _hardneg.ParquetLog,
     *,
     normalize: bool,
-    scrub: str,
+    scrub: tuple[str, Detector | None],
     key: Key,
     seed: int,
     position_base: int,

@@ -615,13 +615,15 @@ def _refuse_nothing(raw: RawLog, counts: Counts) -> None:
     )
 
 
-def _unbroken(reader: pa.RecordBatchReader, raw: RawLog, stream: _hardneg.Stream) -> Iterator[pa.RecordBatch]:
+def _unbroken(
+    reader: pa.RecordBatchReader, raw: RawLog, stream: _hardneg.Stream | None = None
+) -> Iterator[pa.RecordBatch]:
     """Batches; where they break off, the named error: what Arrow says can quote values."""
     try:
         yield from reader
     except (pa.ArrowException, OSError, ValueError):
         broke = DataError("the input stream broke off while it was read")
-        raise raw.error or stream.failure() or broke from None
+        raise raw.error or (stream and stream.failure()) or broke from None
 
 
 @contextmanager

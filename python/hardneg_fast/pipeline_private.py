@@ -64,9 +64,10 @@ def mine_private(
     candidates = _candidates(privacy, config)
     budget = budget_of(privacy, config.release)
     # Charged before the first row is read: a run that breaks off has looked.
-    ledger = Ledger(privacy.ledger)
+    lineage = str(privacy.lineage)
+    ledger = Ledger(str(privacy.ledger))
     entry = ledger.reserve(
-        privacy.lineage,
+        lineage,
         window=window(config),
         mu=budget.mu,
         delta_t=budget.delta_t,
@@ -93,7 +94,7 @@ def mine_private(
     # From here on nothing can reach the log.
     chosen = _contrasts(released, config)
     ledger.commit(entry)
-    result = private_result(released, chosen, config, claim=ledger.claim(privacy.lineage), window=window(config))
+    result = private_result(released, chosen, config, claim=ledger.claim(lineage), window=window(config))
     if out is not None:
         with whole_directory(_beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
             (partial / EXACT[0]).write_bytes(to_json(exact))
@@ -143,8 +144,8 @@ def _refuse(config: Config) -> None:
         )
     if config.scrub.detector is not None:
         raise UsageError(
-            "with --epsilon no detector of your own is asked: it sees many users' texts at once, and what it says of one "
-            "could hang on another; leave out scrub.detector"
+            "with --epsilon no detector of your own is asked: it sees many users' texts at once, and what it says of "
+            "one could hang on another; leave out scrub.detector"
         )
     if config.scrub.action == "token":
         raise UsageError(
@@ -170,8 +171,8 @@ def _candidates(privacy: Privacy, config: Config) -> pa.Table:
     given = privacy.candidates
     if given is None:
         raise PrivacyError(
-            "without candidates the log's own (query, document) pairs would have to be chosen under noise, which is not "
-            "built yet; give lists that are public (--candidates FILE --candidates-class WHY)"
+            "without candidates the log's own (query, document) pairs would have to be chosen under noise, which is "
+            "not built yet; give lists that are public (--candidates FILE --candidates-class WHY)"
         )
     wanted = ["query", "doc_id"]
     if isinstance(given, str | Path):

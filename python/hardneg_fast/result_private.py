@@ -90,6 +90,6 @@ def _statement(released: PrivateReleased, config: Config, claim: Mapping[str, An
         },
         "identifiers": "none in the output; hashed under a key of the run while counting",
         "query_text": QUERY_TEXT[config.scrub.action],
-        "not": "protection of people with many ids, of what timing or sizes of the run show, or of releases outside the "
-        "ledger",
+        "not": "protection of people with many ids, of what timing or sizes of the run show, or of releases outside "
+        "the ledger",
     }

@@ -12,10 +12,10 @@ use hardneg_core::pseudonym::MasterKey;
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
 
-use crate::anonymize::scrubber;
 use crate::count::Counts;
 use crate::error::{config, to_py};
 use crate::input::Log;
+use crate::scrub::{Scrub, scrubber};
 use crate::table::{Stats, Table, stats};
 use crate::watch::{interruptible, watched};
 
@@ -173,7 +173,7 @@ pub(crate) fn click_log(
     py: Python<'_>,
     log: Log<'_>,
     normalize: bool,
-    scrub: &str,
+    scrub: Scrub,
     key: &[u8],
     seed: u64,
     position_base: i64,
@@ -182,7 +182,7 @@ pub(crate) fn click_log(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<ClickLog> {
     let key = MasterKey::new(key).map_err(to_py)?;
-    let scrubber = scrubber(scrub, Some(&key), "", "")?;
+    let scrubber = scrubber(py, scrub, Some(&key), "", "")?;
     let queries = if normalize { Queries::Normalized(scrubber) } else { Queries::Given };
     let how = Reading { queries, seed: Seed::new(seed), position_base, max_position, threads };
     let log = log.batches()?;
