@@ -124,7 +124,6 @@ impl Contributions {
             let cells = rows.iter().zip(&places).map(|(row, place)| sums[starts[*row as usize] + 1 + place]);
             Ok((impressions, cells.collect()))
         })
-        .map_err(Into::into)
     }
 }
 
