@@ -2,6 +2,8 @@
 //!
 //! With the least noise there is (σ = 1 on a grid of 2^20) sums can be compared with a few obvious lines.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hardneg_core::contributions::{Contribution, Contributions};
