@@ -74,6 +74,7 @@ def mine_private(
         what="mine",
         config_hash=_fingerprint(config, privacy),
     )
+    sessions = raw.report.sessions_stand_for_users
     contributions = contribute_stream(
         raw.direct(),
         config=config.count,
@@ -94,7 +95,9 @@ def mine_private(
     # From here on nothing can reach the log.
     chosen = _contrasts(released, config)
     ledger.commit(entry)
-    result = private_result(released, chosen, config, claim=ledger.claim(lineage), window=window(config))
+    result = private_result(
+        released, chosen, config, claim=ledger.claim(lineage), window=window(config), sessions=sessions
+    )
     if out is not None:
         with whole_directory(_beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
             (partial / EXACT[0]).write_bytes(to_json(exact))

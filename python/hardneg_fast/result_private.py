@@ -17,7 +17,13 @@ __all__ = ["private_result"]
 
 
 def private_result(
-    released: PrivateReleased, chosen: Contrasts, config: Config, *, claim: Mapping[str, Any], window: str
+    released: PrivateReleased,
+    chosen: Contrasts,
+    config: Config,
+    *,
+    claim: Mapping[str, Any],
+    window: str,
+    sessions: bool,
 ) -> Result:
     """The result of one run; every figure in it follows from what was released."""
     negatives = chosen.negatives
@@ -28,7 +34,7 @@ def private_result(
         queries=queries,
         by_position=pa.table({name: pa.array([], pa.int64()) for name in ("position", "impressions", "clicks", "ctr")}),
         report=_report(released, chosen, queries.num_rows, config),
-        privacy=_statement(released, config, claim, window),
+        privacy=_statement(released, config, claim, window, sessions),
     )
 
 
@@ -67,17 +73,21 @@ def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: 
     }
 
 
-def _statement(released: PrivateReleased, config: Config, claim: Mapping[str, Any], window: str) -> dict[str, Any]:
+def _statement(
+    released: PrivateReleased, config: Config, claim: Mapping[str, Any], window: str, sessions: bool
+) -> dict[str, Any]:
+    unit = "session" if sessions else "user id"
     privacy, budget = released.privacy, released.budget
     new = released.constants["mechanism"] == "pag"
     return {
         "mode": "dp",
         "epsilon": privacy.epsilon,
         "delta": privacy.delta,
-        "unit": "one user id, all of its rows in the window; neighbours differ by adding or removing one",
+        "unit": f"one {unit}, all of its rows in the window; neighbours differ by adding or removing one",
+        "sessions_stand_for_users": sessions,
         "window": window,
         "lineage": privacy.lineage,
-        "claim": f"({privacy.epsilon:g}, {privacy.delta:g})-differential privacy for one user id over the log read",
+        "claim": f"({privacy.epsilon:g}, {privacy.delta:g})-differential privacy for one {unit} over the log read",
         "lineage_claim": dict(claim),
         "gaussian": {"mu": budget.mu, "mu_selection": budget.mu_selection, "mu_counts": budget.mu_counts},
         "thresholds": {"delta_t": budget.delta_t},

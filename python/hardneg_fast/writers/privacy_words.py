@@ -22,6 +22,8 @@ def statement(privacy: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[s
     if mode in ("k_users", "k-users"):
         k = privacy.get("k", release.get("k"))
         return _k_users(k if isinstance(k, int) else None, sessions=bool(privacy.get("sessions_stand_for_users")))
+    if mode == "dp":
+        return _dp(privacy)
     if mode in ("none", "no_privacy", "no-privacy"):
         return (
             "No privacy protection",
@@ -35,6 +37,21 @@ def statement(privacy: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[s
     return (
         "Privacy: see privacy.json",
         ["This page has no plain words for the way this run was protected. privacy.json says what was done.", _NO_IDS],
+    )
+
+
+def _dp(privacy: Mapping[str, Any]) -> tuple[str, list[str]]:
+    whose = "session" if privacy.get("sessions_stand_for_users") else "user id"
+    return (
+        f"Differential privacy: epsilon {privacy.get('epsilon')}, delta {privacy.get('delta')}, for one {whose}",
+        [
+            f"Whether any one {whose} is in the log or not hardly changes what can be in these files. Queries were chosen, "
+            "and clicks counted, under random noise; everything here follows from those noisy figures.",
+            _NO_IDS,
+            f"What this does not cover: a person with several {whose}s, the documents that each query is judged on, which "
+            "were declared public, and other releases of the same log that are not in the ledger. The proof of this "
+            "program has had no outside review.",
+        ],
     )
 
 

@@ -72,7 +72,7 @@ def _privacy(privacy: Figures, report: Figures) -> str:
     headline, paragraphs = statement(privacy, part(report, "release"))
     mode = str(privacy.get("mode", part(report, "release").get("mode", "")))
     words = "".join(f"<p>{as_html(paragraph, 1000)}</p>" for paragraph in paragraphs)
-    kind = "privacy" if mode.startswith("k") else "privacy open"
+    kind = "privacy" if mode.startswith("k") or mode == "dp" else "privacy open"
     return section("Privacy", f'<div class="{kind}"><p><b>{as_html(headline)}</b></p>{words}</div>')
 
 

@@ -15,6 +15,7 @@ pub mod contributions;
 pub mod counts;
 pub mod digest;
 pub mod dp;
+mod entropy;
 pub mod error;
 pub mod evidence;
 pub mod export;

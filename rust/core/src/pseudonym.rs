@@ -8,6 +8,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::digest::{Backend, Mac, head};
+use crate::entropy;
 use crate::error::{Error, Result};
 
 /// Version of the derivation: part of every key, so that a change of rule can never collide with this one.
@@ -35,9 +36,7 @@ impl MasterKey {
     /// [`Error::internal`] where the operating system has no randomness to give.
     pub fn fresh() -> Result<Self> {
         let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *key).map_err(|_| {
-            Error::internal("the operating system gives no random numbers, so no key can be made")
-        })?;
+        entropy::fill(&mut *key)?;
         Ok(Self(key))
     }
 }

@@ -5,7 +5,8 @@
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
 
-use crate::error::{Error, Result};
+use crate::entropy;
+use crate::error::Result;
 
 /// Messages up to this need no memory of their own; nearly all are shorter.
 const SHORT: usize = 128;
@@ -29,12 +30,10 @@ impl Seed {
     /// A family that this run alone knows, and nobody after it.
     ///
     /// # Errors
-    /// [`Error::internal`] where the operating system has no randomness to give.
+    /// Internal where the operating system has no randomness to give.
     pub fn secret() -> Result<Self> {
         let mut key = [0; 16];
-        getrandom::fill(&mut key).map_err(|_| {
-            Error::internal("the operating system gives no random numbers, so no key can be made")
-        })?;
+        entropy::fill(&mut key)?;
         Ok(Self { key })
     }
 

@@ -15,6 +15,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use zeroize::Zeroizing;
 
+use crate::entropy;
 use crate::error::{Error, Result};
 
 const TAG: usize = 16;
@@ -188,8 +189,7 @@ impl Spill {
         }
         let file = create(&self.dir).map_err(|e| self.refused("making its file", &e))?;
         let mut key = Zeroizing::new([0_u8; 32]);
-        getrandom::fill(key.as_mut_slice())
-            .map_err(|_| Error::internal("the system gave no random bytes for the key of the spill file"))?;
+        entropy::fill(key.as_mut_slice())?;
         Ok(self.open.get_or_init(|| Box::new(Open { file, cipher: Aes256Gcm::new((&*key).into()) })))
     }
 

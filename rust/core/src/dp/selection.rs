@@ -109,9 +109,12 @@ fn released(
             chunks,
             threads,
             || pulse.beat(),
-            Random::fresh,
-            |random, chunk| {
-                let random = random.as_mut().map_err(|_| no_randomness())?;
+            || None,
+            |own: &mut Option<Random>, chunk| {
+                let random = match own {
+                    Some(random) => random,
+                    None => own.insert(Random::fresh()?),
+                };
                 // Every item of the domain gets noise, released or not: what is drawn then hangs on nothing.
                 for score in &scores[chunk * CHUNK..n.min((chunk + 1) * CHUNK)] {
                     score.fetch_add(noise.sample(random), Ordering::Relaxed);
@@ -142,10 +145,6 @@ fn released(
 
 /// Stands among the weights for an item that is released already and weighs nothing.
 const RELEASED: u16 = u16::MAX;
-
-fn no_randomness() -> Error {
-    Error::internal("the operating system gives no random numbers, so no noise can be made")
-}
 
 /// Adds one user's vector: weights scaled to unit length.
 fn add(items: &[u32], weights: &[u16], scores: &[AtomicI64]) {

@@ -4,7 +4,8 @@ use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::entropy;
+use crate::error::Result;
 
 /// A stream of random bits under a fresh key of the operating system. Not to be cloned, printed or seeded: two streams
 /// never hold the same bits.
@@ -17,12 +18,10 @@ impl Random {
     /// A stream of its own.
     ///
     /// # Errors
-    /// [`Error::internal`] where the operating system has no randomness to give; nothing weaker takes its place.
+    /// Internal where the operating system has no randomness to give; nothing weaker takes its place.
     pub fn fresh() -> Result<Self> {
         let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *key).map_err(|_| {
-            Error::internal("the operating system gives no random numbers, so no noise can be made")
-        })?;
+        entropy::fill(&mut *key)?;
         Ok(Self { stream: ChaCha20Rng::from_seed(*key) })
     }
 
