@@ -45,12 +45,12 @@ def _dp(privacy: Mapping[str, Any]) -> tuple[str, list[str]]:
     return (
         f"Differential privacy: epsilon {privacy.get('epsilon')}, delta {privacy.get('delta')}, for one {whose}",
         [
-            f"Whether any one {whose} is in the log or not hardly changes what can be in these files. Queries were chosen, "
-            "and clicks counted, under random noise; everything here follows from those noisy figures.",
+            f"Whether any one {whose} is in the log or not hardly changes what can be in these files. Queries were "
+            "chosen, and clicks counted, under random noise; everything here follows from those noisy figures.",
             _NO_IDS,
-            f"What this does not cover: a person with several {whose}s, the documents that each query is judged on, which "
-            "were declared public, and other releases of the same log that are not in the ledger. The proof of this "
-            "program has had no outside review.",
+            f"What this does not cover: a person with several {whose}s, the documents that each query is judged on, "
+            "which were declared public, and other releases of the same log that are not in the ledger. The proof of "
+            "this program has had no outside review.",
         ],
     )
 
