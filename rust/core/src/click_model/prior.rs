@@ -45,11 +45,14 @@ fn quantile(a: f64, b: f64, p: f64) -> f64 {
         return x;
     }
     let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..100 {
+    // To neighbouring doubles: with few hits a quantile can be far below what a fixed number of halvings reaches.
+    loop {
         let middle: f64 = (low + high) / 2.0;
+        if middle <= low || middle >= high {
+            return high;
+        }
         if beta_reg(a, b, middle) < p { low = middle } else { high = middle }
     }
-    (low + high) / 2.0
 }
 
 /// Sums from which a Beta prior is fitted.
