@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,11 +39,11 @@ CANDIDATES = pa.table(
 )
 
 
-def mine(log: Path, ledger: Path, out: Path | None = None, **changed: object) -> hn.Result:
+def mine(log: Path, ledger: Path, out: Path | None = None, **changed: Any) -> hn.Result:
     given = {"epsilon": 4.0, "delta": 1e-6, "lineage": "web", "ledger": ledger}
     given |= {"candidates": CANDIDATES, "candidates_class": "function_of_public_corpus"}
-    config = hn.Config(read=hn.ReadConfig(position_base="1"))
-    return hn.mine(log, out, privacy=hn.Privacy.dp(**{**given, **changed}), config=config)  # type: ignore[arg-type]
+    config = changed.pop("config", None) or hn.Config(read=hn.ReadConfig(position_base="1"))
+    return hn.mine(log, out, privacy=hn.Privacy.dp(**{**given, **changed}), config=config)
 
 
 def test_what_many_share_leaves_and_what_one_has_does_not(log: Path, tmp_path: Path) -> None:
@@ -70,6 +71,50 @@ def test_the_ledger_refuses_what_would_exceed_it(log: Path, tmp_path: Path) -> N
         mine(log, tmp_path / "ledger")
     with pytest.raises(hn.HardnegError):
         mine(log, tmp_path / "none")
+
+
+def test_a_log_whose_columns_hang_on_its_rows_is_refused(tmp_path: Path) -> None:
+    # With one row more that names a timestamp, every row without one would be set aside.
+    path = tmp_path / "log.ndjson"
+    path.write_text(json.dumps({"user_id": "u", "query": "q", "doc_id": "d", "position": 1, "clicked": True}) + "\n")
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    with pytest.raises(hn.PrivacyError, match="NDJSON"):
+        mine(path, tmp_path / "ledger")
+    assert Ledger(tmp_path / "ledger").claims() == []
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"release": hn.ReleaseConfig(clip=x)} for x in (NAN, 0, 1e300)),
+        *({"release": hn.ReleaseConfig(examination_exponent=x)} for x in (NAN, -1, 1e9)),
+        {"release": hn.ReleaseConfig(impression_weight=NAN)},
+        {"release": hn.ReleaseConfig(max_queries_per_user=0)},
+        {"release": hn.ReleaseConfig(mechanism="pag", rounds=2_000)},
+        {"contrast": hn.ContrastConfig(margin=NAN)},
+        {"select": hn.SelectConfig(refill="random")},
+        {"select": hn.SelectConfig(num_negatives=0)},
+    ],
+    ids=str,
+)
+def test_constants_are_refused_before_they_are_paid_for(log: Path, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    config = hn.Config(read=hn.ReadConfig(position_base="1"), **wrong)
+    with pytest.raises(hn.UsageError):
+        mine(log, tmp_path / "ledger", config=config)
+    assert Ledger(tmp_path / "ledger").claims() == []
+
+
+def test_a_document_listed_twice_is_refused_before_it_is_paid_for(log: Path, tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    # Also of a query that will never be named, and in another spelling.
+    twice = pa.table({"query": ["never", "NEVER "], "doc_id": ["a", "a"], "position": [1, 2]})
+    with pytest.raises(hn.DataError, match="twice"):
+        mine(log, tmp_path / "ledger", candidates=twice)
+    assert Ledger(tmp_path / "ledger").claims() == []
 
 
 def test_what_cannot_be_is_refused(log: Path, tmp_path: Path) -> None:

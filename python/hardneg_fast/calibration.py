@@ -231,6 +231,7 @@ def sigma_on_grid(mu: float, rounds: int = 1) -> int:
     return sigma
 
 
+@cache
 def selection_thresholds(mu: float, delta_t: float, max_queries: int, rounds: int = 1, late: float = 0.1) -> Thresholds:
     """Noise and pooled thresholds of choosing items (queries, pairs) by weighted Gaussian rounds.
 

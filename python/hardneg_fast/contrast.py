@@ -6,6 +6,7 @@ Post-processing: this sees a released table and public constants.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ import pyarrow.compute
 from .config import ContrastConfig, SelectConfig
 from .exceptions import UsageError
 
-__all__ = ["Contrasts", "attractiveness", "contrasts"]
+__all__ = ["Contrasts", "attractiveness", "check", "contrasts"]
 
 pc: Any = pyarrow.compute
 
@@ -47,6 +48,22 @@ def attractiveness(released: pa.Table, examined: Any) -> tuple[Any, Any]:
     return clicks / examined, np.sqrt(variance) / examined
 
 
+def check(config: ContrastConfig, select: SelectConfig) -> None:
+    """Refuses options before a log is looked at, and paid for.
+
+    Raises:
+        UsageError: numbers that cannot be; `refill` is random, which needs documents of other queries, that a private
+            release does not judge.
+    """
+    if select.refill == "random":
+        raise UsageError("select.refill random is not there under differential privacy; choose drop or repeat")
+    for name, value in (("margin", config.margin), ("confidence", config.confidence)):
+        if not 0 < value < math.inf:
+            raise UsageError(f"contrast.{name} is {value!r}; give a number above 0")
+    if select.num_negatives < 1 or select.max_negatives_per_query < 1:
+        raise UsageError("select.num_negatives and select.max_negatives_per_query are 1 or more")
+
+
 def contrasts(
     released: pa.Table, examined: Any, /, *, config: ContrastConfig, select: SelectConfig, seed: int = 0
 ) -> Contrasts:
@@ -61,12 +78,7 @@ def contrasts(
         config: the rule.
         select: caps and tuples: max_negatives_per_query, num_negatives, refill (`drop` or `repeat`).
         seed: of the order.
-
-    Raises:
-        UsageError: `refill` is random: that needs documents of other queries, which a private release does not judge.
     """
-    if select.refill == "random":
-        raise UsageError("select.refill random is not there under differential privacy; choose drop or repeat")
     worth, noise = attractiveness(released, examined)
     queries = released["query"].combine_chunks().dictionary_encode()
     of = queries.indices.to_numpy().astype(np.int64)

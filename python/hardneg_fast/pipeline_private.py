@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from . import options
 from .anonymize import normalize, scrubbing
 from .config import Config, Privacy
-from .contrast import Contrasts, contrasts
+from .contrast import Contrasts, check, contrasts
 from .contribute import Progress, contribute_stream
 from .count import default_memory, micros
-from .exceptions import ColumnError, FileError, PrivacyError, UsageError
+from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .ledger import Ledger
 from .read import RawLog, open_log
 from .release_private import PrivateReleased, budget_of, examined, release_private
@@ -154,9 +154,11 @@ def _refuse(config: Config) -> None:
         raise UsageError(
             "with --epsilon personal data is masked or dropped, not replaced by tokens: --scrub.action mask"
         )
+    check(config.contrast, config.select)
 
 
 def _refuse_log(raw: RawLog) -> None:
+    """Logs whose shape or columns hang on what users' rows hold."""
     if "user_id" not in raw.schema.names:
         raise PrivacyError(
             "differential privacy protects users, and the log has none: map a column to user_id "
@@ -166,6 +168,11 @@ def _refuse_log(raw: RawLog) -> None:
         raise PrivacyError(
             "with --epsilon the log has rows or pages: joining events by search id would let one user's events change "
             "another user's pages; join them first, user by user"
+        )
+    if raw.report.format == "ndjson":
+        raise PrivacyError(
+            "with --epsilon columns are known before rows are read, and which fields NDJSON has, only its rows tell: a "
+            "user with one field more would change what everybody's rows mean; write the log as Parquet or CSV"
         )
 
 
@@ -203,4 +210,10 @@ def _candidates(privacy: Privacy, config: Config) -> pa.Table:
         raise ColumnError("candidates: doc_id must be text, position whole numbers from 1") from None
     if table.num_rows and (pc.min(place).as_py() < 1 or doc.null_count):
         raise ColumnError("candidates: doc_id may not be null, and positions begin at 1")
-    return pa.table({"query": query, "doc_id": doc, "position": place})
+    found = pa.table({"query": query, "doc_id": doc, "position": place})
+    if found.group_by(["query", "doc_id"]).aggregate([]).num_rows < found.num_rows:
+        raise DataError(
+            "candidates name a document twice for one query (queries are compared as they are normalised); each "
+            "(query, doc_id) may stand there once"
+        )
+    return found

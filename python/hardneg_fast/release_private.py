@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from . import _hardneg
-from .calibration import GRID, Budget, bias_tables, selection_thresholds, sigma_on_grid, split
+from .calibration import GRID, Budget, Thresholds, bias_tables, selection_thresholds, sigma_on_grid, split
 from .config import Privacy, ReleaseConfig
-from .exceptions import DataError, UsageError
+from .exceptions import UsageError
 
 __all__ = ["PrivateReleased", "budget_of", "release_private"]
 
@@ -58,8 +58,10 @@ class PrivateReleased:
 def budget_of(privacy: Privacy, config: ReleaseConfig) -> Budget:
     """How the claim is divided between choosing and counting; known before the log is read.
 
+    All constants are checked here: what is refused later has been paid for.
+
     Raises:
-        UsageError: shares that cannot be.
+        UsageError: shares or constants that cannot be.
     """
     share = config.selection_share
     if share is None:
@@ -68,9 +70,22 @@ def budget_of(privacy: Privacy, config: ReleaseConfig) -> Budget:
         raise UsageError(f"release.selection_share is {share!r}; give a number above 0 and below 1")
     if not 0 < config.delta_share < 1:
         raise UsageError(f"release.delta_share is {config.delta_share!r}; give a number above 0 and below 1")
-    if config.clip <= 0:
-        raise UsageError("release.clip must be above 0")
-    return split(float(privacy.epsilon or 0), float(privacy.delta or 0), share, delta_t_share=config.delta_share)
+    for name, value, least, most in (
+        ("clip", config.clip, 1e-6, 1e6),
+        ("impression_weight", config.impression_weight, 0, 64),
+        ("examination_exponent", config.examination_exponent, 0, 8),
+    ):
+        if not least <= value <= most:
+            raise UsageError(f"release.{name} is {value!r}; give a number from {least:g} to {most:g}")
+    budget = split(float(privacy.epsilon or 0), float(privacy.delta or 0), share, delta_t_share=config.delta_share)
+    _thresholds(budget, config)
+    sigma_on_grid(budget.mu_counts)
+    return budget
+
+
+def _thresholds(budget: Budget, config: ReleaseConfig) -> Thresholds:
+    rounds = config.rounds if config.mechanism == "pag" else 1
+    return selection_thresholds(budget.mu_selection, budget.delta_t_selection, config.max_queries_per_user, rounds)
 
 
 def release_private(
@@ -80,18 +95,17 @@ def release_private(
 
     Args:
         contributions: of whole users.
-        candidates: public: query (normalised), doc_id, and position from 1.
+        candidates: public: query (normalised), doc_id, and position from 1; each (query, doc_id) once.
         privacy: the claim.
         config: constants.
         threads: 0 for all cores.
 
     Raises:
         UsageError: constants that cannot be.
-        DataError: candidates that name a document twice for a query.
     """
     budget = budget_of(privacy, config)
-    rounds = config.rounds if config.mechanism == "pag" else 1
-    chosen = selection_thresholds(budget.mu_selection, budget.delta_t_selection, config.max_queries_per_user, rounds)
+    chosen = _thresholds(budget, config)
+    rounds = len(chosen.values)
     keys = contributions._core.select(
         max_items=config.max_queries_per_user,
         sigma=chosen.sigma,
@@ -159,9 +173,6 @@ def _listed(candidates: pa.Table, queries: list[str]) -> _Listed:
     found = pc.index_in(candidates["query"], value_set=pa.array(queries, pa.string()))
     table = candidates.append_column("key", found).filter(pc.is_valid(found))
     table = table.sort_by([("key", "ascending"), ("position", "ascending"), ("doc_id", "ascending")])
-    pairs = table.group_by(["key", "doc_id"], use_threads=False).aggregate([])
-    if pairs.num_rows < table.num_rows:
-        raise DataError("candidates name a document twice for one query; each (query, doc_id) may stand there once")
     return _Listed(table["key"].to_numpy().astype(np.uint32), table["doc_id"].to_pylist(), table["position"].to_numpy())
 
 
