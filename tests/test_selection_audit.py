@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import random
-import tempfile
 from collections.abc import Mapping, Sequence
 
-import pyarrow as pa
 import pytest
 
 from hardneg_fast import _hardneg, audit_dp
-from hardneg_fast.anonymize import scrubbing
 from hardneg_fast.audit_dp import Outcome
 from hardneg_fast.calibration import BIAS_ONE, GRID, bias_tables
-from hardneg_fast.config import Config
+from private_logs import contributions
 from reference import selection_dp
 
 Users = Mapping[str, Sequence[str]]
-
-
-def contributions(users: Users) -> _hardneg.Contributions:
-    """What the core keeps of a log in which each user asks each item, one result a page."""
-    rows = [(user, item) for user, items in users.items() for item in items]
-    table = pa.table(
-        {
-            "user_id": pa.array([user for user, _ in rows], pa.string()),
-            "search_id": [f"s{i}" for i in range(len(rows))],
-            "query": pa.array([item for _, item in rows], pa.string()),
-            "doc_id": ["d"] * len(rows),
-            "position": pa.array([1] * len(rows), pa.int32()),
-            "clicked": [False] * len(rows),
-        }
-    )
-    config = Config()
-    options = {f.name: getattr(config.count, f.name) for f in dataclasses.fields(config.count)} | {
-        "since": None,
-        "until": None,
-        "page_counts": False,
-        "preferences": False,
-        "cell_detail": False,
-        "max_pairs_per_user": 0,
-        "min_page_length": 1,
-    }
-    return _hardneg.contribute(
-        table.to_reader(),
-        options=json.dumps(options),
-        scrub=scrubbing(config.scrub),
-        position_base=1,
-        has_pages=True,
-        shown=False,
-        threads=1,
-        memory=64 << 20,
-        spill=tempfile.gettempdir(),
-    )
 
 
 def select(core: _hardneg.Contributions, made: selection_dp.Selection) -> _hardneg.Keys:
