@@ -126,5 +126,5 @@ def test_what_cannot_be_is_refused(log: Path, tmp_path: Path) -> None:
     private = hn.Privacy.dp(epsilon=1, lineage="web", ledger=tmp_path / "ledger")
     with pytest.raises(hn.PrivacyError, match="counts have lost"):
         hn.release(hn.count(log), privacy=private)
-    with pytest.raises(hn.UsageError, match="key"):
+    with pytest.raises(hn.PrivacyError, match="key"):
         hn.mine(log, privacy=private, key=hn.Key(b"k" * 32))

@@ -132,6 +132,15 @@ def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) ->
             group.add_argument(f"--{dotted.replace('_', '-')}", dest=f"option:{dotted}", metavar=words, help=text)
 
 
+def _lineage_options(command: argparse.ArgumentParser) -> None:
+    text = "which data this is a release of; enters it in --ledger"
+    command.add_argument("--lineage", metavar="NAME", help=text)
+    text = "what was released of each lineage so far; begun with: hardneg-fast ledger FILE --create"
+    command.add_argument("--ledger", type=Path, metavar="FILE", help=text)
+    text = "go on where releases of the lineage with and without differential privacy meet: none is private then"
+    command.add_argument("--override-dp-claim", action="store_true", help=text)
+
+
 def _config(args: argparse.Namespace) -> Config:
     import os
 
@@ -371,6 +380,7 @@ def _anonymize(commands: Any) -> None:
     )
     text = "leave out queries that fewer than K users issued; the log is read twice"
     command.add_argument("--k-users", type=int, metavar="K", help=text)
+    _lineage_options(command)
     text = "JSON file that says what was done to each column"
     command.add_argument("--manifest", type=Path, metavar="FILE", help=text)
     command.add_argument("--epoch", default="", help="period the pseudonyms hold for; other epochs cannot be joined")
@@ -411,6 +421,9 @@ def run_anonymize(args: argparse.Namespace) -> None:
         query_text=args.query_text,
         keep=tuple(name for names in args.keep for name in names.split(",") if name),
         k_users=args.k_users,
+        lineage=args.lineage,
+        ledger=args.ledger,
+        override_dp_claim=args.override_dp_claim,
         manifest=args.manifest,
         overwrite=args.overwrite,
     )
@@ -437,6 +450,8 @@ def run_anonymize(args: argparse.Namespace) -> None:
     left_in = done["left_in"]
     if left_in:
         print(f"left in as they are, what is in them was not looked at: {', '.join(left_in)}")
+    if args.lineage:
+        print(f"lineage {args.lineage!r}: with this log, no release of it is differentially private")
     print("pseudonymised, not anonymous: query text can identify")
 
 
@@ -544,8 +559,7 @@ def _mine(commands: Any) -> None:
     command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy")
     text = "well below one over the number of users; never read off the data [1e-8]"
     command.add_argument("--delta", type=float, default=1e-8, metavar="D", help=text)
-    command.add_argument("--lineage", metavar="NAME", help="which data this is a release of (with --epsilon)")
-    command.add_argument("--ledger", type=Path, metavar="FILE", help="what releases of the lineage have cost so far")
+    _lineage_options(command)
     text = "public: Parquet with query, doc_id, position: the documents each query may be judged on"
     command.add_argument("--candidates", type=Path, metavar="FILE", help=text)
     command.add_argument(
@@ -580,16 +594,18 @@ def run_mine(args: argparse.Namespace) -> None:
             progress=progress,
         )
     _print_result(result.report, args.out)
+    print(f"privacy: {result.privacy['claim']}")
 
 
 def _privacy(args: argparse.Namespace) -> Privacy:
     chosen = [args.k_users is not None, args.epsilon is not None, args.no_privacy]
     if sum(chosen) != 1:
         raise PrivacyError(PRIVACY if not any(chosen) else f"these exclude each other; {PRIVACY}")
+    entered = {"lineage": args.lineage, "ledger": args.ledger, "override_dp_claim": args.override_dp_claim}
     if args.no_privacy:
-        return Privacy.none()
+        return Privacy.none(**entered)
     if args.k_users is not None:
-        return Privacy.k_users(args.k_users)
+        return Privacy.k_users(args.k_users, **entered)
     return Privacy.dp(
         epsilon=args.epsilon,
         delta=args.delta,
@@ -597,6 +613,7 @@ def _privacy(args: argparse.Namespace) -> Privacy:
         ledger=args.ledger or "",
         candidates=args.candidates,
         candidates_class=args.candidates_class,
+        override_dp_claim=args.override_dp_claim,
     )
 
 

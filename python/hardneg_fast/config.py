@@ -10,7 +10,7 @@ import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 from .detector import Detector
 from .exceptions import UsageError
@@ -270,22 +270,47 @@ class Privacy:
     ledger: str | None = None
     candidates: object = field(default=None, repr=False)
     candidates_class: str | None = None
+    override_dp_claim: bool = False
 
     @classmethod
-    def none(cls) -> Privacy:
-        """Everything passes. For logs that are nobody's secret."""
-        return cls(mode="none")
-
-    @classmethod
-    def k_users(cls, k: int) -> Privacy:
-        """Only what at least `k` users stand behind is named. Not differential privacy.
+    def none(
+        cls,
+        *,
+        lineage: str | None = None,
+        ledger: str | os.PathLike[str] | None = None,
+        override_dp_claim: bool = False,
+    ) -> Privacy:
+        """Everything passes. For logs that are nobody's secret. The options are those of `k_users`.
 
         Raises:
-            UsageError: k below 2.
+            UsageError: names that cannot be.
+        """
+        return cls(mode="none", **_entered(lineage, ledger, override_dp_claim=override_dp_claim))
+
+    @classmethod
+    def k_users(
+        cls,
+        k: int,
+        *,
+        lineage: str | None = None,
+        ledger: str | os.PathLike[str] | None = None,
+        override_dp_claim: bool = False,
+    ) -> Privacy:
+        """Only what at least `k` users stand behind is named. Not differential privacy.
+
+        Args:
+            k: the threshold.
+            lineage: name of the data this is a release of. Together with it no release of the lineage is
+                differentially private, which its ledger then says.
+            ledger: file of the budget, where `lineage` is given.
+            override_dp_claim: release although the lineage was released under differential privacy, whose claim ends.
+
+        Raises:
+            UsageError: k below 2; names that cannot be.
         """
         if k < 2:
             raise UsageError(f"k_users is {k}; with fewer than 2, single persons' rows would pass")
-        return cls(mode="k_users", k=k)
+        return cls(mode="k_users", k=k, **_entered(lineage, ledger, override_dp_claim=override_dp_claim))
 
     @classmethod
     def dp(
@@ -297,6 +322,7 @@ class Privacy:
         delta: float = 1e-8,
         candidates: object = None,
         candidates_class: CandidatesClass | None = None,
+        override_dp_claim: bool = False,
     ) -> Privacy:
         """User-level differential privacy: one user id more or less hardly changes what leaves (docs/PRIVACY.md).
 
@@ -309,6 +335,8 @@ class Privacy:
                 where lists are ranked, position. It must be public; without it a release is refused.
             candidates_class: why `candidates` is public: it is a `function_of_public_corpus` (BM25, or a public model
                 over public documents), was `frozen_before_window`, or is `already_public` (anybody can ask for it).
+            override_dp_claim: release although the lineage had a release that is not differentially private; then
+                nothing of it is, and the output says so instead of the claim.
 
         Raises:
             UsageError: figures or names that cannot be.
@@ -338,4 +366,28 @@ class Privacy:
             ledger=os.fspath(ledger),
             candidates=candidates,
             candidates_class=candidates_class,
+            override_dp_claim=override_dp_claim,
         )
+
+
+class _Entered(TypedDict):
+    lineage: str | None
+    ledger: str | None
+    override_dp_claim: bool
+
+
+def _entered(lineage: str | None, ledger: str | os.PathLike[str] | None, *, override_dp_claim: bool) -> _Entered:
+    """Under which lineage a release that is not differentially private is entered, if under any.
+
+    Raises:
+        UsageError: one without the other.
+    """
+    if bool(lineage) != bool(ledger):
+        raise UsageError("lineage and ledger go together: --lineage NAME --ledger FILE")
+    if override_dp_claim and not lineage:
+        raise UsageError("there is no claim to override without a lineage: --lineage NAME --ledger FILE")
+    return {
+        "lineage": lineage or None,
+        "ledger": os.fspath(ledger) if ledger else None,
+        "override_dp_claim": override_dp_claim,
+    }

@@ -178,7 +178,7 @@ class Ledger:
                 raise PrivacyError(
                     f"ledger {self._path.name!r}: lineage {lineage!r} had a release without differential privacy "
                     f"({state.unclaimed[0]['what']}); together with it nothing is differentially private. The override "
-                    "releases without that label"
+                    "(--override-dp-claim) releases without that label"
                 )
             total = compose([*state.mus, mu], [*state.delta_ts, delta_t])
             if not within(*total, state.epsilon, state.delta):
@@ -232,7 +232,8 @@ class Ledger:
             if file.read().lineage(lineage).charges and not override:
                 raise PrivacyError(
                     f"ledger {self._path.name!r}: lineage {lineage!r} has releases under differential privacy, and "
-                    f"{what} of the same data would end their claim; the override does so"
+                    f"{what} of the same data would end their claim; the override "
+                    "(--override-dp-claim) does so"
                 )
             file.append("no_dp_claim", lineage=lineage, window=window, what=what, at=_now(), override=override)
 
@@ -240,8 +241,9 @@ class Ledger:
         """What may be said of all releases of a lineage so far, in a sentence and in figures.
 
         Returns:
-            `sentence`, `dp` (whether there is a claim), `epsilon` at `delta` (that of the limit), `mu`, `delta_t`,
-            `limit_epsilon`, `charges`, `unfinished` (of them), and the same for each of `windows`.
+            `sentence`, `dp` (whether there is a claim), `without` (kinds of releases that ended it), `epsilon` at
+            `delta` (that of the limit), `mu`, `delta_t`, `limit_epsilon`, `charges`, `unfinished` (of them), and the
+            same for each of `windows`.
 
         Raises:
             PrivacyError: the ledger is not whole.
@@ -399,6 +401,7 @@ class _Lineage:
         return {
             "lineage": self.name,
             "dp": not self.unclaimed,
+            "without": sorted({entry["what"] for entry in self.unclaimed}),
             "sentence": self._sentence(total, len(windows)),
             "limit_epsilon": self.epsilon,
             **total,

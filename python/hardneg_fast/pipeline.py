@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +21,10 @@ from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .keys import Key
-from .pipeline_private import mine_private
+from .ledger import Ledger
+from .pipeline_private import mine_private, window
 from .propensities import METHODS, Propensities, estimate
-from .read import RawLog, bring, open_clicks, open_log, open_pages
+from .read import THRESHOLDED, RawLog, bring, open_clicks, open_log, open_pages
 from .related import RelatedQueries, of_clicks, of_released
 from .release import Released, release
 from .release import checked as checked_privacy
@@ -86,7 +88,10 @@ def mine(
     config = options.checked(config or Config())
     checked_privacy(privacy)
     if privacy.mode == "dp" and key is not None:
-        raise UsageError("with --epsilon no key is used: identifiers are hashed under one of the run; leave out --key")
+        raise PrivacyError(
+            "a release under differential privacy shares no key with pseudonyms: its identifiers are hashed under one "
+            "of the run; leave out --key"
+        )
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
     texts = None if documents is None else _documents(documents)
@@ -101,6 +106,8 @@ def mine(
             "the k-user threshold needs user ids, and the log has none: map a column to user_id "
             "(--columns user_id=NAME), or choose --no-privacy"
         )
+    what = "an output without privacy" if privacy.k is None else "a k-users output"
+    _enter(privacy, window=window(config), what=what)
     counts = _counted(raw, config, key, MINED_TABLES, progress)
     _refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
@@ -118,6 +125,17 @@ def mine(
         )
         write_directory(mined, Path(out), documents=texts, overwrite=overwrite)
     return result
+
+
+def _enter(privacy: Privacy, *, window: str, what: str) -> None:
+    """Notes in the ledger a release that is not differentially private, before a row is read; a run that fails stays.
+
+    Raises:
+        PrivacyError: the lineage was released under differential privacy, and nothing overrides that.
+    """
+    if privacy.lineage is not None and privacy.ledger is not None:
+        override = privacy.override_dp_claim
+        Ledger(privacy.ledger).no_dp_claim(privacy.lineage, window=window, what=what, override=override)
 
 
 def count(
@@ -213,6 +231,9 @@ def anonymize(
     query_text: Literal["normalise", "keep"] = "normalise",
     keep: tuple[str, ...] = (),
     k_users: int | None = None,
+    lineage: str | None = None,
+    ledger: Path | str | None = None,
+    override_dp_claim: bool = False,
     manifest: Path | str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -232,6 +253,10 @@ def anonymize(
         query_text: query texts normalised, or as they are.
         keep: further columns to take along as they are; what is in them is not looked at.
         k_users: leave out the rows of queries that fewer users issued; the log is read twice for that.
+        lineage: name of the data. Together with an anonymized log no release of its lineage is differentially private,
+            which its ledger then says.
+        ledger: file of the budget, where `lineage` is given.
+        override_dp_claim: write the log although its lineage was released under differential privacy, whose claim ends.
         manifest: JSON file that says what was done to each column, and under which key id.
         overwrite: replace the files that stand at `out` and `manifest`.
 
@@ -243,11 +268,12 @@ def anonymize(
     Raises:
         DataError: the log cannot be read.
         FileError: `out` or `manifest` cannot be written.
-        PrivacyError: `k_users` on a log without users.
+        PrivacyError: `k_users` on a log without users; the lineage was released under differential privacy.
         UsageError: options that cannot be.
     """
     if manifest is not None:
         check_file(Path(manifest), overwrite=overwrite)
+    entered = Privacy.none(lineage=lineage, ledger=ledger, override_dp_claim=override_dp_claim)
     done = _anonymized(
         log,
         out,
@@ -260,10 +286,11 @@ def anonymize(
         k_users=k_users,
         epoch=epoch,
         dataset=dataset,
+        entered=entered,
     )
     if manifest is not None:
         said = {"file": Path(out).name, "time": time, "query_text": query_text, "k_users": k_users, "epoch": epoch}
-        said |= {"dataset": dataset, **done, "claim": PSEUDONYMISED}
+        said |= {"dataset": dataset, "lineage": lineage or None, **done, "claim": PSEUDONYMISED}
         with whole_file(Path(manifest), overwrite=overwrite) as partial:
             partial.write_bytes(to_json(said))
     return done
@@ -288,6 +315,7 @@ def _anonymized(
     k_users: int | None,
     epoch: str,
     dataset: str,
+    entered: Privacy,
 ) -> dict[str, Any]:
     if time not in ("day", "keep"):
         # Anything but "day" would keep the times.
@@ -302,10 +330,14 @@ def _anonymized(
     config = options.checked(config or Config())
     source, files = open_source(log, config.read)
     secret = _key(key)
+    check_file(Path(out), overwrite=overwrite)
+    # Once, when it is clear what will be read, and before it is.
+    enter = cache(lambda: _enter(entered, window=window(Config()), what="an anonymized log"))
     why = "times become days" if time == "day" else "queries are normalised"
     if time == "keep" and query_text == "keep":
         try:
             pages = keepable.pages(source, files, config.read, keep)
+            enter()
             with whole_file(Path(out), overwrite=overwrite) as partial:
                 done = copied(
                     pages.files,
@@ -351,9 +383,11 @@ def _anonymized(
         raw, stream = opened()
         if "user_id" not in raw.schema.names:
             raise PrivacyError("the k-user threshold needs user ids, and the log has none: map a column to user_id")
+        enter()
         with _named_errors(raw, stream):
             asked = _asked_by(stream, config, k_users)
     raw, stream = opened()
+    enter()
     rows = suppressed = 0
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:
         reader = pa.RecordBatchReader.from_stream(stream)
@@ -363,6 +397,8 @@ def _anonymized(
                 rows += kept.num_rows
                 suppressed += batch.num_rows - kept.num_rows
                 writer.write_batch(kept)
+            if k_users is not None:
+                writer.add_key_value_metadata({THRESHOLDED.decode(): str(k_users)})
     stats = stream.stats()
     return {
         "rows": rows,

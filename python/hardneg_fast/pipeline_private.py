@@ -73,6 +73,7 @@ def mine_private(
         delta_t=budget.delta_t,
         what="mine",
         config_hash=_fingerprint(config, privacy),
+        override=privacy.override_dp_claim,
     )
     sessions = raw.report.sessions_stand_for_users
     contributions = contribute_stream(
@@ -95,9 +96,9 @@ def mine_private(
     # From here on nothing can reach the log.
     chosen = _contrasts(released, config)
     ledger.commit(entry)
-    result = private_result(
-        released, chosen, config, claim=ledger.claim(lineage), window=window(config), sessions=sessions
-    )
+    # Asked now: what ended the claim may have been entered while this ran.
+    claim = ledger.claim(lineage)
+    result = private_result(released, chosen, config, claim=claim, window=window(config), sessions=sessions)
     if out is not None:
         with whole_directory(_beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
             (partial / EXACT[0]).write_bytes(to_json(exact))
@@ -163,6 +164,11 @@ def _refuse_log(raw: RawLog) -> None:
         raise PrivacyError(
             "differential privacy protects users, and the log has none: map a column to user_id "
             "(--columns user_id=NAME)"
+        )
+    if raw.report.thresholded:
+        raise PrivacyError(
+            "this log was anonymized with --k-users: rare queries were left out by exact counts, and a threshold on "
+            "exact counts before the noise is a leak; mine the log itself, or one anonymized without --k-users"
         )
     if raw.report.shape == "events":
         raise PrivacyError(

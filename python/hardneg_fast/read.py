@@ -21,6 +21,8 @@ from .sources.files import DataFile, naming
 __all__ = ["RawLog", "ReadReport", "bring", "open_clicks", "open_log", "open_pages"]
 
 SESSIONS = "sessions stand for users"
+THRESHOLDED = b"hardneg_fast.k_users"
+"""Key in the metadata of an anonymized log whose rare queries were left out."""
 CLICKED = ("query", "doc_id", "clicked")
 COUNTED = ("query", "doc_id", "clicks")
 SHOWN = ("search_id", "query", "doc_id", "position", "clicked")
@@ -156,6 +158,7 @@ def bring(
         shape=found.shape,
         preset=preset.name if preset else None,
         notes=list(preset.notes) if preset else [],
+        thresholded=any(THRESHOLDED in (schema.metadata or {}) for schema in source.schemas),
     )
     if "user_id" in found.columns and found.columns["user_id"] == found.columns.get("session_id"):
         report.sessions_stand_for_users = True

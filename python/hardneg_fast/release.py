@@ -11,8 +11,11 @@ from .exceptions import PrivacyError, UsageError
 __all__ = ["Released", "release"]
 
 
-DP = ("epsilon", "delta", "lineage", "ledger", "candidates", "candidates_class")
-"""What `Privacy.dp` takes, and checks."""
+ENTERED = ("lineage", "ledger", "override_dp_claim")
+"""What every mode takes, and checks."""
+
+DP = ("epsilon", "delta", "candidates", "candidates_class")
+"""What `Privacy.dp` takes besides."""
 
 
 class HasCore(Protocol):
@@ -71,8 +74,14 @@ def checked(privacy: Privacy) -> None:
     if privacy.mode == "dp":
         if privacy.k is not None:
             raise UsageError("k-users and differential privacy are not combined: a threshold on exact counts is a leak")
-        Privacy.dp(**{name: getattr(privacy, name) for name in DP})
+        Privacy.dp(**{name: getattr(privacy, name) for name in (*ENTERED, *DP)})
         return
+    if any(getattr(privacy, name) is not None for name in DP):
+        raise UsageError(
+            f"privacy has mode {privacy.mode} and options of differential privacy; the two are not combined: a "
+            "threshold on exact counts is a leak"
+        )
+    Privacy.none(**{name: getattr(privacy, name) for name in ENTERED})
     k = privacy.k
     if privacy.mode == "none" and k is not None:
         raise UsageError(f"privacy has mode none and k {k!r}; use Privacy.k_users(K) or Privacy.none()")

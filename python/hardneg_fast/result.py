@@ -190,6 +190,8 @@ def _statement(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]
         "query_text": _scrubbed(scrub),
         "sessions_stand_for_users": sessions,
     }
+    if privacy.lineage is not None:
+        statement["lineage"] = privacy.lineage
     if privacy.k is not None:
         statement |= {
             "k": privacy.k,

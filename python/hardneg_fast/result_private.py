@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from . import _hardneg
-from .config import Config
+from .config import Config, Privacy
 from .contrast import Contrasts
 from .release_private import PrivateReleased
 from .result import QUERY_TEXT, Result, examples, plain_config
@@ -33,12 +33,12 @@ def private_result(
         triplets=chosen.triplets,
         queries=queries,
         by_position=pa.table({name: pa.array([], pa.int64()) for name in ("position", "impressions", "clicks", "ctr")}),
-        report=_report(released, chosen, queries.num_rows, config),
+        report=_report(released, chosen, queries.num_rows, config, "dp" if claim["dp"] else NO_CLAIM),
         privacy=_statement(released, config, claim, window, sessions),
     )
 
 
-def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: Config) -> dict[str, Any]:
+def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: Config, mode: str) -> dict[str, Any]:
     listed = released.table.select(["query"]).group_by("query", use_threads=False).aggregate([]).num_rows
     steps = [
         ("queries released", released.queries),
@@ -56,7 +56,7 @@ def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: 
         "cleaning": {},
         "funnel": [{"stage": stage, "count": n} for stage, n in steps],
         "counts": {},
-        "release": {"mode": "dp", "k": None, "queries_out": released.queries, "pairs_out": released.table.num_rows},
+        "release": {"mode": mode, "k": None, "queries_out": released.queries, "pairs_out": released.table.num_rows},
         "select": {
             "candidates": {"contrast": chosen.compared},
             "negatives": {"contrast": chosen.negatives.num_rows},
@@ -73,12 +73,35 @@ def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: 
     }
 
 
+NO_CLAIM = "no_dp_claim"
+"""Mode of a release whose lineage also had releases that are not differentially private."""
+
+
+def _unclaimed(
+    privacy: Privacy, config: Config, claim: Mapping[str, Any], window: str, sessions: bool
+) -> dict[str, Any]:
+    """Without epsilon, delta and constants: figures of a claim that does not hold would be read as one."""
+    return {
+        "mode": NO_CLAIM,
+        "claim": f"no differential privacy claim: {claim['without'][0]} of lineage {privacy.lineage!r} was released, "
+        "and together with it nothing of the lineage is differentially private",
+        "sessions_stand_for_users": sessions,
+        "window": window,
+        "lineage": privacy.lineage,
+        "lineage_claim": dict(claim),
+        "identifiers": "none in the output; hashed under a key of the run while counting",
+        "query_text": QUERY_TEXT[config.scrub.action],
+    }
+
+
 def _statement(
     released: PrivateReleased, config: Config, claim: Mapping[str, Any], window: str, sessions: bool
 ) -> dict[str, Any]:
     unit = "session" if sessions else "user id"
     privacy, budget = released.privacy, released.budget
     new = released.constants["mechanism"] == "pag"
+    if not claim["dp"]:
+        return _unclaimed(privacy, config, claim, window, sessions)
     return {
         "mode": "dp",
         "epsilon": privacy.epsilon,

@@ -27,6 +27,7 @@ class ArrowSource(Source):
         self.one_shot = one_shot
         self._first: pa.RecordBatchReader | None = opens()
         self.schema = self._first.schema
+        self.schemas = (self.schema,)
 
     def _open(self) -> pa.RecordBatchReader:
         """The stream that the schema came from, while it is unused: opening may run a query."""

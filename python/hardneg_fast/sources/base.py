@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -25,6 +25,8 @@ class Source(ABC):
     """Whether the records can be read only once."""
     rows: int | None = None
     """Number of records where it is known without reading."""
+    schemas: Sequence[pa.Schema] = ()
+    """Of the files, or of the stream, where they have schemas; their metadata may say how the log was made."""
 
     @abstractmethod
     def columns(self) -> list[str]:

@@ -25,6 +25,8 @@ class ReadReport:
     """Surface ("" for the whole log) → what the log calls the top position, 0 or 1."""
     sessions_stand_for_users: bool = False
     """Whether user_id and session_id are one column: a threshold of users is then one of sessions."""
+    thresholded: bool = False
+    """Whether `anonymize` left out rare queries when it made the log."""
     notes: list[str] = field(default_factory=list)
     """Sentences for the user."""
     timestamp_notations: dict[str, int] = field(default_factory=dict)

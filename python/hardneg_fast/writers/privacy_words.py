@@ -24,6 +24,8 @@ def statement(privacy: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[s
         return _k_users(k if isinstance(k, int) else None, sessions=bool(privacy.get("sessions_stand_for_users")))
     if mode == "dp":
         return _dp(privacy)
+    if mode == "no_dp_claim":
+        return _no_claim(privacy)
     if mode in ("none", "no_privacy", "no-privacy"):
         return (
             "No privacy protection",
@@ -51,6 +53,20 @@ def _dp(privacy: Mapping[str, Any]) -> tuple[str, list[str]]:
             f"What this does not cover: a person with several {whose}s, the documents that each query is judged on, "
             "which were declared public, and other releases of the same log that are not in the ledger. The proof of "
             "this program has had no outside review.",
+        ],
+    )
+
+
+def _no_claim(privacy: Mapping[str, Any]) -> tuple[str, list[str]]:
+    claim = str(privacy.get("claim", ""))
+    return (
+        "No differential privacy claim",
+        [
+            "Queries were chosen, and clicks counted, under random noise. But whoever ran this overrode a refusal: "
+            "other releases of the same data are not differentially private, and together with them these files are "
+            "not, either.",
+            f"{claim[:1].upper()}{claim[1:]}.",
+            _NO_IDS,
         ],
     )
 
