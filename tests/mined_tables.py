@@ -115,6 +115,7 @@ def mined(**changes: Any) -> Mined:
                 "negative_1": ["d2", "d3", "d5"],
             }
         ),
+        "positives": pa.table({"query_id": ["q1", "q2"], "doc_id": ["d1", "d4"]}),
         "queries": pa.table({"query_id": ["q1", "q2"], "query": ["waterproof hiking boots women", "nonstick pan"]}),
         "evidence_by_position": pa.table(
             {"position": pa.array([1, 2], pa.int32()), "impressions": [100, 90], "clicks": [20, 10], "ctr": [0.2, 0.11]}
@@ -130,6 +131,7 @@ def empty() -> Mined:
     return mined(
         negatives=full.negatives.slice(0, 0),
         triplets=full.triplets.slice(0, 0),
+        positives=full.positives.slice(0, 0),
         queries=full.queries.slice(0, 0),
         evidence_by_position=full.evidence_by_position.slice(0, 0),
         report={"version": "0.1.0"},

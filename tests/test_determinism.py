@@ -29,7 +29,7 @@ CONFIG = hn.Config(
     select=hn.SelectConfig(positive_coec=0.5, alpha=1.0, negative_coec=0.9, num_negatives=2, refill="random"),
 )
 PRIVACY = {"k_users": hn.Privacy.k_users(3), "none": hn.Privacy.none()}
-TABLES = ("negatives", "triplets", "queries", "documents")
+TABLES = ("negatives", "positives", "triplets", "queries", "documents")
 
 
 @pytest.fixture(scope="module")

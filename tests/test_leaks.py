@@ -293,7 +293,8 @@ def released(log, tmp_path_factory):
 
 def test_what_is_named_has_k_users(released):
     out, naive = released
-    tables = {name: pq.read_table(out / name).to_pylist() for name in ("negatives", "triplets", "queries", "documents")}
+    names = ("negatives", "positives", "triplets", "queries", "documents")
+    tables = {name: pq.read_table(out / name).to_pylist() for name in names}
     assert len(tables["negatives"]) > 100
     assert {row["rule"] for row in tables["negatives"]} >= {"skip_above", "top_shown_never_clicked"}
     public = {doc for (_, doc), n in naive["shown"].items() if n >= K}
@@ -310,6 +311,8 @@ def test_what_is_named_has_k_users(released):
         assert naive["query"][row["query"],] >= K
         assert naive["clicked"][row["query"], row["positive"]] >= K
         assert {row["negative_1"], row["negative_2"]} <= public
+    asked = {row["query_id"]: row["query"] for row in tables["queries"]}
+    assert all(naive["clicked"][asked[row["query_id"]], row["doc_id"]] >= K for row in tables["positives"])
     assert {row["query"] for row in tables["queries"]} <= {query for (query,), n in naive["query"].items() if n >= K}
     assert {row["doc_id"] for row in tables["documents"]} <= public
     content = everything(out)

@@ -56,7 +56,9 @@ def report_of(out: Path) -> dict:
 def test_mine(name, mined, capsys, tmp_path, monkeypatch):
     out, said = mined(name, capsys)
     report = report_of(out)
-    tables = {part: pq.read_table(out / part) for part in ("triplets", "negatives", "queries", "documents")}
+    tables = {
+        part: pq.read_table(out / part) for part in ("triplets", "negatives", "positives", "queries", "documents")
+    }
     negatives = tables["negatives"]
     assert negatives.num_rows >= 10
     assert tables["triplets"].column_names == ["query", "positive", "negative_1"]
@@ -68,6 +70,10 @@ def test_mine(name, mined, capsys, tmp_path, monkeypatch):
     positives = {(r["query"], r["positive"]) for r in tables["triplets"].to_pylist()}
     assert not positives & {(r["query"], r["neg_id"]) for r in negatives.to_pylist()}
     assert len({(r["query"], r["pos_id"], r["neg_id"]) for r in negatives.to_pylist()}) == negatives.num_rows
+    ids = {r["query"]: r["query_id"] for r in tables["queries"].to_pylist()}
+    good = {(r["query_id"], r["doc_id"]) for r in tables["positives"].to_pylist()}
+    assert {(ids[query], doc) for query, doc in positives} <= good
+    assert {query for query, _ in good} == {*ids.values()}
     assert set(tables["queries"]["query"].to_pylist()) == set(negatives["query"].to_pylist())
     # As a user opens it.
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")

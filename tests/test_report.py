@@ -146,8 +146,10 @@ def front_matter(text: str) -> tuple[dict, str]:
 def test_card_names_the_configs(tmp_path):
     write(mined(), tmp_path / "out", documents=documents())
     head, body = front_matter((tmp_path / "out" / "README.md").read_text(encoding="utf-8"))
-    assert [config["config_name"] for config in head["configs"]] == ["triplets", "negatives", "queries", "documents"]
-    assert [config.get("default") for config in head["configs"]] == [True, None, None, None]
+    assert [config["config_name"] for config in head["configs"]] == [
+        "triplets", "negatives", "positives", "queries", "documents",
+    ]  # fmt: skip
+    assert [config.get("default") for config in head["configs"]] == [True, None, None, None, None]
     for words in ("load_dataset", "## Privacy", "| `negative_1` | string |", "| rows read | 1,000,000 |", "## Limits"):
         assert words in body
 
@@ -167,7 +169,7 @@ def test_card_keeps_its_structure(tmp_path, text):
         given["rules_off"] = {"skipped": shown["query"]}
         write(mined(report=given), tmp_path / f"out{number}")
         head, body = front_matter((tmp_path / f"out{number}" / "README.md").read_text(encoding="utf-8"))
-        assert len(head["configs"]) == 4
+        assert len(head["configs"]) == 5
         assert not re.search(r"https?://|www\.|\w@\w", body)
         cards.append([kind for kind in tree(body) if kind != ("text", "")])
     # A reference to a character is a node of its own to the parser; it is text all the same.
@@ -194,7 +196,7 @@ def test_report_json_is_the_report_sorted(tmp_path):
     content = json.loads(text)
     assert text == json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     written = content.pop("written")
-    assert written == {"triplets": 3, "negatives": 3, "queries": 2, "documents": 5}
+    assert written == {"triplets": 3, "negatives": 3, "positives": 2, "queries": 2, "documents": 5}
     assert content == report()
     assert json.loads((tmp_path / "out" / "privacy.json").read_text()) == {"mode": "k_users", "k": 10}
 

@@ -16,7 +16,7 @@ from hardneg_fast.writers import dataset, parquet
 from mined_tables import NEGATIVES, documents, empty, mined
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-CONFIGS = ("triplets", "negatives", "queries", "documents")
+CONFIGS = ("triplets", "negatives", "positives", "queries", "documents")
 
 
 def load(out: Path, config: str | None = None, **options):
@@ -46,6 +46,7 @@ def test_load_dataset_opens_every_config(tmp_path):
         "negative_1": "Text of d2.",
     }
     assert load(tmp_path / "out", "negatives").to_list() == given.negatives.to_pylist()
+    assert load(tmp_path / "out", "positives").to_list() == given.positives.to_pylist()
     assert load(tmp_path / "out", "queries").to_list() == given.queries.to_pylist()
     assert load(tmp_path / "out", "documents").to_list() == [
         {"doc_id": f"d{i}", "text": f"Text of d{i}."} for i in range(1, 6)
@@ -90,7 +91,7 @@ def test_rows_without_text_are_left_out_and_counted(tmp_path):
     report = read_report(tmp_path / "out")
     assert report["without_text"] == 2
     assert report["documents_without_text"] == 3
-    assert report["written"] == {"triplets": 1, "negatives": 3, "queries": 2, "documents": 2}
+    assert report["written"] == {"triplets": 1, "negatives": 3, "positives": 2, "queries": 2, "documents": 2}
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ def mine(
         mined = Mined(
             negatives=result.negatives,
             triplets=result.triplets,
+            positives=result.positives,
             queries=result.queries,
             evidence_by_position=result.by_position,
             report=result.report,

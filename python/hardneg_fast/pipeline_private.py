@@ -119,6 +119,7 @@ def _mined(result: Result) -> Mined:
     return Mined(
         negatives=result.negatives,
         triplets=result.triplets,
+        positives=result.positives,
         queries=result.queries,
         evidence_by_position=result.by_position,
         report=result.report,

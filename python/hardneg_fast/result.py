@@ -28,6 +28,8 @@ class Result:
     """docs/ARCHITECTURE.md, select."""
     triplets: pa.Table
     """query, positive, negative_1 … negative_n, in document ids."""
+    positives: pa.Table
+    """query_id, doc_id: the documents that satisfied each of `queries`."""
     queries: pa.Table
     """query_id, query of the queries in `negatives`."""
     by_position: pa.Table = field(repr=False)
@@ -65,15 +67,25 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
     queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
     report = _report(raw, counts, released, selected, config)
     report["ctr_by_position"] = by_position.to_pylist()
-    report["examples"] = examples(negatives, pa.table(selected.positives), privacy.k)
+    positives = pa.table(selected.positives)
+    report["examples"] = examples(negatives, positives, privacy.k)
     return Result(
         negatives=negatives,
         triplets=pa.table(selected.triplets),
+        positives=positives_of(queries, positives),
         queries=queries,
         by_position=by_position,
         report=report,
         privacy=_statement(privacy, raw, config.scrub),
     )
+
+
+def positives_of(queries: pa.Table, positives: pa.Table) -> pa.Table:
+    """query_id, doc_id of the positives (query, doc_id) of some queries, in their order."""
+    places = pc.index_in(positives["query"], value_set=queries["query"].combine_chunks())
+    known = pc.is_valid(places)
+    ids = queries["query_id"].take(places.filter(known))
+    return pa.table({"query_id": ids, "doc_id": positives["doc_id"].filter(known)})
 
 
 def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from . import _hardneg
 from .config import Config, Privacy
 from .contrast import Contrasts
 from .release_private import PrivateReleased
-from .result import QUERY_TEXT, Result, examples, plain_config
+from .result import QUERY_TEXT, Result, examples, plain_config, positives_of
 
 __all__ = ["private_result"]
 
@@ -31,6 +31,7 @@ def private_result(
     return Result(
         negatives=negatives,
         triplets=chosen.triplets,
+        positives=positives_of(queries, chosen.positives),
         queries=queries,
         by_position=pa.table({name: pa.array([], pa.int64()) for name in ("position", "impressions", "clicks", "ctr")}),
         report=_report(released, chosen, queries.num_rows, config, "dp" if claim["dp"] else NO_CLAIM),

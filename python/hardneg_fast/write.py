@@ -20,7 +20,10 @@ from .writers.texts import Texts
 
 __all__ = ["LAYOUT", "Mined", "check_target", "write", "write_table"]
 
-LAYOUT = ("triplets", "negatives", "queries", "documents", "README.md", "report.html", "report.json", "privacy.json")
+LAYOUT = (
+    "triplets", "negatives", "positives", "queries", "documents", "README.md", "report.html", "report.json",
+    "privacy.json",
+)  # fmt: skip
 """What stands in a dataset directory. A directory that holds anything else is never replaced: it may be the log's."""
 
 

@@ -13,12 +13,13 @@ from .privacy_words import statement
 from .reasons import sentence
 from .report_parts import Figures, number, part
 
-CONFIGS = ("triplets", "negatives", "queries", "documents")
+CONFIGS = ("triplets", "negatives", "positives", "queries", "documents")
 MAX_EXAMPLES = 5
 
 _CONFIG_WORDS = {
     "triplets": "For training: a query, a document that satisfied it, documents that did not. Text columns only.",
     "negatives": "Every negative with the evidence it rests on.",
+    "positives": "The documents that satisfied each query.",
     "queries": "The queries, by id.",
     "documents": "The documents that appear, by id.",
 }

@@ -1,4 +1,4 @@
-"""The tables of a dataset directory: `triplets/`, `negatives/`, `queries/`, `documents/`."""
+"""The tables of a dataset directory: `triplets/`, `negatives/`, `positives/`, `queries/`, `documents/`."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class Written:
 
 
 def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written:
-    """Write all four configs below `directory`; texts replace ids in triplets where they are given."""
+    """Write all configs below `directory`; texts replace ids in triplets where they are given."""
     written = Written()
     _write_triplets(mined.triplets, texts, directory, written)
     _write_table("negatives", mined.negatives, directory, written)
+    _write_table("positives", mined.positives, directory, written)
     _write_table("queries", mined.queries, directory, written)
     _write_documents(mined, texts, directory, written)
     return written
@@ -90,8 +91,9 @@ def _write_documents(mined: Mined, texts: Texts | None, directory: Path, written
 
 
 def documents_that_appear(mined: Mined) -> Any:
-    """Ids in `negatives` or `triplets`, each once, by their bytes."""
+    """Ids in `negatives`, `positives` or `triplets`, each once, by their bytes."""
     columns: list[Any] = [mined.negatives.column(name) for name in ("pos_id", "neg_id")]
+    columns.append(mined.positives.column("doc_id"))
     columns += [mined.triplets.column(name) for name in mined.triplets.column_names if name != "query"]
     seen: Any = pa.chunked_array([pc.unique(column.cast(pa.string())) for column in columns], pa.string())
     ids = pc.drop_null(pc.unique(seen))

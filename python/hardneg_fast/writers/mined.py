@@ -16,6 +16,8 @@ class Mined:
     """The columns of docs/ARCHITECTURE.md, *negatives*."""
     triplets: pa.Table
     """query, positive, negative_1 … negative_n: the query's text and document ids."""
+    positives: pa.Table
+    """query_id, doc_id: the documents that satisfied each query in `queries`."""
     queries: pa.Table
     """query_id, query of every query in `negatives`."""
     evidence_by_position: pa.Table
