@@ -113,6 +113,7 @@ def gaussian_delta(epsilon: float, mu: float) -> float:
         return _up(_delta(Decimal(epsilon), Decimal(max(mu, _MIN_MU))))
 
 
+@cache
 def gaussian_mu(epsilon: float, delta: float) -> float:
     """The largest mu for which mu-GDP is (epsilon, delta)-DP, rounded down: noise is then sensitivity / mu.
 
