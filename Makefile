@@ -6,6 +6,7 @@ ORACLE_VENV ?= .venv-oracles
 CARGO ?= cargo
 PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
+QUALITY_ARGS ?= --impressions 200k
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
@@ -25,7 +26,7 @@ unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-oracles lint bench dist docs dev clean lock lint-planted FORCE \
+.PHONY: help demo test test-oracles test-quality lint bench quality dist docs dev clean lock lint-planted FORCE \
 	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
 
 help: ## this list
@@ -41,6 +42,9 @@ test: $(RELEASE) ## every test: the Rust core, then Python (PYTEST_ARGS="-k name
 
 test-oracles: $(RELEASE) $(ORACLES) ## privacy arithmetic and noise against OpenDP, dp-accounting and SciPy
 	PYTHONPATH=$(abspath python) $(ORACLE_VENV)/bin/python -m pytest tests/oracles $(PYTEST_ARGS)
+
+test-quality: $(RELEASE) $(PEERS) ## the quality bench's simulator, miners and judge
+	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m pytest tests/test_quality_bench.py $(PYTEST_ARGS)
 
 lint: lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub ## formatting, clippy, ruff, mypy, import contracts, stub against binary
 
@@ -68,6 +72,9 @@ lint-planted: $(RELEASE) ## plant one violation for each lint in a copy; each mu
 
 bench: $(RELEASE) $(PEERS) ## the workloads, ours and the peers side by side (BENCH_ARGS="--rows 10M --repeats 3")
 	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python benches/run.py $(BENCH_ARGS)
+
+quality: $(RELEASE) $(PEERS) ## what mined rows are worth in simulated worlds (QUALITY_ARGS="--impressions 1M --seeds 1-3 --train")
+	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m benches.quality.run $(QUALITY_ARGS)
 
 dist: $(DEPS) ## a wheel in dist/
 	$(BIN)/maturin build --release --locked --out dist

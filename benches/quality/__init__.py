@@ -1,0 +1,1 @@
+"""What mined negatives are worth, on simulated logs with known relevance (README.md)."""
