@@ -7,6 +7,7 @@ reach the log. Exact figures go to OUT.private, which only its owner may open.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from .contrast import Contrasts, check, contrasts
 from .contribute import Progress, contribute_stream
 from .count import default_memory, micros
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
-from .ledger import Ledger
+from .ledger import Ledger, Reservation
 from .read import RawLog, open_log
 from .release_private import PrivateReleased, budget_of, examined, release_private
 from .result import Result
@@ -58,16 +59,46 @@ def mine_private(
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
         check_directory(_beside(out), replaceable=EXACT if overwrite else ())
+    ledger = Ledger(str(privacy.ledger))
+    passed = _to_the_wall(log, ledger, privacy=privacy, config=config, progress=progress)
+    # From here on nothing can reach the log: what was opened and counted of it went with the call.
+    released, lineage = passed.released, str(privacy.lineage)
+    chosen = _contrasts(released, config)
+    ledger.commit(passed.entry)
+    # Asked now: what ended the claim may have been entered while this ran.
+    claim = ledger.claim(lineage)
+    result = private_result(released, chosen, config, claim=claim, window=window(config), sessions=passed.sessions)
+    if out is not None:
+        with whole_directory(_beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
+            (partial / EXACT[0]).write_bytes(to_json(passed.exact))
+        write(_mined(result), Path(out), documents=documents, overwrite=overwrite)
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Passed:
+    """All that comes from the side of the log."""
+
+    released: PrivateReleased
+    exact: dict[str, Any] = field(repr=False)
+    """Figures for OUT.private, and for nothing else."""
+    entry: Reservation
+    sessions: bool
+    """Whether sessions stand for users: of the schema."""
+
+
+def _to_the_wall(
+    log: object, ledger: Ledger, *, privacy: Privacy, config: Config, progress: Progress | None
+) -> _Passed:
+    """Opens the log, reserves, reads and releases; nothing but this function holds any of it."""
     _refuse(config)
     raw = open_log(log, config.read)
     _refuse_log(raw)
     candidates = _candidates(privacy, config)
     budget = budget_of(privacy, config.release)
     # Charged before the first row is read: a run that breaks off has looked.
-    lineage = str(privacy.lineage)
-    ledger = Ledger(str(privacy.ledger))
     entry = ledger.reserve(
-        lineage,
+        str(privacy.lineage),
         window=window(config),
         mu=budget.mu,
         delta_t=budget.delta_t,
@@ -75,7 +106,6 @@ def mine_private(
         config_hash=_fingerprint(config, privacy),
         override=privacy.override_dp_claim,
     )
-    sessions = raw.report.sessions_stand_for_users
     contributions = contribute_stream(
         raw.direct(),
         config=config.count,
@@ -92,18 +122,7 @@ def mine_private(
     released = release_private(
         contributions, candidates, privacy=privacy, config=config.release, threads=config.threads
     )
-    del contributions
-    # From here on nothing can reach the log.
-    chosen = _contrasts(released, config)
-    ledger.commit(entry)
-    # Asked now: what ended the claim may have been entered while this ran.
-    claim = ledger.claim(lineage)
-    result = private_result(released, chosen, config, claim=claim, window=window(config), sessions=sessions)
-    if out is not None:
-        with whole_directory(_beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
-            (partial / EXACT[0]).write_bytes(to_json(exact))
-        write(_mined(result), Path(out), documents=documents, overwrite=overwrite)
-    return result
+    return _Passed(released=released, exact=exact, entry=entry, sessions=raw.report.sessions_stand_for_users)
 
 
 def _contrasts(released: PrivateReleased, config: Config) -> Contrasts:
