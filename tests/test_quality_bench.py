@@ -89,8 +89,10 @@ def test_judge() -> None:
     assert found.positives.value == 2 / 3
     assert found.bm25_rank == pytest.approx((4 + 60 + 1_001) / 3)
     assert found.distinct == 1
-    assert [(n, p) for n, p, _ in found.deciles] == [(1, 0.0), (1, 0.1), (1, 0.5)]
-    assert [hits for *_, hits in found.deciles] == [0, 0, 1]
+    assert found.deciles["hard"] == [(1, 0.0, 0.0), (1, 0.1, 0.0), (1, 0.5, 1.0)]
+    assert found.deciles["all"] == [(1, 0.0, 0.0), (1, 0.1, 0.0), (1, 0.2, 0.0), (1, 0.5, 1.0)]
+    ruled = negatives.with_columns(rule=pl.Series(["x", "x", "y", "y", "y"]))
+    assert judge.judge(truth, ruled, positives).rules == {"x": (2, 1), "y": (3, 0)}
     with pytest.raises(ValueError, match="at most 2"):
         judge.judge(truth, negatives, positives, k=2)
     with pytest.raises(ValueError, match="nobody asked"):

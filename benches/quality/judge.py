@@ -68,8 +68,10 @@ class Judgment:
     """Distinct documents over negatives."""
     hubs: float
     """Share of negatives whose document is one of the hundred most used."""
-    deciles: list[tuple[int, float, float]]
-    """Of p_false_negative, if given: n, mean p, share that is relevant; hard only."""
+    deciles: dict[str, list[tuple[int, float, float]]]
+    """Of p_false_negative, if given, for `hard` ones and for `all`: n, mean p, share that is relevant."""
+    rules: dict[str, tuple[int, int]]
+    """Of each rule, if given: distinct negatives, and how many are relevant; one of two rules counts for both."""
 
     def coverage(self, least: int, *, hard: bool = True, traffic: bool = False) -> Share:
         """Queries with at least so many negatives, of all that were asked."""
@@ -134,8 +136,19 @@ def judge(truth: Truth, negatives: pl.DataFrame, positives: pl.DataFrame, k: int
         float((profile <= 50).mean()) if len(profile) else float("nan"),
         len(uses) / max(len(place), 1),
         float(uses[:100].sum() / max(len(place), 1)),
-        _deciles(rows.filter("hard")["p"].to_numpy(), hits[hard]) if guessed else [],
+        {kind: _deciles(rows["p"].to_numpy()[of], hits[of]) for kind, of in (("hard", hard), ("all", hard | True))}
+        if guessed
+        else {},
+        _rules(wide, relevant),
     )
+
+
+def _rules(rows: pl.DataFrame, relevant: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    if "rule" not in rows.columns:
+        return {}
+    rows = rows.select("rule", "query", doc_id="neg_id").unique().join(relevant, on=["query", "doc_id"], how="left")
+    found = rows.group_by("rule").agg(n=pl.len(), hits=pl.col("relevant").count()).sort("rule")
+    return {rule: (n, hits) for rule, n, hits in found.iter_rows()}
 
 
 def _deciles(p: np.ndarray, hits: np.ndarray) -> list[tuple[int, float, float]]:

@@ -6,6 +6,7 @@ queries that have a reference positive.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -367,3 +368,16 @@ MINERS: dict[str, Callable[[Bench, int], pl.DataFrame]] = {
         *(g_related_naive, g_related, g_rel_veto, y_best, y_rand, z_oracle_shown),
     )
 } | {f"h_k{k}": _k_users(k) for k in (5, 10, 20)}
+
+
+def frontier(name: str) -> Callable[[Bench, int], pl.DataFrame] | None:
+    """`f@.2/.9` and `fv@.25/.8`: f and fv at another upper bound and quantile, in random order; else None."""
+    if not (found := re.fullmatch(r"(fv?)@(\.\d+)/(\.\d+)", name)):
+        return None
+    vetoes, bound, quantile = found[1] == "fv", float(found[2]), float(found[3])
+
+    def mine(b: Bench, k: int) -> pl.DataFrame:
+        pairs = b.below(bound, quantile)
+        return b.table(b.first(b.shuffled(b.without(pairs, b.vetoed) if vetoes else pairs), k))
+
+    return mine

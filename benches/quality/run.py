@@ -20,7 +20,7 @@ import polars as pl
 from . import ours
 from .intervals import Share, ratio
 from .judge import Judgment, Truth, judge
-from .miners import MINERS, Bench
+from .miners import MINERS, Bench, frontier
 from .scenarios import SCENARIOS
 from .seen import Seen
 from .simulator import VERSION, collection_of, simulate
@@ -123,7 +123,7 @@ def outputs(folder: Path, truth: Truth, args: argparse.Namespace, configs: dict)
         if name in configs:
             made[name] = ours.mined(folder, configs[name])
         else:
-            made[name] = named(bench, MINERS[name](bench, args.k), "neg_id"), positives
+            made[name] = named(bench, (MINERS.get(name) or frontier(name))(bench, args.k), "neg_id"), positives
         spent = time.perf_counter() - begun
         print(f"{folder.name} {name}: {made[name][0].height:,} rows, {spent:.1f} s", file=sys.stderr)
     return made
@@ -149,7 +149,9 @@ def figures(found: dict[str, Found]) -> dict[str, dict[str, object]]:
             "positives": int(right.of.sum()), "positives_precision": right.value,
             "positives_precision_interval": right.interval(),
             **{what: of.mean(what) for what in ("bm25_rank", "top50", "distinct", "hubs")},
+            "hard4_where_fv25_has": _beside(of, found["fv25"]).value if "fv25" in found else None,
             "deciles": [j.deciles for j in of.judgments],
+            "rules": [j.rules for j in of.judgments],
         }  # fmt: skip
         if of.lessons:
             for model in of.lessons[0].ndcg:
@@ -162,9 +164,16 @@ def figures(found: dict[str, Found]) -> dict[str, dict[str, object]]:
     return out
 
 
+def _beside(of: Found, other: Found) -> Share:
+    """Queries with at least four hard negatives, of those for which the other has four."""
+    both = [((b.hard >= 4) * 1.0, (a.hard >= 4) * 1.0) for a, b in zip(of.judgments, other.judgments, strict=True)]
+    return Share.pooled([Share(have * there, there) for there, have in both])
+
+
 def table(all_figures: dict[str, dict]) -> str:
     """The figures in Markdown."""
-    head = ["miner", "FNR", "hard only", "of naive's", "cov≥1", "≥4", "≥8", "≥4 by traffic", "≥8 any kind", "BM25 rank"]
+    head = ["miner", "FNR", "hard only", "of naive's", "cov≥1", "≥4", "≥8", "≥4 by traffic", "≥8 any kind"]
+    head += ["≥4 where fv25", "BM25 rank"]
     head += ["top 50", "distinct", "hubs", "positives", "precision"]
     models = [m for m in ("reranker", "retriever") if any(m in f for f in all_figures.values())]
     head += [part for m in models for part in (f"{m} nDCG@10", "to naive")]
@@ -175,13 +184,19 @@ def table(all_figures: dict[str, dict]) -> str:
 
     for name, f in all_figures.items():
         to_naive = "" if f["fnr_to_naive"] is None else f"{f['fnr_to_naive'][0]:.2f} {span(f['fnr_to_naive'][1:])}"
+        beside = f["hard4_where_fv25_has"]
         cells = [
-            name, f"{f['fnr']:.3f} {span(f['fnr_interval'])}",
+            name,
+            f"{f['fnr']:.3f} {span(f['fnr_interval'])}",
             f"{f['fnr_hard']:.3f} {span(f['fnr_hard_interval'])}" if f["negatives_hard"] else "",
-            to_naive, *(f"{f[c]:.3f}" for c in ("cov1", "cov4", "cov8", "cov4_traffic", "cov8_any_kind")),
-            f"{f['bm25_rank']:.0f}", *(f"{f[c]:.2f}" for c in ("top50", "distinct", "hubs")), f"{f['positives']:,}",
+            to_naive,
+            *(f"{f[c]:.3f}" for c in ("cov1", "cov4", "cov8", "cov4_traffic", "cov8_any_kind")),
+            "" if beside is None else f"{beside:.3f}",
+            f"{f['bm25_rank']:.0f}",
+            *(f"{f[c]:.2f}" for c in ("top50", "distinct", "hubs")),
+            f"{f['positives']:,}",
             f"{f['positives_precision']:.3f}",
-        ]  # fmt: skip
+        ]
         for model in models:
             of = f.get(model)
             cells += [f"{of['ndcg']:.4f}", f"{of['difference']:+.4f} {span(of['interval'], True)}"] if of else ["", ""]
@@ -189,18 +204,25 @@ def table(all_figures: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def calibration(all_figures: dict[str, dict]) -> str:
-    """p_false_negative by decile, of miners that give one."""
+def details(all_figures: dict[str, dict]) -> str:
+    """p_false_negative by decile, and rules, of miners that give them."""
     lines = []
     for name, f in all_figures.items():
-        worlds = [world for world in f["deciles"] if world]
-        if not worlds:
-            continue
-        lines += [f"\n{name}, hard negatives by decile of p_false_negative: mean p, share relevant"]
-        for group in zip(*worlds, strict=False):
-            n = sum(g[0] for g in group)
-            p, hits = (sum(g[0] * g[i] for g in group) / n for i in (1, 2))
-            lines.append(f"- {n:,}: {p:.4f}, {hits:.4f}")
+        totals: dict[str, list[int]] = {}
+        for world_rules in f["rules"]:
+            for rule, counts in world_rules.items():
+                totals[rule] = [a + b for a, b in zip(totals.get(rule, [0, 0]), counts, strict=True)]
+        if totals:
+            lines.append(f"\n{name}, by rule: negatives, share relevant")
+            lines += [f"- {rule}: {n:,}, {hits / n:.4f}" for rule, (n, hits) in totals.items()]
+        for kind in ("hard", "all"):
+            worlds = [deciles[kind] for deciles in f["deciles"] if deciles.get(kind)]
+            if worlds:
+                lines.append(f"\n{name}, {kind} negatives by decile of p_false_negative: mean p, share relevant")
+            for group in zip(*worlds, strict=False):
+                n = sum(g[0] for g in group)
+                p, hits = (sum(g[0] * g[i] for g in group) / n for i in (1, 2))
+                lines.append(f"- {n:,}: {p:.4f}, {hits:.4f}")
     return "\n".join(lines)
 
 
@@ -212,7 +234,11 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--impressions", type=number, default="1M")
     parser.add_argument("--seeds", type=seeds_of, default="1", help="such as 1,2,3 or 1-3")
     parser.add_argument("--k", type=int, default=8, help="negatives per query")
-    parser.add_argument("--miners", default="", help="only these; ours are ours_PRESET; default all")
+    parser.add_argument(
+        "--miners",
+        default="",
+        help="only these; ours are ours_PRESET; fv@.25/.8 is a point of the frontier; default all",
+    )
     what = "on top of our presets"
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.OPTION=VALUE", help=what)
     parser.add_argument("--train", action="store_true", help="also train the two models on every miner's rows")
@@ -233,7 +259,7 @@ def main() -> None:
         parser.error(f"no world {wrong[0]!r}; there are {', '.join(SCENARIOS)}")
     own = {f"ours_{name}": name for name in ours.PRESETS}
     args.miners = args.miners.split(",") if args.miners else [*MINERS, *own]
-    if wrong := [m for m in args.miners if m not in MINERS and m not in own]:
+    if wrong := [m for m in args.miners if m not in MINERS and m not in own and not frontier(m)]:
         parser.error(f"no miner {wrong[0]!r}; there are {', '.join([*MINERS, *own])}")
     if args.train and NAIVE not in args.miners:
         parser.error(f"--train compares with {NAIVE}: name it among --miners")
@@ -267,7 +293,7 @@ def main() -> None:
         numbers[scenario] = figures(found)
         seeds = ", ".join(map(str, args.seeds))
         title = f"\n{scenario}, {args.collection}, {args.impressions:,} impressions, k = {args.k}, seeds {seeds}\n\n"
-        said.append(title + table(numbers[scenario]) + "\n" + calibration(numbers[scenario]))
+        said.append(title + table(numbers[scenario]) + "\n" + details(numbers[scenario]))
         print(said[-1], flush=True)
     if args.out:
         args.out.write_text("\n".join(said) + "\n", encoding="utf-8")
