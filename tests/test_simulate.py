@@ -14,7 +14,7 @@ from hardneg_fast.exceptions import FileError, UsageError
 from hardneg_fast.simulate import simulate, tables
 from hardneg_fast.simulate.vocabulary import DOMAINS, NEEDS_PER_DOMAIN, words
 
-FILES = {"log.parquet", "documents.parquet", "queries.parquet", "truth.parquet"}
+FILES = {"log.parquet", "documents.parquet", "queries.parquet", "truth.parquet", "candidates.parquet"}
 
 
 def digests(directory: Path) -> dict[str, str]:
@@ -72,6 +72,8 @@ def test_schema(world):
     assert pq.read_schema(directory / "queries.parquet").equals(pa.schema([("query", text)]))
     truth = pa.schema([("query", text), ("doc_id", text), ("relevance", pa.float64())])
     assert pq.read_schema(directory / "truth.parquet").equals(truth)
+    candidates = pa.schema([("query", text), ("doc_id", text), ("position", pa.int32())])
+    assert pq.read_schema(directory / "candidates.parquet").equals(candidates)
 
 
 @pytest.mark.parametrize("impressions", [10, 14, 99, 1_234])
@@ -121,6 +123,21 @@ def test_tables_refer_to_each_other(world):
         assert pc.count_distinct(table[column]).as_py() == table.num_rows
     # Canonical already, so that the truth still joins after normalisation.
     assert all(query == " ".join(query.casefold().split()) for query in queries["query"].to_pylist())
+
+
+def test_candidates_come_from_before_the_log(tmp_path):
+    """The same for two logs of one world, and there for queries that nobody asked."""
+    lists = []
+    for model in ("pbm", "dbn"):
+        simulate(tmp_path / model, impressions=20_000, seed=3, model=model)
+        lists.append(pq.read_table(tmp_path / model / "candidates.parquet"))
+    assert lists[0].equals(lists[1])
+    assert digests(tmp_path / "pbm")["log.parquet"] != digests(tmp_path / "dbn")["log.parquet"]
+    asked = set(pq.read_table(tmp_path / "pbm" / "queries.parquet")["query"].to_pylist())
+    assert asked < set(lists[0]["query"].to_pylist())
+    pairs = lists[0].group_by(["query", "doc_id"]).aggregate([]).num_rows
+    assert pairs == lists[0].num_rows == 10 * pc.count_distinct(lists[0]["query"]).as_py()
+    assert set(lists[0]["position"].to_pylist()) == set(range(1, 11))
 
 
 def test_a_page_is_one_search_of_one_user_without_repeated_documents(world):

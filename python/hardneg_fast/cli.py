@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from . import options
-from .config import CANDIDATES_CLASSES, Config, Privacy
+from .config import CANDIDATES_CLASSES, Config, ContrastConfig, Privacy, ReadConfig
 from .exceptions import HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
@@ -161,38 +161,68 @@ def _log(args: argparse.Namespace) -> Any:
 
 
 def _demo(commands: Any) -> None:
-    command = _command(
-        commands, "demo", run_demo, "simulate a log, mine it, and explain three negatives", "hardneg-fast demo"
-    )
+    about = "simulate a log, mine it under a threshold and under differential privacy, explain negatives of both"
+    command = _command(commands, "demo", run_demo, about, "hardneg-fast demo")
     command.add_argument("-o", "--out", type=Path, default=Path("demo"), help="directory for log and output [demo]")
     command.add_argument("--impressions", type=int, default=2_000_000, help="size of the simulated log [2000000]")
 
 
 def run_demo(args: argparse.Namespace) -> None:
-    """The main job on a simulated log."""
-    from .pipeline import mine
-    from .progress import Progress
+    """The main job on a simulated log, under a k-user threshold and under differential privacy."""
     from .simulate import simulate
 
     log = args.out / "log"
     made = simulate(log, impressions=args.impressions, seed=1)
     print(f"simulated {made.impressions:,} impressions by {made.users:,} users -> {log}")
-    out = args.out / "negatives"
+    print("\nunder a k-user threshold (what fewer than 10 users stand behind is not named):")
+    _explained(_demo_mined(log, args.out / "negatives", Privacy.k_users(10)), log)
+    print("\nunder differential privacy (epsilon 2 for each user; documents listed by a ranker from before the log):")
+    _explained(_demo_mined(log, args.out / "dp", _demo_dp(args.out, log)), log)
+    print("\nboth were made of one log, which is for show: it is simulated, and nobody's. Of a real one, what leaves")
+    print("under a threshold ends the promise of what leaves under differential privacy; the ledger refuses the second")
+
+
+def _demo_dp(out: Path, log: Path) -> Privacy:
+    from .ledger import Ledger
+
+    # A simulated log is nobody's, so its ledger begins anew with it. A real one is never begun anew.
+    for name in ("ledger", "ledger.head"):
+        (out / name).unlink(missing_ok=True)
+    Ledger.create(out / "ledger", epsilon=2, delta=1e-8)
+    return Privacy.dp(
+        epsilon=2,
+        lineage="demo",
+        ledger=out / "ledger",
+        candidates=log / "candidates.parquet",
+        candidates_class="frozen_before_window",
+    )
+
+
+def _demo_mined(log: Path, out: Path, privacy: Privacy) -> dict[str, Any]:
+    from .pipeline import mine
+    from .progress import Progress
+
+    # For differential privacy: what positions begin with is said and not found, and two standard deviations.
+    config = Config(read=ReadConfig(position_base="1"), contrast=ContrastConfig(confidence=2.0))
     with Progress() as progress:
         result = mine(
             log / "log.parquet",
             out,
-            privacy=Privacy.k_users(10),
+            privacy=privacy,
+            config=config,
             documents=log / "documents.parquet",
             overwrite=True,
             progress=progress,
         )
     _print_result(result.report, out)
-    texts = _texts(
-        log / "documents.parquet", [e[side] for e in result.report["examples"] for side in ("positive", "negative")]
-    )
-    print("\nthree negatives, explained:")
-    for example in result.report["examples"]:
+    return result.report
+
+
+def _explained(report: dict[str, Any], log: Path) -> None:
+    examples = report["examples"]
+    texts = _texts(log / "documents.parquet", [e[side] for e in examples for side in ("positive", "negative")])
+    print(f"\n{len(examples)} negatives, explained:")
+    for example in examples:
         print(f"\n  query     {example['query']}")
         print(f"  positive  {texts.get(example['positive'], example['positive'])}")
         print(f"  negative  {texts.get(example['negative'], example['negative'])}")

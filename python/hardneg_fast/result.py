@@ -248,7 +248,8 @@ def why(row: Mapping[str, Any], k: int | None) -> str:
     """One row of `negatives` in words."""
     users, least = row["users"], "" if k is None else "at least "
     people = "" if users is None else f"{least}{users} users "
-    at = f", on average at position {row['position_neg']}" if row["position_neg"] else ""
+    place = "listed" if row["rule"] == "contrast" else "on average"
+    at = f", {place} at position {row['position_neg']}" if row["position_neg"] else ""
     if row["pos_id"] is not None:
         how = {
             "skip_above": "clicked the positive and passed over this one above it",

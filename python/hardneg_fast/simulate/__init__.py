@@ -18,11 +18,11 @@ from ..writers.atomic import whole_directory
 from .catalogue import make_catalogue
 from .pages import RESULTS
 from .people import Model, make_people
-from .tables import write_documents, write_log, write_queries, write_truth
+from .tables import write_candidates, write_documents, write_log, write_queries, write_truth
 
 __all__ = ["Model", "Simulated", "simulate"]
 
-FILES = ("log.parquet", "documents.parquet", "queries.parquet", "truth.parquet")
+FILES = ("log.parquet", "documents.parquet", "queries.parquet", "truth.parquet", "candidates.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ def simulate(out_dir: Path | str, *, impressions: int, seed: int, model: Model =
     `log.parquet` has a row per result shown, in order of time, with canonical columns. `documents.parquet` (doc_id,
     text) has every document, shown or not; `queries.parquet` (query) the queries that were asked; `truth.parquet`
     (query, doc_id, relevance: 0 no, 0.5 in part, 1 fully) every document that the ranker could have shown for them.
+    `candidates.parquet` (query, doc_id, position) is the ranker's list for every query that can be asked, settled
+    before the log begins: what a private release may be judged on (`frozen_before_window`).
 
     Args:
         out_dir: a directory that does not exist, is empty, or holds an earlier simulation, which is replaced.
@@ -75,6 +77,7 @@ def simulate(out_dir: Path | str, *, impressions: int, seed: int, model: Model =
         write_documents(partial / "documents.parquet", world)
         write_queries(partial / "queries.parquet", world, asked)
         write_truth(partial / "truth.parquet", world, asked)
+        write_candidates(partial / "candidates.parquet", world)
     return Simulated(
         directory=directory,
         impressions=searches * RESULTS,

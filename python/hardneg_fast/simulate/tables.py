@@ -1,4 +1,4 @@
-"""The four files of a simulation, written in chunks."""
+"""The five files of a simulation, written in chunks."""
 
 from __future__ import annotations
 
@@ -138,6 +138,22 @@ def write_truth(path: Path, world: Catalogue, asked: npt.NDArray[Any]) -> None:
             documents = world.candidates[world.intent_of[codes]].ravel()
             relevance = world.grades[codes].ravel() / 2.0
             columns = [queries, _coded(documents, lambda seen: numbered("d", seen)), pa.array(relevance)]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+
+def write_candidates(path: Path, world: Catalogue) -> None:
+    """query, doc_id, position: the ranker's standing list, of every query that can be asked.
+
+    It is settled before anybody searches, and lists queries that nobody asked alike: nothing in it comes from the log.
+    """
+    schema = pa.schema([("query", _CODED), ("doc_id", _CODED), ("position", pa.int32())])
+    with open_parquet(path, schema) as writer:
+        for codes in _chunks(np.arange(world.n_queries), _CHUNK_TEXTS // 4):
+            standing = np.argsort(-world.scores[codes], axis=1, kind="stable")[:, :RESULTS]
+            documents = np.take_along_axis(world.candidates[world.intent_of[codes]], standing, 1).ravel()
+            queries = _dictionary(np.repeat(np.arange(len(codes), dtype=np.int32), RESULTS), query_texts(world, codes))
+            positions = pa.array(np.tile(np.arange(1, RESULTS + 1, dtype=np.int32), len(codes)))
+            columns = [queries, _coded(documents, lambda seen: numbered("d", seen)), positions]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
