@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .click_model import ClickLog, ClickModel
     from .count import Counts, load_counts, merge
     from .evidence import Evidence, evidence
+    from .export import export
     from .inspection import Inspection, inspect
     from .keys import Key
     from .pipeline import (
@@ -100,6 +101,7 @@ __all__ = [
     "count",
     "estimate_propensities",
     "evidence",
+    "export",
     "fit_click_model",
     "inspect",
     "load_counts",
@@ -136,6 +138,7 @@ _LAZY = {
     "count": "pipeline",
     "estimate_propensities": "pipeline",
     "evidence": "evidence",
+    "export": "export",
     "fit_click_model": "pipeline",
     "inspect": "inspection",
     "load_counts": "count",

@@ -1,4 +1,4 @@
-"""The command line: hardneg-fast demo, simulate, inspect, keygen, shred, ledger, anonymize, count, mine."""
+"""The command line: hardneg-fast demo, simulate, inspect, keygen, shred, ledger, anonymize, count, mine, export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from . import options
+from . import cli_export, options
 from .config import CANDIDATES_CLASSES, Config, ContrastConfig, Privacy, ReadConfig
 from .exceptions import HardnegError, PrivacyError, UsageError
 
@@ -85,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
     _anonymize(commands)
     _count(commands)
     _mine(commands)
+    exporting = _command(commands, "export", cli_export.run, cli_export.ABOUT, cli_export.EXAMPLE)
+    cli_export.add_options(exporting)
     return top
 
 

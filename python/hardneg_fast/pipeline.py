@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from . import _hardneg, options
 from .anonymize import IDENTIFIERS, anonymized, copied, scrubbing
@@ -19,7 +18,7 @@ from .click_model import ClickLog, ClickModel, fit, of_counts, of_log
 from .config import ClickModelConfig, Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
 from .count import TABLES, Counts, Progress, count_stream
 from .evidence import evidence as weigh
-from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
+from .exceptions import ColumnError, DataError, PrivacyError, UsageError
 from .keys import Key
 from .ledger import Ledger
 from .pipeline_private import mine_private, window
@@ -37,6 +36,7 @@ from .write import write as write_directory
 from .writers.atomic import check_file, whole_file
 from .writers.parquet import open_parquet
 from .writers.stable_json import to_json
+from .writers.texts import documents_table
 
 __all__ = [
     "anonymize",
@@ -94,7 +94,7 @@ def mine(
         )
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
-    texts = None if documents is None else _documents(documents)
+    texts = None if documents is None else documents_table(documents)
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
@@ -673,27 +673,3 @@ def _named_errors(raw: RawLog, stream: _hardneg.Stream | None = None) -> Iterato
         if failed is not None:
             raise failed from None
         raise
-
-
-def _documents(documents: object) -> pa.Table:
-    """Documents as a table with doc_id and text."""
-    wanted = ["doc_id", "text"]
-    if isinstance(documents, str | Path):
-        name = Path(documents).name
-        try:
-            names = pq.read_schema(documents).names
-            table = pq.read_table(documents, columns=wanted) if {*wanted} <= {*names} else None
-        except FileNotFoundError:
-            raise FileError(f"documents {name!r}: no such file") from None
-        except (pa.ArrowException, OSError, ValueError) as e:
-            what = f"documents {name!r} cannot be read ({type(e).__name__})"
-            raise FileError(f"{what}; give a Parquet file with doc_id and text") from None
-    else:
-        try:
-            table = pa.table(documents)
-        except (pa.ArrowException, TypeError, ValueError):
-            raise UsageError("documents must be a Parquet file or a table with doc_id and text") from None
-        names = table.column_names
-    if any(names.count(column) != 1 for column in wanted) or table is None:
-        raise ColumnError(f"documents: one column each of {wanted} expected; available: {names}; rename two to these")
-    return table.select(wanted)
