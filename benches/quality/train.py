@@ -7,6 +7,7 @@ is in nobody's training data. Intents, not queries, are held out, and drawn anew
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import lightgbm as lgb
@@ -59,6 +60,7 @@ class School:
         self.index = Index(documents["text"].to_list())
         self.bags = self.index.bags(self.queries)
         self.bm25 = self.index.bm25(self.queries)
+        self.best = self.bm25.max(axis=1)
         self.latent = self.index.project(self.queries)
         truth = pl.read_parquet(folder / "truth.parquet").with_columns(pl.col("query", "doc_id").cast(pl.String))
         q, d = self._codes(truth["query"]), self._codes(truth["doc_id"], documents=True)
@@ -91,7 +93,7 @@ class School:
             total, found = np.asarray(weight.sum(axis=1)).ravel(), np.asarray(matched.sum(axis=1)).ravel()
             length = np.asarray(held.sum(axis=1)).ravel()
             score = self.bm25[rows, docs]
-            best = self.bm25[rows].max(axis=1)
+            best = self.best[rows]
             cosine = (self.latent[rows] * index.documents[docs]).sum(axis=1)
             highest, most = (np.asarray(of.max(axis=1).todense()).ravel() for of in (matched, both))
             times = np.asarray(both.sum(axis=1)).ravel()
@@ -102,6 +104,11 @@ class School:
             )
             parts.append(np.stack(columns, axis=1))
         return np.concatenate(parts)
+
+    @cached_property
+    def tested(self) -> np.ndarray:
+        """Features of the candidates of the test queries, one after the other."""
+        return self.features(np.repeat(self.test, self.candidates.shape[1]), self.candidates.ravel())
 
     def ndcg(self, ranked: np.ndarray) -> np.ndarray:
         """nDCG@10 (exponential gain) of ranked documents, a row a test query."""
@@ -128,8 +135,7 @@ def reranker(school: School, rows: Rows) -> np.ndarray:
     groups = np.unique(q[kept], return_counts=True)[1]
     data = lgb.Dataset(school.features(q[kept], d[kept]), label[kept], group=groups, params={"verbosity": -1})
     model = lgb.train(FOREST, data, TREES)
-    n, depth = school.candidates.shape
-    scores = model.predict(school.features(np.repeat(school.test, depth), school.candidates.ravel())).reshape(n, depth)
+    scores = model.predict(school.tested).reshape(school.candidates.shape)
     order = np.argsort(-scores, axis=1, kind="stable")
     return school.ndcg(np.take_along_axis(school.candidates, order, 1))
 
