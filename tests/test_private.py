@@ -92,6 +92,7 @@ NAN = float("nan")
         *({"release": hn.ReleaseConfig(clip=x)} for x in (NAN, 0, 1e300)),
         *({"release": hn.ReleaseConfig(examination_exponent=x)} for x in (NAN, -1, 1e9)),
         {"release": hn.ReleaseConfig(impression_weight=NAN)},
+        {"release": hn.ReleaseConfig(selection_share=1 - 1e-15)},
         {"release": hn.ReleaseConfig(max_queries_per_user=0)},
         {"release": hn.ReleaseConfig(mechanism="pag", rounds=2_000)},
         {"contrast": hn.ContrastConfig(margin=NAN)},

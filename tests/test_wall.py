@@ -45,9 +45,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def mine(log: Path, folder: Path, **options: Any) -> hn.Result:
+def claimed(folder: Path) -> hn.Privacy:
     Ledger.create(folder / "ledger", epsilon=9, delta=1e-5)
-    privacy = hn.Privacy.dp(
+    return hn.Privacy.dp(
         epsilon=2,
         delta=1e-6,
         lineage="web",
@@ -55,8 +55,11 @@ def mine(log: Path, folder: Path, **options: Any) -> hn.Result:
         candidates=pa.table({"query": ["shoes"] * 3, "doc_id": DOCS, "position": [1, 2, 3]}),
         candidates_class="function_of_public_corpus",
     )
+
+
+def mine(log: Path, folder: Path, **options: Any) -> hn.Result:
     config = hn.Config(read=hn.ReadConfig(position_base="1"))
-    return hn.mine(log, folder / "out", privacy=privacy, config=config, **options)
+    return hn.mine(log, folder / "out", privacy=claimed(folder), config=config, **options)
 
 
 def reached(root: object) -> list[object]:
@@ -183,6 +186,17 @@ def test_a_private_folder_that_was_open_is_closed(log: Path, tmp_path: Path) -> 
     (tmp_path / "ledger.head").unlink()
     mine(log, tmp_path, overwrite=True)
     assert stat.S_IMODE((tmp_path / "out.private").stat().st_mode) == 0o700
+
+
+def test_a_folder_without_a_name_has_its_private_one_beside_it(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = hn.Config(read=hn.ReadConfig(position_base="1"))
+    hn.mine(log, ".", privacy=claimed(tmp_path), config=config)
+    assert (tmp_path / "here" / "privacy.json").exists()
+    assert (tmp_path / "here.private" / "exact.json").exists()
 
 
 def test_nothing_is_written_where_the_private_folder_cannot_be(log: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ BIAS_MAX_Z = 8
 _CONTEXT = Context(prec=50, Emin=-999_999, Emax=999_999)
 _OUT = Decimal("1e-20")
 _TWO_PI = Decimal("6.28318530717958647692528676655900576839433879875021164194988918")
-_LARGEST = 1 << 62
+_LARGEST_SIGMA = 1 << 40  # as the core has it: noise of a million users; sums of 1,024 rounds fit 64 bits by far
 _MIN_MU = 1e-9
 _MAX_MU = 1_000
 _MAX_EPSILON = 2_000_000
@@ -221,14 +221,16 @@ def sigma_on_grid(mu: float, rounds: int = 1) -> int:
     ceil(GRID sqrt(rounds) / mu): one round of norm GRID is then (mu / sqrt(rounds))-GDP.
 
     Raises:
-        UsageError: an argument is out of its range, or the noise would not fit 64-bit sums.
+        UsageError: an argument is out of its range, or the noise would be that of more than a million users.
     """
     _check("mu", mu, 0 < mu < math.inf, "above 0")
     _check("rounds", rounds, 1 <= rounds <= 1024, "1 to 1024")
     with localcontext(_CONTEXT):
         sigma = _ceil(GRID * Decimal(rounds).sqrt() / Decimal(mu))
-    if sigma * rounds * 64 >= _LARGEST:
-        raise UsageError(f"mu {mu!r} is too small: its noise does not fit 64-bit sums; allow a larger epsilon or delta")
+    if sigma > _LARGEST_SIGMA:
+        raise UsageError(
+            f"mu {mu!r} is too small: its noise is that of a million users; allow a larger epsilon or delta"
+        )
     return sigma
 
 
@@ -274,10 +276,6 @@ def selection_thresholds(mu: float, delta_t: float, max_queries: int, rounds: in
     parts = _parts(delta_t, max_queries, rounds, late)
     with localcontext(_CONTEXT):
         values = tuple(_threshold(sigma, part, max_queries, k) for k, part in enumerate(parts, start=1))
-    if values[-1] >= _LARGEST:
-        raise UsageError(
-            f"mu {mu!r} is too small: its thresholds do not fit 64-bit sums; allow a larger epsilon or delta"
-        )
     return Thresholds(sigma, values, _fraction_up(sum(map(Fraction, parts), Fraction(0))))
 
 

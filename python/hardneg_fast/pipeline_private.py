@@ -7,6 +7,7 @@ reach the log. Exact figures go to OUT.private, which only its owner may open.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,8 @@ def _contrasts(released: PrivateReleased, config: Config) -> Contrasts:
 
 
 def _beside(out: Path | str) -> Path:
-    return Path(out).with_name(Path(out).name + ".private")
+    named = Path(out) if Path(out).name else Path(os.path.realpath(out))
+    return named.with_name(named.name + ".private")
 
 
 def _mined(result: Result) -> Mined:
