@@ -91,14 +91,19 @@ fn half_normal(random: &mut Random) -> (u32, Uniform) {
 /// True with probability exp(-1/2): how long ½ > u₁ > u₂ > … goes on is even with that (von Neumann 1951).
 #[inline]
 fn exp_minus_half(random: &mut Random) -> bool {
-    let mut last = Uniform::draw(random);
-    if !last.below_half() {
+    let mut last = random.bits();
+    if last >> 31 == 1 {
         return true;
     }
     let mut even = false;
     loop {
-        let mut next = Uniform::draw(random);
-        if !next.below(&mut last, random) {
+        let next = random.bits();
+        if next == last {
+            let mut next = Uniform::known(next);
+            let falls = next.below(&mut Uniform::known(last), random);
+            return descent(falls, next, even, random, |_| true);
+        }
+        if next > last {
             return even;
         }
         (last, even) = (next, !even);
@@ -108,26 +113,45 @@ fn exp_minus_half(random: &mut Random) -> bool {
 /// True with probability exp(-x(2k + x)/(2k + 2)): as above from x, each step with probability (2k + x)/(2k + 2) besides.
 #[inline]
 fn accepted(k: u32, x: &mut Uniform, random: &mut Random) -> bool {
-    let mut last: Option<Uniform> = None;
-    let mut even = true;
+    let (mut last, mut even, mut from_x) = (x.first(), true, true);
     loop {
-        let mut next = Uniform::draw(random);
-        let falls = match &mut last {
-            None => next.below(x, random),
-            Some(last) => next.below(last, random),
-        };
-        if !falls || !goes_on(k, x, random) {
+        let next = random.bits();
+        if next == last {
+            let mut next = Uniform::known(next);
+            let falls =
+                if from_x { next.below(x, random) } else { next.below(&mut Uniform::known(last), random) };
+            return descent(falls, next, even, random, |random| goes_on(k, x, random));
+        }
+        if next > last || !goes_on(k, x, random) {
             return even;
         }
-        (last, even) = (Some(next), !even);
+        (last, even, from_x) = (next, !even, false);
     }
+}
+
+/// How a descent ends in which two numbers in a row began with the same 32 digits, as happens once in 2^32 steps: `falls` is
+/// whether the second, `last`, was below the first after all.
+#[cold]
+fn descent(
+    mut falls: bool,
+    mut last: Uniform,
+    mut even: bool,
+    random: &mut Random,
+    mut goes_on: impl FnMut(&mut Random) -> bool,
+) -> bool {
+    while falls && goes_on(random) {
+        let mut next = Uniform::draw(random);
+        falls = next.below(&mut last, random);
+        (last, even) = (next, !even);
+    }
+    even
 }
 
 /// True with probability (2k + x)/(2k + 2).
 #[inline]
 fn goes_on(k: u32, x: &mut Uniform, random: &mut Random) -> bool {
-    let side = random.below(2 * u64::from(k) + 2);
-    match side.cmp(&(2 * u64::from(k))) {
+    let side = random.below_short(2 * k + 2);
+    match side.cmp(&(2 * k)) {
         std::cmp::Ordering::Less => true,
         std::cmp::Ordering::Equal => Uniform::draw(random).below(x, random),
         std::cmp::Ordering::Greater => false,
@@ -203,6 +227,45 @@ mod tests {
                     assert_eq!(got, exact);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn numbers_that_begin_alike_are_told_apart_by_later_digits() {
+        let mut random = Random::fresh().unwrap();
+        let n = 4_000_i64;
+        let below = (0..n).filter(|_| Uniform::known(7).below(&mut Uniform::known(7), &mut random)).count();
+        // Half of them, within 5 standard deviations: a false alarm once in 1.7 million runs.
+        assert!((2 * below as i64 - n).pow(2) < 25 * n, "{below} of {n}");
+        // Next to nothing is below the least number, next to everything below the greatest.
+        for even in [false, true] {
+            assert_eq!(descent(false, Uniform::known(0), even, &mut random, |_| true), even);
+            assert_eq!(descent(true, Uniform::known(9), even, &mut random, |_| false), even);
+            assert_eq!(descent(true, Uniform::known(0), even, &mut random, |_| true), !even);
+        }
+        // From u a descent of length m has probability u^m / m!: it is even with probability exp(-u).
+        let hits =
+            (0..n).filter(|_| descent(true, Uniform::known(1 << 31), false, &mut random, |_| true)).count();
+        let expected = (-0.5_f64).exp() * n as f64;
+        assert!((hits as f64 - expected).powi(2) < 25.0 * expected, "{hits}, expected {expected}");
+    }
+
+    #[test]
+    fn below_short_is_uniform() {
+        let mut random = Random::fresh().unwrap();
+        for n in [1_u32, 2, 6, 10, 3 << 30] {
+            let mut low = 0;
+            for _ in 0..4_000 {
+                let drawn = random.below_short(n);
+                assert!(drawn < n);
+                low += i64::from(drawn < n.div_ceil(2));
+            }
+            let share = f64::from(n.div_ceil(2)) / f64::from(n);
+            // 5 standard deviations: a false alarm once in 1.7 million runs.
+            assert!(
+                (low as f64 - 4_000.0 * share).powi(2) <= 25.0 * 4_000.0 * share * (1.0 - share),
+                "{low} of {n}"
+            );
         }
     }
 

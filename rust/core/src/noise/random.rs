@@ -55,6 +55,21 @@ impl Random {
             }
         }
     }
+
+    /// As `below`, from 32 bits and mostly without a division (Lemire 2019, "Fast random integer generation in an interval",
+    /// section 4): of the 2^32 draws each number gets ⌊2^32/n⌋, and the rest do not count.
+    #[inline]
+    pub(super) fn below_short(&mut self, n: u32) -> u32 {
+        debug_assert!(n > 0);
+        loop {
+            let product = u64::from(self.bits()) * u64::from(n);
+            let low = product as u32;
+            // What 2^32 leaves when divided by n is less than n: it need not be known for most draws.
+            if low >= n || low >= n.wrapping_neg() % n {
+                return (product >> 32) as u32;
+            }
+        }
+    }
 }
 
 /// A number drawn uniformly between 0 and 1, of which as many binary digits are known as anybody has asked for.
@@ -69,10 +84,16 @@ impl Uniform {
         Self { first: random.bits(), more: Vec::new() }
     }
 
-    /// Whether it is below one half.
+    /// One whose first 32 digits were drawn.
     #[inline]
-    pub(super) fn below_half(&self) -> bool {
-        self.first >> 31 == 0
+    pub(super) fn known(first: u32) -> Self {
+        Self { first, more: Vec::new() }
+    }
+
+    /// Its first 32 digits.
+    #[inline]
+    pub(super) fn first(&self) -> u32 {
+        self.first
     }
 
     /// 32 digits, the `i`th such.
