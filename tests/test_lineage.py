@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
-from hardneg_fast import cli
+from hardneg_fast import cli, pipeline_private
 from hardneg_fast.ledger import Ledger
 
 DOCS = ("a", "b", "c", "d")
@@ -102,11 +102,14 @@ def test_a_release_without_after_differential_privacy(kind, files, ledger, tmp_p
     assert cli.main(arguments("dp", files, ledger, tmp_path / "again")) == 4
 
 
-def test_what_ends_the_claim_while_a_release_runs_takes_its_label(files, ledger):
-    def end(*_: object) -> None:
-        if Ledger(ledger).claim("web")["dp"]:
-            Ledger(ledger).no_dp_claim("web", window="all", what="an anonymized log", override=True)
+def test_what_ends_the_claim_while_a_release_runs_takes_its_label(files, ledger, monkeypatch):
+    released = pipeline_private.release_private
 
+    def late(*args: object, **options: object) -> object:
+        Ledger(ledger).no_dp_claim("web", window="all", what="an anonymized log", override=True)
+        return released(*args, **options)
+
+    monkeypatch.setattr(pipeline_private, "release_private", late)
     privacy = hn.Privacy.dp(
         epsilon=4,
         delta=1e-6,
@@ -116,7 +119,7 @@ def test_what_ends_the_claim_while_a_release_runs_takes_its_label(files, ledger)
         candidates_class="already_public",
     )
     config = hn.Config(read=hn.ReadConfig(position_base="1"))
-    result = hn.mine(files / "log.parquet", privacy=privacy, config=config, progress=end)
+    result = hn.mine(files / "log.parquet", privacy=privacy, config=config)
     assert result.privacy["mode"] == "no_dp_claim"
 
 
