@@ -36,6 +36,7 @@ from .exceptions import (
 
 if TYPE_CHECKING:
     from .anonymize import normalize, pseudonymize, scrub
+    from .audit import Audit, Check, audit
     from .click_model import ClickLog, ClickModel
     from .count import Counts, load_counts, merge
     from .evidence import Evidence, evidence
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 __version__: str = _hardneg.__version__
 
 __all__ = [
+    "Audit",
+    "Check",
     "ClickLog",
     "ClickModel",
     "ClickModelConfig",
@@ -97,6 +100,7 @@ __all__ = [
     "UsageError",
     "Weights",
     "anonymize",
+    "audit",
     "click_log",
     "count",
     "estimate_propensities",
@@ -120,6 +124,8 @@ __all__ = [
 
 # Where the rest lives: imported when first asked for, because Arrow takes half a second and `--help` should not.
 _LAZY = {
+    "Audit": "audit",
+    "Check": "audit",
     "ClickLog": "click_model",
     "ClickModel": "click_model",
     "Counts": "count",
@@ -134,6 +140,7 @@ _LAZY = {
     "Simulated": "simulate",
     "Weights": "propensities",
     "anonymize": "pipeline",
+    "audit": "audit",
     "click_log": "pipeline",
     "count": "pipeline",
     "estimate_propensities": "pipeline",

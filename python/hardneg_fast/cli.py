@@ -1,4 +1,4 @@
-"""The command line: hardneg-fast demo, simulate, inspect, keygen, shred, ledger, anonymize, count, mine, export."""
+"""The command line: demo, simulate, inspect, keygen, shred, ledger, anonymize, count, mine, audit, export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from . import cli_export, options
+from . import cli_audit, cli_export, options
 from .config import CANDIDATES_CLASSES, Config, ContrastConfig, Privacy, ReadConfig
 from .exceptions import HardnegError, PrivacyError, UsageError
 
@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     _anonymize(commands)
     _count(commands)
     _mine(commands)
+    _audit(commands)
     exporting = _command(commands, "export", cli_export.run, cli_export.ABOUT, cli_export.EXAMPLE)
     cli_export.add_options(exporting)
     return top
@@ -163,7 +164,7 @@ def _log(args: argparse.Namespace) -> Any:
 
 
 def _demo(commands: Any) -> None:
-    about = "simulate a log, mine it under a threshold and under differential privacy, explain negatives of both"
+    about = "simulate a log, mine it under a threshold and under differential privacy, explain and audit both"
     command = _command(commands, "demo", run_demo, about, "hardneg-fast demo")
     command.add_argument("-o", "--out", type=Path, default=Path("demo"), help="directory for log and output [demo]")
     command.add_argument("--impressions", type=int, default=2_000_000, help="size of the simulated log [2000000]")
@@ -180,6 +181,8 @@ def run_demo(args: argparse.Namespace) -> None:
     _explained(_demo_mined(log, args.out / "negatives", Privacy.k_users(10)), log)
     print("\nunder differential privacy (epsilon 2 for each user; documents listed by a ranker from before the log):")
     _explained(_demo_mined(log, args.out / "dp", _demo_dp(args.out, log)), log)
+    for name in ("negatives", "dp"):
+        cli_audit.short(args.out / name, log / "log.parquet")
     print("\nboth were made of one log, which is for show: it is simulated, and nobody's. Of a real one, what leaves")
     print("under a threshold ends the promise of what leaves under differential privacy; the ledger refuses the second")
 
@@ -627,6 +630,13 @@ def run_mine(args: argparse.Namespace) -> None:
         )
     _print_result(result.report, args.out)
     print(f"privacy: {result.privacy['claim']}")
+
+
+def _audit(commands: Any) -> None:
+    about = "check that an output keeps what it says of itself, and nothing of the log is in it that must not be"
+    example = "hardneg-fast audit negatives --log clicks.parquet"
+    command = _command(commands, "audit", lambda args: cli_audit.run(args, _key(args.key)), about, example)
+    cli_audit.arguments(command)
 
 
 def _privacy(args: argparse.Namespace) -> Privacy:

@@ -19,7 +19,7 @@ from .calibration import GRID, Budget, Thresholds, bias_tables, selection_thresh
 from .config import Privacy, ReleaseConfig
 from .exceptions import UsageError
 
-__all__ = ["PrivateReleased", "budget_of", "release_private"]
+__all__ = ["PrivateReleased", "budget_of", "release_private", "thresholds_of"]
 
 pc: Any = pyarrow.compute
 
@@ -78,12 +78,13 @@ def budget_of(privacy: Privacy, config: ReleaseConfig) -> Budget:
         if not least <= value <= most:
             raise UsageError(f"release.{name} is {value!r}; give a number from {least:g} to {most:g}")
     budget = split(float(privacy.epsilon or 0), float(privacy.delta or 0), share, delta_t_share=config.delta_share)
-    _thresholds(budget, config)
+    thresholds_of(budget, config)
     sigma_on_grid(budget.mu_counts)
     return budget
 
 
-def _thresholds(budget: Budget, config: ReleaseConfig) -> Thresholds:
+def thresholds_of(budget: Budget, config: ReleaseConfig) -> Thresholds:
+    """Noise and thresholds of choosing queries."""
     rounds = config.rounds if config.mechanism == "pag" else 1
     return selection_thresholds(budget.mu_selection, budget.delta_t_selection, config.max_queries_per_user, rounds)
 
@@ -104,7 +105,7 @@ def release_private(
         UsageError: constants that cannot be.
     """
     budget = budget_of(privacy, config)
-    chosen = _thresholds(budget, config)
+    chosen = thresholds_of(budget, config)
     rounds = len(chosen.values)
     keys = contributions._core.select(
         max_items=config.max_queries_per_user,

@@ -6,6 +6,7 @@ with bugs planted. A user is a name with a list of items; a log of users is a ma
     thresholds   exact tails for each number of items that only one user has
     noise        goodness of fit, independence, and streams that come twice
     sensitivity  a random search for a user who changes what another contributes, or contributes too much
+    sums         the same where only sums can be seen
     mechanism    many runs on two neighbouring logs, and the largest epsilon that they prove
     one_run      the same from one run with many canaries (for runs that are thrown away)
     selection    all of these on a mechanism that chooses items
@@ -18,7 +19,7 @@ from .membership import membership_attack
 from .noise import audit_noise, discrete_laplace_tail, rounded_gaussian_tail
 from .one_run import audit_one_run
 from .selection import Selection, audit_selection
-from .sensitivity import audit_sensitivity
+from .sensitivity import audit_sensitivity, audit_sums
 from .thresholds import audit_thresholds
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "audit_one_run",
     "audit_selection",
     "audit_sensitivity",
+    "audit_sums",
     "audit_thresholds",
     "canary_pairs",
     "discrete_laplace_tail",

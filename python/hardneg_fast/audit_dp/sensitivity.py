@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from ..calibration import BIAS_ONE, GRID
 from .findings import Finding
 
+SLACK = 16
+"""Samples of a standard normal, and their differences, are beyond this with a probability of 1e-29."""
+
 Users = Mapping[str, Sequence[str]]
 Vectors = Mapping[str, Mapping[str, int]]
 
@@ -58,6 +61,44 @@ def audit_sensitivity(
             found[fault] = found.get(fault, 0) + there
     faults = {fault: n for fault, n in found.items() if n}
     said = f"{trials:,} random logs, a user added to each: longest contribution {math.sqrt(longest) / grid:.9f}"
+    more = [f"{fault} ({n:,} times)" for fault, n in faults.items()]
+    return Finding("sensitivity", "tested", not faults, "; ".join([*more, said]), {"trials": trials, "faults": faults})
+
+
+def audit_sums(
+    sums: Callable[[Users], Mapping[str, int]], *, max_items: int, trials: int = 100, grid: int = GRID, seed: int = 0
+) -> Finding:
+    """Adds a user to random logs, and looks at how far the sums move: for a mechanism that shows nothing else.
+
+    Others have at most `max_items` items, so that which of them count hangs on no key. In each trial no sum of an item
+    that the new user does not have may move, at most `max_items` of the others, and all together by a norm of at most
+    `grid`; but for `SLACK`
+    for each item, which is what samples of the least noise can hide.
+
+    Args:
+        sums: by item, what all users of a log add together, with noise of standard deviation 1 at most.
+        max_items: most items of a user.
+        trials: how many logs.
+        grid: what one is on the grid.
+        seed: of the search, not of the mechanism.
+    """
+    rng = random.Random(seed)  # noqa: S311 a search is no secret
+    far = strange = many = 0
+    longest = 0.0
+    for _ in range(trials):
+        before, name, items, _ = _neighbours(rng, max_items, flat=True)
+        before = {user: list(dict.fromkeys(own))[:max_items] for user, own in before.items()}
+        without = sums(before) if before else {}
+        with_ = sums({**before, name: items})
+        moved = {item: with_.get(item, 0) - without.get(item, 0) for item in {*with_, *without}}
+        strange += any(abs(value) > SLACK for item, value in moved.items() if item not in items)
+        norm = math.sqrt(sum(value * value for value in moved.values()))
+        longest = max(longest, norm)
+        far += norm > grid + SLACK * math.sqrt(len(moved))
+        many += sum(abs(value) > SLACK for value in moved.values()) > max_items
+    seen = (("sums move too far", far), ("sums of others' items move", strange), ("too many sums move", many))
+    faults = {fault: n for fault, n in seen if n}
+    said = f"{trials:,} random logs, a user added to each: sums moved by at most {longest / grid:.6f}"
     more = [f"{fault} ({n:,} times)" for fault, n in faults.items()]
     return Finding("sensitivity", "tested", not faults, "; ".join([*more, said]), {"trials": trials, "faults": faults})
 

@@ -1,0 +1,152 @@
+"""Everything that the bytes of a file say: as they are, decompressed, and as the values of tables.
+
+Of Parquet that is the file itself (footer, key-value metadata and statistics are plain in it), every page of every
+column decompressed, dictionaries with entries that no row uses among them, and all values, which some encodings keep in
+pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from ..exceptions import FileError
+from .pages import pages
+
+pc: Any = pyarrow.compute
+
+PIECE = 32 << 20
+OVERLAP = 4096
+BROKEN = (pa.ArrowException, OSError, ValueError, EOFError, IndexError, KeyError)
+"""What readers raise of damaged files."""
+
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bytes, and where they stand."""
+
+    file: str
+    """Name below the output."""
+    part: str
+    """The place in the file: bytes, a column, a page."""
+    data: bytes
+
+
+def files_of(out: Path) -> list[Path]:
+    """Files of an output, hidden ones too, in order.
+
+    Raises:
+        FileError: there is nothing.
+    """
+    if not out.exists():
+        raise FileError(f"{out.name!r}: no such file or directory; give what mine or anonymize wrote")
+    found = [out] if out.is_file() else sorted(path for path in out.rglob("*") if path.is_file())
+    if not found:
+        raise FileError(f"{out.name!r} holds no file; give what mine or anonymize wrote")
+    return found
+
+
+def name_of(path: Path, out: Path) -> str:
+    """The name of a file as findings say it."""
+    return path.name if path == out else path.relative_to(out).as_posix()
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file begins as Parquet does."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def pieces(path: Path, name: str) -> Iterator[Piece]:
+    """All that a file says, in pieces of some 32 MB; pieces of one part overlap.
+
+    Raises:
+        FileError: it cannot be read, or what it holds cannot be decompressed: then nobody knows what it says.
+    """
+    yield Piece(name, "name", name.encode())
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            file.seek(0)
+            yield from _stream(file, name, "bytes")
+        if head == b"PAR1":
+            yield from _parquet(path, name)
+        for magic, kind in COMPRESSED.items():
+            if head.startswith(magic):
+                with pa.CompressedInputStream(pa.OSFile(str(path)), kind) as stream:
+                    yield from _stream(stream, name, f"{kind} content")
+    except BROKEN as error:
+        raise FileError(f"{name!r} cannot be read to its end ({type(error).__name__}); is it damaged?") from None
+
+
+def _stream(file: Any, name: str, part: str) -> Iterator[Piece]:
+    before = b""
+    while data := file.read(PIECE):
+        yield Piece(name, part, before + data)
+        before = data[-OVERLAP:]
+
+
+def _parquet(path: Path, name: str) -> Iterator[Piece]:
+    for column, data in pages(path):
+        yield Piece(name, f"page of column {column!r}", data)
+    for column, _, values in columns(path):
+        yield Piece(name, f"column {column!r}", joined(values))
+
+
+def columns(path: Path) -> Iterator[tuple[str, bool, Any]]:
+    """Of each column of each row group: its name, whether it is text, its distinct values.
+
+    Binary values stay, all others become text; lists and structs are taken apart.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                for name in file.schema_arrow.names:
+                    for column in file.read_row_group(group, columns=[name]).columns:
+                        for leaf, is_text in _leaves(column):
+                            yield name, is_text, leaf
+    except BROKEN as error:
+        raise FileError(f"{path.name!r} cannot be read to its end ({type(error).__name__}); is it damaged?") from None
+
+
+def _leaves(column: Any) -> Iterator[tuple[Any, bool]]:
+    """Distinct values of a column and of whatever it nests, and whether they are text."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        for i in range(kind.num_fields):
+            yield from _leaves(pc.struct_field(column, i))
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        yield from _leaves(pc.list_flatten(column))
+    elif pa.types.is_map(kind):
+        for chunk in column.chunks:
+            yield from _leaves(pa.chunked_array([chunk.keys]))
+            yield from _leaves(pa.chunked_array([chunk.items]))
+    elif not pa.types.is_null(kind):
+        values = pc.drop_null(pc.unique(column))
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        of = values.type
+        binary = pa.types.is_binary(of) or pa.types.is_large_binary(of) or pa.types.is_fixed_size_binary(of)
+        is_text = pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)
+        yield values.cast(pa.large_binary() if binary else pa.large_string()), is_text
+
+
+def joined(values: Any) -> bytes:
+    """Values with a line break between any two."""
+    if not len(values):
+        return b""
+    if pa.types.is_large_string(values.type):
+        values = values.cast(pa.large_binary())
+    one = pa.LargeListArray.from_arrays(pa.array([0, len(values)], pa.int64()), values)
+    return bytes(pc.binary_join(one, pa.scalar(b"\n", pa.large_binary()))[0].as_py())

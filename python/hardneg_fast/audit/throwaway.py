@@ -1,0 +1,313 @@
+"""The mechanism itself, on made-up logs and at the parameters of a release: what thousands of runs give away.
+
+Nothing here reads a log: the runs are thrown away, and charged to nobody.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from .. import _hardneg, audit_dp, options
+from ..audit_dp import Finding, Outcome
+from ..audit_dp.sensitivity import Users
+from ..audit_dp.statistics import clopper_pearson
+from ..calibration import BIAS_ONE, GRID, bias_tables, sigma_on_grid
+from ..config import Config, Privacy
+from ..contribute import Contributions, contribute_stream
+from ..exceptions import DataError, UsageError
+from ..release_private import budget_of, release_private, thresholds_of
+from .output import Output
+
+TEST_DELTA = 0.05
+"""Where the threshold is reached often enough to be tried."""
+
+SAMPLES = 10_000
+"""Of noise, twice."""
+
+MEMORY = 256 << 20
+ROWS = 400_000
+"""Rows of a made-up log at most."""
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """A release's mechanism, with its claim and constants."""
+
+    privacy: Privacy
+    config: Config
+
+    def at_delta(self, delta: float) -> Mechanism:
+        """The same at another delta."""
+        return replace(self, privacy=replace(self.privacy, delta=delta))
+
+    @property
+    def depth(self) -> int:
+        """Documents of a page: enough that one click on each is no robot's."""
+        return max(5, self.config.count.min_page_length)
+
+    def choosing(self) -> Choosing:
+        """Its first half."""
+        return Choosing(self)
+
+    def contributions(self, users: Users, *, clicked: Mapping[str, str] | None = None) -> Contributions:
+        """What the core keeps of a log in which each user asks each item, and is shown a page of documents.
+
+        Args:
+            users: what each asks, in order.
+            clicked: the document of each user's click; the first one's for those not named.
+        """
+        depth = self.depth
+        pages = [(user, item) for user, items in users.items() for item in items]
+        documents = [f"d{i}" for i in range(depth)]
+        log = pa.table(
+            {
+                "user_id": pa.array([user for user, _ in pages for _ in documents], pa.string()),
+                "search_id": pa.array([f"s{i}" for i in range(len(pages)) for _ in documents], pa.string()),
+                "query": pa.array([item for _, item in pages for _ in documents], pa.string()),
+                "doc_id": pa.array(documents * len(pages), pa.string()),
+                "position": pa.array([*range(1, depth + 1)] * len(pages), pa.int32()),
+                "clicked": [doc == (clicked or {}).get(user, "d0") for user, _ in pages for doc in documents],
+            }
+        )
+        return contribute_stream(
+            log.to_reader(),
+            config=self.config.count,
+            window=(None, None),
+            scrub=('{"action": "off", "kinds": []}', None),
+            threads=1,
+            memory=MEMORY,
+            spill_dir="",
+            position_base=1,
+            has_pages=True,
+        )
+
+
+class Choosing:
+    """Choosing queries, as `audit_dp` wants a mechanism: its constants, its noise, and runs of it."""
+
+    def __init__(self, mechanism: Mechanism) -> None:
+        budget = budget_of(mechanism.privacy, mechanism.config.release)
+        made = thresholds_of(budget, mechanism.config.release)
+        self.mechanism = mechanism
+        self.epsilon, self.delta = float(mechanism.privacy.epsilon or 0), float(mechanism.privacy.delta or 0)
+        self.delta_t, self.max_items = budget.delta_t_selection, mechanism.config.release.max_queries_per_user
+        self.sigma: int = made.sigma
+        self.thresholds: Sequence[int] = made.values
+        self._read: dict[str, Contributions] = {}
+
+    def noise(self, n: int) -> Sequence[int]:
+        """So many samples of a round's noise, as it comes out: what is above the one unit that a user gave."""
+        users = {f"user{i}": [f"item {i}"] for i in range(n)}
+        keys = self._select(self._of(users, "noise"), [-(self.sigma << 6)])
+        return [score - GRID for score in keys.scores]
+
+    def run(self, users: Users) -> Outcome:
+        """Everything that leaves; a log is read once, and chosen from many times."""
+        keys = self._select(self._of(users, json.dumps({user: list(items) for user, items in users.items()})))
+        return Outcome(dict(zip(keys.queries, map(float, keys.scores), strict=True)))
+
+    def _of(self, users: Users, name: str) -> Contributions:
+        if name not in self._read:
+            self._read[name] = self.mechanism.contributions(users)
+        return self._read[name]
+
+    def _select(self, contributions: Contributions, thresholds: Sequence[int] = ()) -> _hardneg.Keys:
+        thresholds = thresholds or self.thresholds
+        return contributions._core.select(
+            max_items=self.max_items,
+            sigma=self.sigma,
+            thresholds=list(thresholds),
+            biases=[list(table) for table in bias_tables(len(thresholds))],
+            threads=1,
+        )
+
+    def crowd(self) -> int:
+        """So many users of one item that it is released, but for one time in 30,000."""
+        rounds = len(self.thresholds)
+        reach = (self.thresholds[-1] + 4 * self.sigma * math.sqrt(rounds)) / rounds
+        return math.ceil(reach / GRID) + 1
+
+    def sums(self, users: Users) -> dict[str, int]:
+        """What all users add together, next to without noise."""
+        keys = self.mechanism.contributions(users)._core.select(
+            max_items=self.max_items, sigma=1, thresholds=[-(GRID << 20)], biases=[[BIAS_ONE]], threads=1
+        )
+        return dict(zip(keys.queries, keys.scores, strict=True))
+
+
+class Counting:
+    """The noise of the second half, as it comes out: released clicks on documents that nobody clicked."""
+
+    def __init__(self, mechanism: Mechanism, sigma: int) -> None:
+        self.mechanism, self.sigma = mechanism, sigma
+        queries = 20
+        crowd = mechanism.choosing().crowd()
+        self.contributions = mechanism.contributions(
+            {f"user{i}-{j}": [f"query {i}"] for i in range(queries) for j in range(crowd)}
+        )
+        each = 2 * SAMPLES // queries
+        self.candidates = pa.table(
+            {
+                "query": [f"query {i}" for i in range(queries) for _ in range(each)],
+                "doc_id": [f"unseen{j}" for _ in range(queries) for j in range(each)],
+                "position": pa.array([*range(1, each + 1)] * queries, pa.int32()),
+            }
+        )
+
+    def noise(self, n: int) -> Sequence[int]:
+        """So many samples.
+
+        Raises:
+            DataError: fewer than half of the queries were released, which next to never happens by chance.
+        """
+        table = release_private(
+            self.contributions,
+            self.candidates,
+            privacy=self.mechanism.privacy,
+            config=self.mechanism.config.release,
+            threads=1,
+        ).table
+        if table.num_rows < n:
+            raise DataError("made-up queries of many users were not released; the constants of the release do not fit")
+        units = table["clicks"].to_numpy()[:n] / np.sqrt(table["clicks_variance"].to_numpy()[:n]) * self.sigma
+        return [round(value) for value in units.tolist()]
+
+
+def of_release(output: Output) -> Mechanism:
+    """The mechanism of an output, with the constants of its own report.
+
+    Raises:
+        DataError: the output does not say them.
+    """
+    said = output.statement
+    try:
+        tree = {name: dict(output.report["config"][name]) for name in ("count", "release")}
+        config = options.from_mapping(tree)
+        privacy = Privacy.dp(epsilon=said["epsilon"], delta=said["delta"], lineage="thrown away", ledger="none")
+    except (KeyError, TypeError, UsageError):
+        raise DataError("the output does not say the constants that runs of its mechanism need") from None
+    # Windows and the like are about real rows; made-up ones have no times.
+    count = replace(config.count, since=None, until=None, surfaces=(), half_life_days=None)
+    return Mechanism(privacy, Config(count=count, release=config.release))
+
+
+def findings(mechanism: Mechanism, *, runs: int | None = None, trials: int = 100) -> audit_dp.Report:
+    """All audits of a mechanism; minutes.
+
+    Args:
+        mechanism: what is audited.
+        runs: of each made-up log; as many as can refute epsilon, from 400 to 4,000, by default.
+        trials: pairs of random logs of the search for too large a contribution.
+    """
+    if runs is None:
+        # Half of the runs test; none of n bounds a probability by 12 / n at the level that is left of alpha.
+        runs = min(4_000, max(400, math.ceil(32 * math.exp(min(20.0, float(mechanism.privacy.epsilon or 0))))))
+    own, test = mechanism.choosing(), mechanism.at_delta(TEST_DELTA).choosing()
+    count_sigma = sigma_on_grid(budget_of(mechanism.privacy, mechanism.config.release).mu_counts)
+    noise = [
+        replace(audit_dp.audit_noise(sampler, audit_dp.rounded_gaussian_tail(sigma), scale=sigma, n=SAMPLES), name=name)
+        for name, sigma, sampler in (
+            ("noise of choosing", own.sigma, own.noise),
+            ("noise of counting", count_sigma, Counting(mechanism, count_sigma).noise),
+        )
+    ]
+    return audit_dp.Report(
+        (
+            audit_dp.audit_sums(own.sums, max_items=own.max_items, trials=trials),
+            *noise,
+            told_apart(own, runs=runs),
+            replace(told_apart(test, runs=runs), name="mechanism at a large delta"),
+            one_run(mechanism),
+            membership(own),
+        )
+    )
+
+
+def told_apart(choosing: Choosing, *, runs: int) -> Finding:
+    """Many releases of logs with and without one user."""
+    rounds = len(choosing.thresholds)
+    near = max(2, min(2_000, math.ceil(choosing.thresholds[-1] / rounds / GRID)))
+    return audit_dp.audit_mechanism(
+        choosing.run,
+        audit_dp.canary_pairs(near=near, max_items=choosing.max_items),
+        epsilon=choosing.epsilon,
+        delta=choosing.delta,
+        runs=runs,
+    )
+
+
+def one_run(mechanism: Mechanism, *, seed: int = 0) -> Finding:
+    """Two hundred planted users, or as many as fit, each in or out by the toss of a coin, with a click of their own.
+
+    Each has a query that a crowd asks, too, so that it is released; whether the planted user clicked its last document
+    is read from the noisy clicks.
+    """
+    choosing, depth = mechanism.choosing(), mechanism.depth
+    crowd = choosing.crowd()
+    m = max(20, min(200, ROWS // (depth * crowd)))
+    rng = random.Random(seed)  # noqa: S311 coins of made-up users
+    included = [rng.random() < 0.5 for _ in range(m)]
+    users = {f"crowd{i}-{j}": [f"query {i}"] for i in range(m) for j in range(crowd)}
+    users |= {f"planted{i}": [f"query {i}"] for i in range(m) if included[i]}
+    last = f"d{depth - 1}"
+    contributions = mechanism.contributions(users, clicked={f"planted{i}": last for i in range(m)})
+    candidates = pa.table(
+        {
+            "query": [f"query {i}" for i in range(m) for _ in range(depth)],
+            "doc_id": [f"d{j}" for _ in range(m) for j in range(depth)],
+            "position": pa.array([*range(1, depth + 1)] * m, pa.int32()),
+        }
+    )
+    released = release_private(
+        contributions, candidates, privacy=mechanism.privacy, config=mechanism.config.release, threads=1
+    )
+    scores = {
+        row["query"]: row["clicks"]
+        for row in released.table.select(["query", "doc_id", "clicks"]).to_pylist()
+        if row["doc_id"] == last
+    }
+    return audit_dp.audit_one_run(
+        [scores.get(f"query {i}", 0.0) for i in range(m)],
+        included,
+        epsilon=choosing.epsilon,
+        delta=choosing.delta,
+        guesses=m // 2,
+    )
+
+
+def membership(choosing: Choosing, *, people: int = 200, alpha: float = 1e-3, seed: int = 0) -> Finding:
+    """How well whole histories tell from the released queries who was in the log.
+
+    Under (epsilon, delta)-differential privacy the rate of members found is at most e^epsilon times that of others
+    taken for members, and delta (Kairouz, Oh & Viswanath 2015, ICML).
+    """
+    rng = random.Random(seed)  # noqa: S311 histories of made-up users
+    letters = string.ascii_lowercase
+
+    def history() -> list[str]:
+        asked = {f"item {letters[int(rng.paretovariate(0.4)) % 26]}{int(rng.paretovariate(0.4)) % 10_000}"}
+        return sorted(asked | {f"item {int(rng.paretovariate(0.4)) % 10**6}" for _ in range(5)})
+
+    members, others = ([history() for _ in range(people)] for _ in range(2))
+    released = choosing.run({f"user{i}": items for i, items in enumerate(members)}).released
+    found = audit_dp.membership_attack(dict.fromkeys(released, 1.0), members, others)
+    tpr = found["tpr_at_1pct_fpr"]
+    lower = clopper_pearson(round(tpr * people), people, alpha)[0]
+    upper = clopper_pearson(math.ceil(0.01 * people), people, alpha)[1]
+    allowed = min(1.0, math.exp(choosing.epsilon) * upper + choosing.delta)
+    return Finding(
+        "membership",
+        "tested",
+        lower <= allowed,
+        f"AUC {found['auc']:.3f} (guessing is 0.5), {tpr:.1%} of members found where 1 % of others are taken for such; "
+        f"false-alarm rate {alpha:g}",
+        {**found, "people": people, "released": len(released)},
+    )
