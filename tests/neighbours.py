@@ -236,7 +236,9 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for mechanism, share, epsilon in itertools.product(("weighted_gaussian", "pag"), (0.5, 0.05), (0.5, 1.0, 2.0)):
+        for mechanism, share, epsilon in itertools.product(
+            ("weighted_gaussian", "pag"), (0.95, 0.5, 0.05), (0.5, 1.0, 2.0)
+        ):
             claim = Claim(epsilon=epsilon, mechanism=mechanism, share=share)
             with halved_noise() if args.halved else mock.MagicMock():
                 found = audited(lambda pair, c=claim: Worlds(pair, c, folder), claim, runs=args.runs)

@@ -37,11 +37,11 @@ from neighbours import (
 @pytest.mark.parametrize("mechanism", ["weighted_gaussian", "pag"])
 def test_no_event_proves_more_than_the_claim(mechanism: str, tmp_path: Path) -> None:
     claim = Claim(mechanism=mechanism)
-    found = audited(lambda pair: Worlds(pair, claim, tmp_path), claim, runs=600, pairs=[CLICK, OWN, edge(5)])
+    found = audited(lambda pair: Worlds(pair, claim, tmp_path), claim, runs=400, pairs=[CLICK, OWN, edge(5)])
     assert found.passed, found.said
     # The runs could have shown something: the user's own queries leave sometimes, the query at the threshold often.
     released = found.figures["mean_released"]
-    assert 0 < released[OWN.name][1] < 0.2
+    assert 0 < released[OWN.name][1] < 0.25
     assert released[edge(5).name][0] + 0.05 < released[edge(5).name][1]
 
 
@@ -52,7 +52,7 @@ def test_half_the_noise_is_caught(mechanism: str, users: int, tmp_path: Path) ->
         found = audited(
             lambda pair: Worlds(pair, claim, tmp_path, worlds=1_000),
             claim,
-            runs=4_000,
+            runs=6_000,
             pairs=[edge(users)],
             events=4,
         )
@@ -70,7 +70,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, list[Outcome
 
 
 class Again:
-    """Outcomes that were seen, with one figure more."""
+    """Outcomes that were seen, with something more that leaks."""
 
     def __init__(self, seen: dict[bool, list[Outcome]], leaked: dict[bool, float]) -> None:
         self.left = {there: list(outcomes) for there, outcomes in seen.items()}
@@ -79,14 +79,14 @@ class Again:
     def run(self, users: Any) -> Outcome:
         there = MIXED.user in users
         seen = self.left[there].pop()
-        return Outcome(seen.released, {**seen.figures, "bytes": seen.figures["bytes"] + self.leaked[there]})
+        return Outcome(seen.released, {**seen.figures, "files": seen.figures["files"] + self.leaked[there]})
 
 
-@pytest.mark.parametrize("leaked", [0, 5_000])
+@pytest.mark.parametrize("leaked", [0, 1])
 def test_sizes_and_figures_of_what_is_written_prove_no_more_than_the_claim(
     written: dict[bool, list[Outcome]], leaked: int
 ) -> None:
-    # Planted: the output is longer by so many bytes where the user is there, as a list of exact counts would be.
+    # Planted: a file more where the user is there, say of what was set aside.
     again = Again(written, {False: 0, True: leaked})
     found = audited(lambda _: again, FILES, runs=36, pairs=[MIXED], events=2)
     assert found.passed == (leaked == 0), found.said

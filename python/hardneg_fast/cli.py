@@ -235,10 +235,12 @@ def _explained(report: dict[str, Any], log: Path) -> None:
 
 
 def _texts(documents: Path, wanted: list[str]) -> dict[str, str]:
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    table = pq.read_table(documents, columns=["doc_id", "text"], filters=pc.field("doc_id").isin(wanted))
+    chosen = pc.field("doc_id").isin(pa.array(wanted, pa.string()))
+    table = pq.read_table(documents, columns=["doc_id", "text"], filters=chosen)
     return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 
