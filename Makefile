@@ -90,8 +90,8 @@ clean: ## everything that was built or made here, .venv too
 		.import_linter_cache .hypothesis
 	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: ## pin the newest versions that requirements/dev.in allows, bench.in with them, and oracles.in
-	rm -rf build/lock build/lock-bench build/lock-oracles
+lock: ## pin the newest versions that requirements/dev.in allows, bench.in with them, oracles.in and clax.in
+	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-clax
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
 	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt
@@ -104,6 +104,10 @@ lock: ## pin the newest versions that requirements/dev.in allows, bench.in with 
 	build/lock-oracles/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/oracles.in
 	{ echo "# Written by \`make lock\` from oracles.in: do not edit."; build/lock-oracles/bin/python -m pip freeze; } > build/oracles.txt
 	mv build/oracles.txt requirements/oracles.txt
+	$(PYTHON) -m venv build/lock-clax
+	build/lock-clax/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/clax.in
+	{ echo "# Written by \`make lock\` from clax.in: do not edit."; build/lock-clax/bin/python -m pip freeze; } > build/clax.txt
+	mv build/clax.txt requirements/clax.txt
 
 $(DEPS): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -57,6 +57,8 @@ def main() -> None:
         (SITE / target).write_text(
             PAGE.format(title=html.escape(source.stem), links=links, body=body), encoding="utf-8"
         )
+    for picture in (ROOT / "docs").rglob("*.svg"):
+        shutil.copyfile(picture, SITE / picture.relative_to(ROOT))
     # Types that only the stub has cannot be looked up in the binary; they are shown by name.
     warnings.filterwarnings("ignore", "Error parsing type annotation", UserWarning)
     pdoc.render.configure(docformat="google", search=False)

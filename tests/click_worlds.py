@@ -53,6 +53,20 @@ def pbm(draw: np.random.Generator, n: int, *, queries: int = 300, depth: int = 1
     return world
 
 
+def trust_lines(depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """P(click) by position of what is wanted and of what is not: examination 1 / position, trust that falls with it."""
+    k = np.arange(1, depth + 1)
+    return (0.99 - 0.01 * k) / k, 0.65 / k**2
+
+
+def trust(draw: np.random.Generator, n: int, *, queries: int = 300, depth: int = 10) -> World:
+    """PBM in which results are also clicked for their position."""
+    world = pages(draw, n, queries, depth, 1.0)
+    wanted, trusted = trust_lines(depth)
+    world.clicks = draw.random((n, depth)) < trusted + (wanted - trusted) * world.attraction
+    return world
+
+
 def dbn(draw: np.random.Generator, n: int, *, gamma: float = 0.9, queries: int = 300, depth: int = 10) -> World:
     """Users go on with `gamma` until satisfied; satisfaction is drawn for each document."""
     world = pages(draw, n, queries, depth, 1.0)

@@ -172,6 +172,41 @@ def test_weights():
         hn.Propensities.power_law(-1.0, depth=3)
 
 
+def test_trust_is_taken_out_of_clicks():
+    """With the true lines the mean of corrected clicks is attraction: 6 standard errors, and no weights do that."""
+    draw = np.random.default_rng(6)
+    wanted, trusted = click_worlds.trust_lines(5)
+
+    class Known:
+        model = "tpbm"
+        examination = pa.table(
+            {"position": range(1, 6), "examination": wanted, "trust": trusted / wanted, "trials": [1.0] * 5}
+        )
+
+    position = draw.integers(1, 6, 100_000)
+    clicked = draw.random(100_000) < (trusted + (wanted - trusted) * 0.2)[position - 1]
+    known = hn.Propensities.of(Known())
+    made = known.corrected(position, clicked, clip=0)
+    assert abs(made.mean() - 0.2) < 6 * made.std() / 100_000**0.5
+    assert known.corrected([1], [True]) == pytest.approx((1 - trusted[0]) / (wanted[0] - trusted[0]))
+    assert clicked @ known.weights(position, clip=0).values / 100_000 > 0.4
+    with pytest.raises(hn.UsageError, match="one of each"):
+        known.corrected([1, 2], [True])
+    log = hn.click_log(click_worlds.pbm(draw, 3_000, queries=20, depth=5).table)
+    for name in ("pbm", "tpbm"):
+        model = hn.fit_click_model(log, model=name)
+        rows = pa.table(model.examination).to_pylist()
+        found = hn.Propensities.of(model)
+        assert found.method == name
+        assert found.table["propensity"].to_pylist() == pytest.approx(
+            [r["examination"] * (1 - r.get("trust", 0)) for r in rows]
+        )
+    pbm = hn.Propensities.of(hn.fit_click_model(log, model="pbm"))
+    assert pbm.corrected([1, 2, 2], [1, 0, 1]).tolist() == [1, 0, pbm.weights([2]).values[0]]
+    with pytest.raises(hn.UsageError, match="fit pbm or tpbm"):
+        hn.Propensities.of(hn.fit_click_model(log, model="dbn"))
+
+
 def test_sensitivity_says_what_hangs_on_eta():
     rows = [("q", "d", k, i < 20 // k) for k in range(1, 5) for i in range(40)]
     found = hn.estimate_propensities(table_of(rows), method="click_rates", config=CONFIG)

@@ -26,6 +26,7 @@ __all__ = [
     "Table",
     "__version__",
     "canonicalize",
+    "choose_click_model",
     "click_log",
     "click_log_counted",
     "contribute",
@@ -216,6 +217,18 @@ class Propensity(TypedDict):
     impressions: int
     clicks: int
 
+@type_check_only
+class Candidate(TypedDict):
+    """A model that was tried."""
+
+    model: str
+    parameters: int
+    held_out: float | None
+    behind: float | None
+    standard_error: float | None
+    passes: int | None
+    verdict: str
+
 @final
 class ClickLog:
     """A log grouped for click models."""
@@ -225,6 +238,7 @@ class ClickLog:
     def sizes(self) -> dict[str, int]: ...
     @property
     def has(self) -> dict[str, bool]: ...
+    def pairs(self) -> Table: ...
 
 @final
 class ClickModel:
@@ -232,6 +246,10 @@ class ClickModel:
 
     def attractiveness(self) -> Table: ...
     def places(self) -> Table: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def apart(self) -> list[int]: ...
     @property
     def iterations(self) -> int: ...
     @property
@@ -405,9 +423,20 @@ def fit_click_model(
     model: str,
     options: str,
     threads: int,
+    m_step: Callable[[bytes, bytes], bytes] | None = None,
     progress: Callable[[str, int, float | None], object] | None = None,
 ) -> ClickModel:
-    """Fits a model by its name."""
+    """Fits a model by its name; `m_step` makes shares of pairs' expected hits and trials, all as native doubles."""
+
+def choose_click_model(
+    log: ClickLog,
+    /,
+    *,
+    options: str,
+    threads: int,
+    progress: Callable[[str, int, float | None], object] | None = None,
+) -> tuple[ClickModel, list[Candidate], str]:
+    """Fits the model that explains results held out best; what was tried, and the reason in a sentence."""
 
 def estimate_propensities(
     log: ClickLog,

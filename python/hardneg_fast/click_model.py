@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from . import _hardneg
@@ -15,9 +17,9 @@ from .detector import Detector
 from .exceptions import UsageError
 from .keys import Key
 
-__all__ = ["MODELS", "ClickLog", "ClickModel", "fit", "of_counts", "of_log"]
+__all__ = ["MODELS", "Choice", "ClickLog", "ClickModel", "Regressor", "choose", "fit", "of_counts", "of_log"]
 
-MODELS = ("gctr", "rctr", "dctr", "cm", "dcm", "sdbn", "dbn", "pbm", "ubm")
+MODELS = ("gctr", "rctr", "dctr", "cm", "dcm", "sdbn", "dbn", "pbm", "tpbm", "ubm")
 
 Progress = Callable[[str, int, float | None], object]
 
@@ -27,6 +29,16 @@ class HasCounts(Protocol):
 
     @property
     def _core(self) -> _hardneg.Counts: ...
+
+
+class Regressor(Protocol):
+    """What scikit-learn, LightGBM and XGBoost call a regressor."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:  # noqa: N803  # their word
+        """Learns shares y of rows X, each of a weight."""
+
+    def predict(self, X: Any) -> Any:  # noqa: N803
+        """A share for each row."""
 
 
 class ClickLog:
@@ -46,6 +58,11 @@ class ClickLog:
         return self._core.has
 
     @property
+    def pairs(self) -> _hardneg.Table:
+        """Query and doc_id of each pair, in canonical order: that of every table, and of a regressor's features."""
+        return self._core.pairs()
+
+    @property
     def rows(self) -> int:
         """Rows read; 0 for counts."""
         return self._core.stats()["rows"]
@@ -60,21 +77,72 @@ class ClickLog:
         return f"<ClickLog of {sizes['pages']} pages: {sizes['queries']} queries, {sizes['pairs']} pairs>"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which of the models was chosen, and why."""
+
+    table: pa.Table
+    """A row for each model, simplest first.
+
+    model, parameters, held_out (mean log-likelihood of a result of fold 9), behind (the best), standard_error (of
+    behind), passes, verdict: null figures where the log does not support the model, with the reason as the verdict."""
+    reason: str
+    """In a sentence."""
+
+    def __repr__(self) -> str:
+        rows = [
+            f"{'model':6} {'parameters':>10} {'held out':>10} {'behind':>10} {'± s.e.':>9} {'passes':>6}  verdict",
+        ]
+        for row in self.table.to_pylist():
+            held, behind, error = (
+                "" if row[name] is None else f"{row[name]:.6f}" for name in ("held_out", "behind", "standard_error")
+            )
+            passes = "" if row["passes"] is None else row["passes"]
+            figures = f"{row['parameters']:>10} {held:>10} {behind:>10} {error:>9} {passes:>6}"
+            rows.append(f"{row['model']:6} {figures}  {row['verdict']}")
+        return "\n".join([*rows, self.reason])
+
+
 class ClickModel:
     """A click model, fitted; docs/CLICK_MODELS.md says what each figure is. As private as the log."""
 
-    def __init__(self, core: _hardneg.ClickModel, model: str, log: ClickLog, threads: int) -> None:
+    def __init__(self, core: _hardneg.ClickModel, log: ClickLog, threads: int, choice: Choice | None = None) -> None:
         self._core = core
-        self.model = model
+        self.model = core.model
+        self.choice = choice
+        """For `auto`, what was compared and why this model was chosen."""
         self._log = log
         self._threads = threads
+
+    @property
+    def assumes(self) -> list[str]:
+        """What no log can tell, and this model therefore takes for granted; in sentences."""
+        said = []
+        if self.model in ("pbm", "tpbm", "ubm"):
+            said.append("the top position is always examined: attractiveness and examination are relative to that")
+        if self.model == "tpbm":
+            said.append(
+                "nobody clicks out of trust alone at the lowest position that has a tenth of the top's impressions: "
+                "more trust everywhere, and less attractiveness, would explain the log as well"
+            )
+            said.append(
+                "what is wanted and examined is clicked: examination and that chance show only as their product"
+            )
+        if self.model in ("cm", "dcm", "sdbn", "dbn"):
+            said.append("results are looked at from the top, none is skipped unseen")
+        if apart := self._core.apart:
+            said.append(
+                f"no document connects positions {apart} to the top: their examination is what the model began with"
+            )
+        return said
 
     @property
     def attractiveness(self) -> _hardneg.Table:
         """By query and doc_id, in canonical order.
 
-        attractiveness, its 95 % credible interval (lower, upper), clicks, impressions, examinations (expected); sdbn
-        and dbn also satisfaction and its interval.
+        attractiveness, its 95 % credible interval (lower, upper; null for a regressor's), clicks, impressions,
+        examinations (expected; for tpbm as many as would leave attractiveness as uncertain); sdbn and dbn also
+        satisfaction and its interval.
 
         Raises:
             UsageError: gctr and rctr have none.
@@ -85,8 +153,9 @@ class ClickModel:
     def examination(self) -> _hardneg.Table:
         """By position.
 
-        examination (pbm; ubm by previous_click, too), ctr (gctr, rctr), or continuation (dcm: after a click; dbn:
-        gamma); and the trials it was learnt from.
+        examination (pbm, tpbm; ubm by previous_click, too), ctr (gctr, rctr), or continuation (dcm: after a click; dbn:
+        gamma); trust (tpbm: how likely what is examined and not wanted is clicked, relative to what is wanted); and the
+        trials it was learnt from.
 
         Raises:
             UsageError: dctr, cm and sdbn have none.
@@ -162,7 +231,8 @@ class ClickModel:
         return self._core.predict((log or self._log)._core, threads=self._threads)
 
     def __repr__(self) -> str:
-        return f"<ClickModel {self.model}: {self.iterations} passes over {self._log.sizes['pairs']} pairs>"
+        said = f"<ClickModel {self.model}: {self.iterations} passes over {self._log.sizes['pairs']} pairs>"
+        return f"{said}\n{self.choice!r}" if self.choice else said
 
 
 def of_log(
@@ -202,19 +272,71 @@ def of_counts(counts: HasCounts, *, seed: int) -> ClickLog:
 
 
 def fit(
-    log: ClickLog, *, model: str, config: ClickModelConfig, threads: int, progress: Progress | None = None
+    log: ClickLog,
+    *,
+    model: str,
+    config: ClickModelConfig,
+    threads: int,
+    regressor: Regressor | None = None,
+    features: object = None,
+    progress: Progress | None = None,
 ) -> ClickModel:
-    """Fits `model`.
+    """Fits `model`; `regressor` learns attractiveness from `features`, of which there is a row for each pair.
 
     Raises:
         DataError: the log lacks what the model needs.
         UsageError: no such model; options that cannot be.
     """
     if model not in MODELS:
-        raise UsageError(f"no click model is called {model!r}; there are {', '.join(MODELS)}")
+        raise UsageError(f"no click model is called {model!r}; there are {', '.join(MODELS)}, and auto")
+    core = _hardneg.fit_click_model(
+        log._core,
+        model=model,
+        options=_options(config),
+        threads=threads,
+        m_step=None if regressor is None else _m_step(regressor, features, log.sizes["pairs"]),
+        progress=progress,
+    )
+    return ClickModel(core, log, threads)
+
+
+def choose(log: ClickLog, *, config: ClickModelConfig, threads: int, progress: Progress | None = None) -> ClickModel:
+    """Fits the simplest model that explains held-out results as well as the best of those that the log supports.
+
+    Raises:
+        DataError: the log has no folds to hold out, or supports no model.
+        UsageError: options that cannot be.
+    """
+    core, rows, reason = _hardneg.choose_click_model(
+        log._core, options=_options(config), threads=threads, progress=progress
+    )
+    kinds = {"model": pa.string(), "parameters": pa.int64(), "passes": pa.int64(), "verdict": pa.string()}
+    names = ("model", "parameters", "held_out", "behind", "standard_error", "passes", "verdict")
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in names])
+    return ClickModel(core, log, threads, Choice(table=pa.Table.from_pylist(rows, schema), reason=reason))
+
+
+def _options(config: ClickModelConfig) -> str:
     options = dataclasses.asdict(config)
     del options["max_position"]
-    core = _hardneg.fit_click_model(
-        log._core, model=model, options=json.dumps(options), threads=threads, progress=progress
-    )
-    return ClickModel(core, model, log, threads)
+    return json.dumps(options)
+
+
+def _m_step(regressor: Regressor, features: Any, pairs: int) -> Callable[[bytes, bytes], bytes]:
+    """From expected hits and trials of each pair to what the regressor predicts after learning their ratio."""
+    rows = features.shape[0] if hasattr(features, "shape") else -1
+    if rows != pairs:
+        raise UsageError(
+            f"features has {rows if rows >= 0 else 'no'} rows; give an array or a frame with one for each of the "
+            f"{pairs} pairs of click_log(…).pairs, in that order"
+        )
+
+    def step(hits: bytes, trials: bytes) -> bytes:
+        h, n = (np.frombuffer(x, np.float64) for x in (hits, trials))
+        seen = np.flatnonzero(n > 0)
+        of = features.iloc[seen] if hasattr(features, "iloc") else features[seen]
+        regressor.fit(of, h[seen] / n[seen], sample_weight=n[seen])
+        made: npt.NDArray[np.float64] = np.asarray(regressor.predict(features), np.float64)
+        return made.ravel().tobytes()
+
+    return step

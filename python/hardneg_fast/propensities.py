@@ -29,6 +29,15 @@ class HasClickLog(Protocol):
     def _core(self) -> _hardneg.ClickLog: ...
 
 
+class HasExamination(Protocol):
+    """A fitted PBM or TPBM, seen from here."""
+
+    model: str
+
+    @property
+    def examination(self) -> _hardneg.Table: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """Weights of clicks, and what they are worth."""
@@ -51,7 +60,8 @@ class Propensities:
     def __init__(self, rows: Sequence[Mapping[str, Any]], method: str) -> None:
         self._rows = [dict(row) for row in rows]
         self.method = method
-        """`all_pairs`, `adjacent_chain`, `pivot`, `click_rates`, `power_law` or `given`."""
+        """`all_pairs`, `adjacent_chain`, `pivot`, `click_rates`, `power_law`, `given`, `pbm` or `tpbm`."""
+        self._trust = np.zeros(0)
         known = {row["position"]: row["propensity"] for row in self._rows if row["propensity"] is not None}
         self._values = np.full(max(known, default=0) + 1, np.nan)
         for position, value in known.items():
@@ -83,6 +93,32 @@ class Propensities:
         if not 0 <= eta < float("inf") or depth < 1:
             raise UsageError("eta is 0 or more, depth 1 or more")
         return cls([_row(p, p**-eta) for p in range(1, depth + 1)], "power_law")
+
+    @classmethod
+    def of(cls, model: HasExamination) -> Propensities:
+        """Those of a click model: examination of pbm; of tpbm what being wanted adds to the chance of a click.
+
+        Args:
+            model: what `fit_click_model` made.
+
+        Raises:
+            UsageError: a model that does not split clicks by position alone.
+        """
+        if model.model not in ("pbm", "tpbm"):
+            raise UsageError(f"{model.model} has no propensities by position; fit pbm or tpbm")
+        rows = pa.table(model.examination).to_pylist()
+        trust = [row["examination"] * row.get("trust", 0.0) for row in rows]
+        made = cls(
+            [
+                _row(row["position"], max(row["examination"] - t, 0.0)) | {"impressions": int(row["trials"])}
+                for row, t in zip(rows, trust, strict=True)
+            ],
+            model.model,
+        )
+        made._trust = np.zeros(len(made._values))
+        for row, t in zip(rows, trust, strict=True):
+            made._trust[row["position"]] = t
+        return made
 
     @property
     def table(self) -> pa.Table:
@@ -119,6 +155,39 @@ class Propensities:
             raise UsageError(f"estimator is {estimator!r}; choose ips or snips")
         if not 0 <= clip <= 1:
             raise UsageError("clip is between 0 and 1")
+        found, _ = self._known(positions)
+        values = 1.0 / np.maximum(found, clip)
+        if estimator == "snips" and len(values):
+            values = values / values.mean()
+        return Weights(values=values, clipped=int((found < clip).sum()))
+
+    def corrected(self, positions: npt.ArrayLike, clicked: npt.ArrayLike, *, clip: float = 0.05) -> Floats:
+        """What each impression says of being wanted: (clicked - v) / max(u - v, clip); v is 0 but for tpbm.
+
+        Its mean over a document's impressions has no position bias and, with tpbm, no trust bias, which no weights of
+        clicks alone can take out (Vardasbi et al. 2020). Without trust it is clicked times the IPS weight.
+
+        Args:
+            positions: position of each impression, from 1.
+            clicked: whether it was clicked.
+            clip: as for `weights`.
+
+        Raises:
+            DataError: a position has no propensity.
+            UsageError: options that cannot be.
+        """
+        if not 0 <= clip <= 1:
+            raise UsageError("clip is between 0 and 1")
+        found, at = self._known(positions)
+        clicks = np.asarray(clicked, bool)
+        if clicks.shape != at.shape:
+            raise UsageError(f"{len(at)} positions and {clicks.size} clicks; give one of each for each impression")
+        trust = self._trust[at] if len(self._trust) else 0.0
+        made: Floats = (clicks - trust) / np.maximum(found, clip)
+        return made
+
+    def _known(self, positions: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """Propensity of each position, and the position."""
         at = np.asarray(positions)
         if at.ndim != 1 or not (np.issubdtype(at.dtype, np.integer) or at.size == 0):
             raise UsageError("positions are a list of whole numbers")
@@ -128,10 +197,7 @@ class Propensities:
         if np.isnan(found).any():
             lacking = sorted({int(p) for p in at[np.isnan(found)]})
             raise DataError(f"no propensity is known for positions {lacking[:20]}; leave their clicks out")
-        values = 1.0 / np.maximum(found, clip)
-        if estimator == "snips" and len(values):
-            values = values / values.mean()
-        return Weights(values=values, clipped=int((found < clip).sum()))
+        return found, at
 
     def sensitivity(
         self, etas: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0), *, clip: float = 0.05

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from . import _hardneg
 from .config import ReadConfig
-from .exceptions import ColumnError, DataError, HardnegError, UsageError
+from .exceptions import ColumnError, DataError, HardnegError, PrivacyError, UsageError
 from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, types, ubi
 from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
@@ -27,7 +27,8 @@ CLICKED = ("query", "doc_id", "clicked")
 COUNTED = ("query", "doc_id", "clicks")
 SHOWN = ("search_id", "query", "doc_id", "position", "clicked")
 CELLS = ("query", "doc_id", "position", "previous_click", "fold", "impressions", "clicks")
-
+NOISE = "clicks_variance"
+"""What only released sums have."""
 
 DIRECT_ROWS = 65_536
 """Rows of a batch that the core reads itself: it keeps dictionaries between batches, so small ones cost nothing."""
@@ -121,7 +122,14 @@ def open_pages(log: object, config: ReadConfig) -> RawLog:
     """
     source, files = open_source(log, config)
     paths = {name: config.columns.get(name, name) for name in CELLS}
-    found = source.find({path for path in paths.values() if path})
+    found = source.find({path for path in paths.values() if path} | {NOISE})
+    if NOISE in found:
+        raise PrivacyError(
+            f"column {NOISE!r} says that these are released sums. Under differential privacy no click model and no "
+            "propensities can be fitted: a release has each pair at one listed position, noisy, and no pages, clicks "
+            "above or folds; evidence goes by an assumed law (release.examination_exponent). What `release` made with "
+            "k users is taken whole, not as its table"
+        )
     if config.preset or paths["impressions"] not in found:
         return bring(source, files, config, only=SHOWN)
     if lacking := [paths[name] for name in ("query", "doc_id", "clicks") if paths[name] not in found]:

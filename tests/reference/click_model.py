@@ -213,6 +213,109 @@ def standard_pass(name: str, sessions: list[Session], a: dict, e: dict) -> tuple
     return {p: posterior(clicks[p], seen[p], prior) for p in seen}, e, prior
 
 
+NODES = [((j + 0.5) / 20) ** 2 for j in range(20)]
+
+
+class Trust:
+    """PBM with trust, shares of documents summed out over 20 nodes: lines `u`, `v` by position, `mix` by stratum."""
+
+    def __init__(self, sessions: list[Session]) -> None:
+        self.cells: dict = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+        by_place: dict = defaultdict(lambda: [0, 0])
+        for query, docs, clicked in sessions:
+            for k, (doc, c) in enumerate(zip(docs, clicked, strict=True), 1):
+                self.cells[query, doc][k][0 if c else 1] += 1
+                by_place[k][0 if c else 1] += 1
+        self.top = min(by_place)
+        most = sum(by_place[self.top])
+        self.bottom = max(k for k, both in by_place.items() if sum(both) >= most / 10)
+        rate = {k: (c + 1) / (c + s + 2) for k, (c, s) in by_place.items()}
+        self.u = {k: min(max(rate[k] / rate[self.top], 0.01), 0.99) for k in rate}
+        span = self.bottom - self.top
+        self.v = {k: self.u[k] * 0.3 * (1 - min((k - self.top) / span, 1)) for k in rate}
+        self.mix = {stratum: [1 / 20] * 20 for stratum in range(1, 11)}
+        self.anchor()
+        self.posterior: dict = {}
+
+    def anchor(self) -> None:
+        self.u[self.top], self.v[self.bottom] = 1.0, 0.0
+        self.v = {k: min(v, self.u[k]) for k, v in self.v.items()}
+
+    def chance(self, k: int, a: float) -> float:
+        return min(max(self.v[k] + (self.u[k] - self.v[k]) * a, 1e-6), TOP)
+
+    def step(self) -> float:
+        """An EM step; the log-likelihood before it."""
+        total, pairs, found = 0.0, defaultdict(int), {s: [0.0] * 20 for s in self.mix}
+        sums: dict = defaultdict(lambda: [[0.0] * 20, [0.0] * 20])
+        for pair, of_pair in self.cells.items():
+            n = sum(c + s for c, s in of_pair.values())
+            stratum = min(sum(k * (c + s) for k, (c, s) in of_pair.items()) // n, 10)
+            w = [
+                m * math.prod(self.chance(k, a) ** c * (1 - self.chance(k, a)) ** s for k, (c, s) in of_pair.items())
+                for m, a in zip(self.mix[stratum], NODES, strict=True)
+            ]
+            whole = sum(w)
+            w = [x / whole for x in w]
+            total += math.log(whole)
+            pairs[stratum] += 1
+            self.posterior[pair] = sum(x * a for x, a in zip(w, NODES, strict=True))
+            for j, x in enumerate(w):
+                found[stratum][j] += x
+                for k, (c, s) in of_pair.items():
+                    sums[k][0][j] += c * x
+                    sums[k][1][j] += s * x
+        self.mix = {s: [(x + 1 / 20) / (pairs[s] + 1) for x in found[s]] for s in self.mix}
+        for _ in range(20):
+            lines = {}
+            for k, (clicks, skips) in sums.items():
+                wanted, other = [1.0, 2.0], [1.0, 2.0]
+                for a, c, s in zip(NODES, clicks, skips, strict=True):
+                    p = self.chance(k, a)
+                    of_click, of_skip = self.u[k] * a / p, (1 - self.u[k]) * a / (1 - p)
+                    wanted[0] += c * of_click
+                    wanted[1] += c * of_click + s * of_skip
+                    other[0] += c * max(1 - of_click, 0)
+                    other[1] += c * max(1 - of_click, 0) + s * max(1 - of_skip, 0)
+                lines[k] = (min(wanted[0] / wanted[1], TOP), min(other[0] / other[1], TOP))
+            self.u = {k: line[0] for k, line in lines.items()}
+            self.v = {k: line[1] for k, line in lines.items()}
+            self.anchor()
+        return total
+
+    def free(self) -> list[float]:
+        def odds(p: float) -> float:
+            p = min(max(p, 1e-6), TOP)
+            return math.log(p / (1 - p))
+
+        lines = [odds(line[k]) for line in (self.u, self.v) for k in sorted(self.u)]
+        return lines + [math.log(max(m, 1e-12)) for s in sorted(self.mix) for m in self.mix[s]]
+
+    def put(self, free: list[float]) -> None:
+        order, n = sorted(self.u), len(self.u)
+        self.u = {k: 1 / (1 + math.exp(-free[i])) for i, k in enumerate(order)}
+        self.v = {k: 1 / (1 + math.exp(-free[n + i])) for i, k in enumerate(order)}
+        for i, s in enumerate(sorted(self.mix)):
+            m = [math.exp(min(x, 0.0)) for x in free[2 * n + 20 * i : 2 * n + 20 * (i + 1)]]
+            self.mix[s] = [x / sum(m) for x in m]
+        self.anchor()
+
+    def leap(self) -> None:
+        """Two steps, and a third from where they lead, or from the second where that explains less."""
+        zero = self.free()
+        self.step()
+        one = self.free()
+        before = self.step()
+        two, kept = self.free(), (dict(self.u), dict(self.v), dict(self.mix))
+        r = [b - a for a, b in zip(zero, one, strict=True)]
+        bend = [c - 2 * b + a for a, b, c in zip(zero, one, two, strict=True)]
+        far = min(max((sum(x * x for x in r) / sum(x * x for x in bend)) ** 0.5, 1.0), 50.0)
+        self.put([z + 2 * far * x + far * far * y for z, x, y in zip(zero, r, bend, strict=True)])
+        if self.step() < before:
+            self.u, self.v, self.mix = kept
+            self.step()
+
+
 def standard_dbn_pass(sessions: list[Session], a: dict, s: dict, g: float) -> tuple[dict, dict, float]:
     """The same of DBN, by listing who was examined down to where, and whether a click satisfied there."""
     clicks, seen, satisfied, chances, variance, exposed, squares = (defaultdict(float) for _ in range(7))

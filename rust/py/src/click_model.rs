@@ -11,6 +11,8 @@ use hardneg_core::error::Error;
 use hardneg_core::pseudonym::MasterKey;
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
 
 use crate::count::Counts;
 use crate::error::{config, to_py};
@@ -42,6 +44,10 @@ impl ClickLog {
             ("unpositioned", self.log.known.unpositioned),
             ("depth", self.log.depth.into()),
         ])
+    }
+
+    fn pairs(&self) -> PyResult<Table> {
+        Table::new(self.log.pairs_table())
     }
 
     #[getter]
@@ -100,6 +106,16 @@ impl ClickModel {
 
     fn places(&self) -> PyResult<Table> {
         Table::new(self.fitted.places())
+    }
+
+    #[getter]
+    fn model(&self) -> &'static str {
+        self.fitted.model.name()
+    }
+
+    #[getter]
+    fn apart(&self) -> Vec<u16> {
+        self.fitted.apart.clone()
     }
 
     #[getter]
@@ -198,22 +214,94 @@ pub(crate) fn click_log_counted(py: Python<'_>, counts: &Counts, seed: u64) -> P
     Ok(ClickLog { log: Arc::new(made) })
 }
 
+/// Calls Python's M-step, doubles as bytes in and out; what it raised is kept in `raised`.
+fn m_step(
+    call: &Py<PyAny>,
+    raised: &mut Option<PyErr>,
+    hits: &[f64],
+    trials: &[f64],
+) -> std::result::Result<Vec<f64>, Error> {
+    let bytes = |of: &[f64]| of.iter().flat_map(|x| x.to_ne_bytes()).collect::<Vec<u8>>();
+    let made = Python::attach(|py| {
+        let both = (PyBytes::new(py, &bytes(hits)), PyBytes::new(py, &bytes(trials)));
+        call.call1(py, both)?.extract::<PyBackedBytes>(py).map_err(PyErr::from)
+    });
+    let numbers =
+        |made: PyBackedBytes| made.as_chunks().0.iter().map(|x| f64::from_ne_bytes(*x)).collect::<Vec<f64>>();
+    made.map(numbers).map_err(|e| {
+        *raised = Some(e);
+        Error::interrupted()
+    })
+}
+
 #[pyfunction]
-#[pyo3(signature = (log, /, *, model, options, threads, progress=None))]
+#[pyo3(signature = (log, /, *, model, options, threads, m_step=None, progress=None))]
 pub(crate) fn fit_click_model(
     py: Python<'_>,
     log: &ClickLog,
     model: &str,
     options: &str,
     threads: usize,
+    m_step: Option<Py<PyAny>>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<ClickModel> {
     let options: ClickModelConfig = config(options)?;
     let model = Model::ALL.into_iter().find(|m| m.name() == model);
     let model = model.ok_or_else(|| to_py(Error::usage("no such click model")))?;
     let log = log.log.clone();
-    let fitted = watched(py, progress, |observe| click_model::fit(&log, model, &options, threads, observe))?;
-    Ok(ClickModel { fitted: Arc::new(fitted) })
+    let mut raised = None;
+    let fitted = watched(py, progress, |observe| {
+        let Some(call) = m_step else {
+            return click_model::fit(&log, model, &options, threads, None, observe);
+        };
+        let mut step = |hits: &[f64], trials: &[f64]| self::m_step(&call, &mut raised, hits, trials);
+        click_model::fit(&log, model, &options, threads, Some(&mut step), observe)
+    });
+    match raised {
+        Some(e) => Err(e),
+        None => Ok(ClickModel { fitted: Arc::new(fitted?) }),
+    }
+}
+
+/// A model that was tried, for Python.
+#[derive(IntoPyObject)]
+pub(crate) struct Candidate {
+    model: &'static str,
+    parameters: u64,
+    held_out: Option<f64>,
+    behind: Option<f64>,
+    standard_error: Option<f64>,
+    passes: Option<u32>,
+    verdict: String,
+}
+
+#[pyfunction]
+#[pyo3(signature = (log, /, *, options, threads, progress=None))]
+pub(crate) fn choose_click_model(
+    py: Python<'_>,
+    log: &ClickLog,
+    options: &str,
+    threads: usize,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(ClickModel, Vec<Candidate>, String)> {
+    let options: ClickModelConfig = config(options)?;
+    let log = log.log.clone();
+    let (fitted, choice) =
+        watched(py, progress, |observe| click_model::choose(&log, &options, threads, observe))?;
+    let row = |c: click_model::Candidate| Candidate {
+        model: c.model.name(),
+        parameters: c.parameters,
+        held_out: c.held_out,
+        behind: c.behind,
+        standard_error: c.error,
+        passes: c.passes,
+        verdict: c.verdict,
+    };
+    Ok((
+        ClickModel { fitted: Arc::new(fitted) },
+        choice.candidates.into_iter().map(row).collect(),
+        choice.reason,
+    ))
 }
 
 /// A position's propensity, for Python.

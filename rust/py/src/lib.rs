@@ -30,7 +30,8 @@ mod _hardneg {
     use super::anonymize::{canonicalize, copy_pages, normalize, pseudonymize, rewrite, scrub};
     #[pymodule_export]
     use super::click_model::{
-        ClickLog, ClickModel, click_log, click_log_counted, estimate_propensities, fit_click_model,
+        ClickLog, ClickModel, choose_click_model, click_log, click_log_counted, estimate_propensities,
+        fit_click_model,
     };
     #[pymodule_export]
     use super::count::{Counts, count, load, merge};

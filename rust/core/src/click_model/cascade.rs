@@ -18,14 +18,15 @@ pub(super) fn examined(rows: &[Row], no_click: NoClick, end: impl Fn(&[Row]) -> 
     }
 }
 
-/// One pass over a part of the log.
+/// One pass over a part of the log, added to what `from` learnt of the rest: sums are whole numbers, so their order is none.
 pub(super) fn fit(
     log: &ClickLog,
     config: &ClickModelConfig,
     part: Part,
+    from: Option<Learnt>,
     crew: &mut Crew<'_>,
 ) -> Result<Learnt> {
-    let mut attraction = Kind::new(log);
+    let mut attraction = from.map_or_else(|| Kind::new(log), |l| l.attraction);
     crew.map(&mut attraction.buckets, |i, shares| {
         for (page, rows) in log.buckets[i].pages_of(part) {
             let weight = f64::from(page.weight);
@@ -37,5 +38,10 @@ pub(super) fn fit(
         }
     })?;
     attraction.settle(given_prior(config.definition));
-    Ok(Learnt { attraction, satisfaction: Kind::none(log), places: Places::new(1) })
+    Ok(Learnt {
+        attraction,
+        satisfaction: Kind::none(log),
+        places: Places::new(1),
+        trusted: Places::default(),
+    })
 }

@@ -10,16 +10,19 @@ use super::params::{Kind, Places};
 use super::{ClickModelConfig, Fitted, Learnt, Model, given_prior};
 use crate::error::Result;
 
-/// Rates over a part of the log.
+/// Rates over a part of the log, added to what `from` learnt of the rest.
 pub(super) fn fit(
     log: &ClickLog,
     model: Model,
     config: &ClickModelConfig,
     part: Part,
+    from: Option<Learnt>,
     crew: &mut Crew<'_>,
 ) -> Result<Learnt> {
     let n = if model == Model::Rctr { usize::from(log.depth) + 1 } else { 1 };
-    let mut pairs = if model == Model::Dctr { Kind::new(log) } else { Kind::none(log) };
+    let fresh = || if model == Model::Dctr { Kind::new(log) } else { Kind::none(log) };
+    let (mut pairs, mut places) =
+        from.map_or_else(|| (fresh(), Places::new(n)), |l| (l.attraction, l.places));
     let sums = crew.map(&mut pairs.buckets, |i, shares| {
         let cells = log.buckets[i].cells();
         let mut sums = vec![0.0; 2 * n];
@@ -40,26 +43,27 @@ pub(super) fn fit(
         sums
     })?;
     let sums = added(sums, 2 * n);
-    let mut places = Places::new(n);
     for (place, pair) in sums.chunks_exact(2).enumerate() {
-        (places.hits[place], places.trials[place]) = (pair[0], pair[1]);
+        places.hits[place] += pair[0];
+        places.trials[place] += pair[1];
     }
     places.settle();
     pairs.settle(given_prior(config.definition));
-    Ok(Learnt { attraction: pairs, satisfaction: Kind::none(log), places })
+    Ok(Learnt { attraction: pairs, satisfaction: Kind::none(log), places, trusted: Places::default() })
 }
 
-/// Log-likelihood and number of the results of a part of the fitted log, from its cells.
-pub(super) fn likelihood(fitted: &Fitted, part: Part, crew: &mut Crew<'_>) -> Result<(f64, f64)> {
+/// Log-likelihood and number of the results of a part of the fitted log, by bucket, from its cells; where any result has a
+/// position, of those that have one, so that figures of all models are of the same results.
+pub(super) fn likelihood(fitted: &Fitted, part: Part, crew: &mut Crew<'_>) -> Result<Vec<[f64; 2]>> {
     let log = &*fitted.log;
     let mut numbers: Vec<usize> = (0..log.buckets.len()).collect();
-    let sums = crew.map(&mut numbers, |i, _| {
+    crew.map(&mut numbers, |i, _| {
         let cells = log.buckets[i].cells();
-        let mut sums = vec![0.0; 2];
+        let mut sums = [0.0; 2];
         for pair in 0..cells.ends.len() {
             for cell in cells.of(pair) {
                 let (impressions, clicks) = cell.of(part);
-                if impressions == 0 || (fitted.model == Model::Rctr && cell.position == 0) {
+                if impressions == 0 || (log.known.positions && cell.position == 0) {
                     continue;
                 }
                 let p = match fitted.model {
@@ -72,7 +76,5 @@ pub(super) fn likelihood(fitted: &Fitted, part: Part, crew: &mut Crew<'_>) -> Re
             }
         }
         sums
-    })?;
-    let sums = added(sums, 2);
-    Ok((sums[0], sums[1]))
+    })
 }

@@ -210,11 +210,11 @@ impl Passes for Dbn<'_> {
         Ok(())
     }
 
-    fn likelihood(&mut self, part: Part, crew: &mut Crew<'_>) -> Result<(f64, f64)> {
+    fn likelihood(&mut self, part: Part, crew: &mut Crew<'_>) -> Result<Vec<[f64; 2]>> {
         let log = self.log;
         let (attraction, satisfaction, places) =
             (&self.attraction.buckets, &self.satisfaction.buckets, &self.places);
-        let sums = crew.map(&mut (0..log.buckets.len()).collect::<Vec<_>>(), |i, _| {
+        crew.map(&mut (0..log.buckets.len()).collect::<Vec<_>>(), |i, _| {
             let (mut sum, mut n) = (0.0, 0.0);
             let mut made = Probabilities::default();
             for (page, rows) in log.buckets[i].pages_of(part) {
@@ -228,18 +228,25 @@ impl Passes for Dbn<'_> {
                         satisfaction[i].value[pair],
                     );
                 }
-                made.given(&Context { model: Model::Dbn, places });
+                made.given(&Context { model: Model::Dbn, places, trusted: places });
                 sum += f64::from(page.weight) * made.log_likelihoods().sum::<f64>();
                 n += f64::from(page.weight) * rows.len() as f64;
             }
-            vec![sum, n]
-        })?;
-        let sums = added(sums, 2);
-        Ok((sums[0], sums[1]))
+            [sum, n]
+        })
+    }
+
+    fn attraction(&mut self) -> Option<&mut Kind> {
+        Some(&mut self.attraction)
     }
 
     fn learnt(self: Box<Self>) -> Learnt {
-        Learnt { attraction: self.attraction, satisfaction: self.satisfaction, places: self.places }
+        Learnt {
+            attraction: self.attraction,
+            satisfaction: self.satisfaction,
+            places: self.places,
+            trusted: Places::default(),
+        }
     }
 }
 

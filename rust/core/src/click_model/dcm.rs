@@ -10,15 +10,17 @@ use super::params::{Kind, Places};
 use super::{ClickModelConfig, Learnt, given_prior};
 use crate::error::Result;
 
-/// One pass over a part of the log.
+/// One pass over a part of the log, added to what `from` learnt of the rest: sums are whole numbers, so their order is none.
 pub(super) fn fit(
     log: &ClickLog,
     config: &ClickModelConfig,
     part: Part,
+    from: Option<Learnt>,
     crew: &mut Crew<'_>,
 ) -> Result<Learnt> {
     let n = usize::from(log.depth) + 1;
-    let mut attraction = Kind::new(log);
+    let (mut attraction, mut places) =
+        from.map_or_else(|| (Kind::new(log), Places::new(n)), |l| (l.attraction, l.places));
     let sums = crew.map(&mut attraction.buckets, |i, shares| {
         let mut sums = vec![0.0; 2 * n];
         for (page, rows) in log.buckets[i].pages_of(part) {
@@ -35,11 +37,11 @@ pub(super) fn fit(
         }
         sums
     })?;
-    let mut places = Places::new(n);
     for (place, pair) in added(sums, 2 * n).chunks_exact(2).enumerate() {
-        (places.hits[place], places.trials[place]) = (pair[0], pair[1]);
+        places.hits[place] += pair[0];
+        places.trials[place] += pair[1];
     }
     places.settle();
     attraction.settle(given_prior(config.definition));
-    Ok(Learnt { attraction, satisfaction: Kind::none(log), places })
+    Ok(Learnt { attraction, satisfaction: Kind::none(log), places, trusted: Places::default() })
 }

@@ -18,19 +18,19 @@ use crate::error::Result;
 
 /// Cells of a bucket, by place: what a pass reads.
 #[derive(Debug, Default)]
-struct Exposed {
+pub(super) struct Exposed {
     /// Where each pair's cells end.
-    ends: Vec<u32>,
-    places: Vec<u32>,
-    skips: Vec<u32>,
-    clicks: Vec<u32>,
+    pub(super) ends: Vec<u32>,
+    pub(super) places: Vec<u32>,
+    pub(super) skips: Vec<u32>,
+    pub(super) clicks: Vec<u32>,
     /// Of each pair.
     clicked: Vec<f64>,
-    shown: Vec<f64>,
+    pub(super) shown: Vec<f64>,
 }
 
 impl Exposed {
-    fn of(&self, pair: usize) -> std::ops::Range<usize> {
+    pub(super) fn of(&self, pair: usize) -> std::ops::Range<usize> {
         let start = if pair == 0 { 0 } else { self.ends[pair - 1] as usize };
         start..self.ends[pair] as usize
     }
@@ -162,9 +162,9 @@ impl Passes for Examine<'_> {
         Ok(())
     }
 
-    fn likelihood(&mut self, part: Part, crew: &mut Crew<'_>) -> Result<(f64, f64)> {
+    fn likelihood(&mut self, part: Part, crew: &mut Crew<'_>) -> Result<Vec<[f64; 2]>> {
         let (log, place, value) = (self.log, self.place, &self.places.value);
-        let sums = crew.map(&mut self.attraction.buckets, |i, shares| {
+        crew.map(&mut self.attraction.buckets, |i, shares| {
             let cells = log.buckets[i].cells();
             let (mut sum, mut n) = (0.0, 0.0);
             for pair in 0..cells.ends.len() {
@@ -177,14 +177,21 @@ impl Passes for Examine<'_> {
                     }
                 }
             }
-            vec![sum, n]
-        })?;
-        let sums = added(sums, 2);
-        Ok((sums[0], sums[1]))
+            [sum, n]
+        })
+    }
+
+    fn attraction(&mut self) -> Option<&mut Kind> {
+        Some(&mut self.attraction)
     }
 
     fn learnt(self: Box<Self>) -> Learnt {
-        Learnt { attraction: self.attraction, satisfaction: Kind::none(self.log), places: self.places }
+        Learnt {
+            attraction: self.attraction,
+            satisfaction: Kind::none(self.log),
+            places: self.places,
+            trusted: Places::default(),
+        }
     }
 }
 
@@ -197,7 +204,8 @@ pub(super) fn log_likelihood(p: f64, clicks: u64, impressions: u64) -> f64 {
     clicked + skipped
 }
 
-fn exposed(log: &ClickLog, i: usize, place: fn(u16, u16) -> usize, part: Part) -> Exposed {
+/// The cells of a bucket that have positions, by place.
+pub(super) fn exposed(log: &ClickLog, i: usize, place: fn(u16, u16) -> usize, part: Part) -> Exposed {
     let cells = log.buckets[i].cells();
     let mut out = Exposed::default();
     for pair in 0..cells.ends.len() {

@@ -221,6 +221,8 @@ pub struct ClickLog {
     pub(super) buckets: Vec<Bucket>,
     /// What it had.
     pub known: Known,
+    /// Whether cells and pages were counted apart, and so held out apart.
+    pub(super) counted: bool,
     /// Pages; rows where there are none.
     pub pages: u64,
     /// Results shown.
@@ -242,6 +244,22 @@ impl ClickLog {
     /// Queries.
     pub fn queries(&self) -> usize {
         self.buckets.iter().map(|b| b.queries.len()).sum()
+    }
+
+    /// The same pages, with cells counted from them.
+    pub(super) fn recounted(&self) -> Self {
+        let buckets = self.buckets.iter().map(|b| Bucket {
+            number: b.number,
+            queries: b.queries.clone(),
+            ends: b.ends.clone(),
+            docs: b.docs.clone(),
+            pages: b.pages.clone(),
+            rows: b.rows.clone(),
+            cells: OnceLock::new(),
+        });
+        let (queries, docs) = (self.query_strings.clone(), self.doc_strings.clone());
+        let known = Known { positions: false, unpositioned: 0, ..self.known };
+        Self::of(queries, docs, buckets.collect(), known, self.read.clone())
     }
 }
 

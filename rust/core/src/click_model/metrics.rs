@@ -78,12 +78,15 @@ impl Fitted {
         begin: impl Fn() -> R + Sync,
         each: impl Fn(&mut R, &Page, Option<usize>, &Probabilities) + Sync,
     ) -> Result<Vec<R>> {
-        let context = Context { model: self.model, places: &self.learnt.places };
+        let context =
+            Context { model: self.model, places: &self.learnt.places, trusted: &self.learnt.trusted };
         let mut numbers: Vec<usize> = (0..log.buckets.len()).collect();
+        let own = std::ptr::eq(log, Arc::as_ptr(&self.log));
         crew.map(&mut numbers, |_, i| {
             let theirs = &log.buckets[*i];
             let ours = self.log.buckets.binary_search_by_key(&theirs.number, |b| b.number).ok();
-            let known = ours.map(|b| self.known(b, log, *i));
+            // Of the fitted log itself every pair is our own.
+            let known = ours.filter(|_| !own).map(|b| self.known(b, log, *i));
             let query_known = |q: u32| {
                 let b = ours?;
                 self.log.buckets[b].queries.binary_search(&theirs.queries[q as usize]).ok()
@@ -92,7 +95,11 @@ impl Fitted {
             for (page, rows) in theirs.pages_of(part) {
                 made.clear();
                 for row in rows {
-                    let pair = known.as_ref().and_then(|k| k[row.pair as usize]);
+                    let pair = if own {
+                        Some(row.pair as usize)
+                    } else {
+                        known.as_ref().and_then(|k| k[row.pair as usize])
+                    };
                     let (a, s) = self.shares(ours, pair);
                     made.push(row.position, row.clicked, a, s);
                 }
@@ -128,24 +135,22 @@ impl Fitted {
         (of(&self.learnt.attraction), of(&self.learnt.satisfaction))
     }
 
-    /// Log-likelihood and number of the results of a part of the fitted log.
-    pub(super) fn likelihood(&self, part: Part, crew: &mut Crew<'_>) -> Result<(f64, f64)> {
+    /// Log-likelihood and number of the results of a part of the fitted log, by bucket.
+    pub(super) fn likelihood(&self, part: Part, crew: &mut Crew<'_>) -> Result<Vec<[f64; 2]>> {
         if matches!(self.model, Model::Gctr | Model::Rctr | Model::Dctr) {
             return super::ctr::likelihood(self, part, crew);
         }
         let log = self.log.clone();
-        let sums = self.walk(
+        self.walk(
             &log,
             part,
             crew,
-            || vec![0.0; 2],
+            || [0.0; 2],
             |sums, page, _, made| {
                 sums[0] += f64::from(page.weight) * made.log_likelihoods().sum::<f64>();
                 sums[1] += f64::from(page.weight) * made.given.len() as f64;
             },
-        )?;
-        let sums = added(sums, 2);
-        Ok((sums[0], sums[1]))
+        )
     }
 
     /// Figures of the pages of `log`.

@@ -8,18 +8,22 @@
 //! | SDBN | `sdbn` | as CM, and users go on until a click satisfies | Chapelle & Zhang 2009 |
 //! | DBN | `dbn` | as SDBN, and users may give up at any result | Chapelle & Zhang 2009 |
 //! | PBM | `pbm` | examination, by position, and attraction | Craswell et al. 2008 |
+//! | TPBM | `trust` | as PBM, or trust in the position | Agarwal et al. 2019 |
 //! | UBM | `ubm` | as PBM, by position and distance to the last click | Dupret & Piwowarski 2008 |
 //!
 //! Derivations are in docs/CLICK_MODELS.md. In both definitions shares are posterior means; `Standard` fits their priors to the
 //! data and stops where the fold held out is explained best, `PyClick` keeps one hit in two trials and 50 passes.
 
 mod cascade;
+mod choose;
 mod ctr;
 mod dbn;
 mod dcm;
 mod examine;
+mod fit;
 mod group;
 mod harvest;
+mod identify;
 mod log;
 mod metrics;
 mod params;
@@ -29,6 +33,7 @@ mod prior;
 mod read;
 mod sdbn;
 mod tables;
+mod trust;
 mod ubm;
 
 use std::sync::Arc;
@@ -36,11 +41,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::job::Progress;
-use crate::workers;
 use log::{Crew, Part};
 use params::{Kind, Places};
 
+pub use choose::{Candidate, Choice, choose};
+pub use fit::{MStep, fit};
 pub use harvest::{Method, Propensity, propensities};
 pub use log::{ClickLog, Known};
 pub use metrics::{Judged, Metrics, PositionMetrics};
@@ -60,12 +65,13 @@ pub enum Model {
     Sdbn,
     Dbn,
     Pbm,
+    Tpbm,
     Ubm,
 }
 
 impl Model {
     /// All, simplest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Gctr,
         Self::Rctr,
         Self::Dctr,
@@ -74,6 +80,7 @@ impl Model {
         Self::Sdbn,
         Self::Dbn,
         Self::Pbm,
+        Self::Tpbm,
         Self::Ubm,
     ];
 
@@ -88,6 +95,7 @@ impl Model {
             Self::Sdbn => "sdbn",
             Self::Dbn => "dbn",
             Self::Pbm => "pbm",
+            Self::Tpbm => "tpbm",
             Self::Ubm => "ubm",
         }
     }
@@ -106,7 +114,12 @@ impl Model {
     }
 
     fn is_iterated(self) -> bool {
-        matches!(self, Self::Dbn | Self::Pbm | Self::Ubm)
+        matches!(self, Self::Dbn | Self::Pbm | Self::Tpbm | Self::Ubm)
+    }
+
+    /// Whether clicks are split into examination of a position and attraction of a document.
+    fn splits(self) -> bool {
+        matches!(self, Self::Pbm | Self::Tpbm | Self::Ubm)
     }
 }
 
@@ -174,18 +187,24 @@ impl ClickModelConfig {
     }
 }
 
-/// Passes without progress after which no more are made.
-const PATIENCE: u32 = 5;
-
-/// PyClick's number of passes.
-const PYCLICK_PASSES: u32 = 50;
-
 /// One pass of an iterated model over a part of a log.
 trait Passes {
     /// Makes a pass.
     fn pass(&mut self, crew: &mut Crew<'_>) -> Result<()>;
-    /// Log-likelihood, and impressions, of a part of the log under what was learnt.
-    fn likelihood(&mut self, part: Part, crew: &mut Crew<'_>) -> Result<(f64, f64)>;
+    /// Log-likelihood, and impressions, of a part of the log under what was learnt, by bucket.
+    fn likelihood(&mut self, part: Part, crew: &mut Crew<'_>) -> Result<Vec<[f64; 2]>>;
+    /// Hits, trials and values of attraction, where they are estimated pair by pair.
+    fn attraction(&mut self) -> Option<&mut Kind> {
+        None
+    }
+    /// Whether more passes would change nothing, where that is not left to the fold held out.
+    fn settled(&self) -> Option<bool> {
+        None
+    }
+    /// Refuses where the log turned out to say nothing of what the model is about.
+    fn identified(&self) -> Result<()> {
+        Ok(())
+    }
     /// What was learnt.
     fn learnt(self: Box<Self>) -> Learnt;
 }
@@ -197,6 +216,8 @@ struct Learnt {
     satisfaction: Kind,
     /// By position; for UBM by (position, previous click); for GCTR one.
     places: Places,
+    /// PBM with trust: a click of what is not wanted, by position.
+    trusted: Places,
 }
 
 /// A model fitted to a log.
@@ -208,6 +229,10 @@ pub struct Fitted {
     definition: Definition,
     gamma: Gamma,
     learnt: Learnt,
+    /// Whether attractiveness is a regressor's.
+    regressed: bool,
+    /// Positions that nothing connects to the top: what the model says of them is what it began with.
+    pub apart: Vec<u16>,
     /// Passes made.
     pub iterations: u32,
     /// Whether passes ended because no more would help.
@@ -234,141 +259,7 @@ impl Fitted {
     }
 }
 
-/// Fits `model` to `log`.
-///
-/// The result is the same bit for bit for any order of the log's rows and any number of threads (0 for all cores).
-///
-/// # Errors
-/// [`Error::usage`] for options that cannot be, [`Error::data`] where the log lacks what the model needs; what `observe`
-/// reports, which is called about ten times a second.
-pub fn fit(
-    log: &Arc<ClickLog>,
-    model: Model,
-    config: &ClickModelConfig,
-    threads: usize,
-    observe: &mut dyn FnMut(Progress) -> Result<()>,
-) -> Result<Fitted> {
-    check(log, model, config)?;
-    let gamma = config.gamma()?;
-    let at = Progress { stage: "fitting", rows: 0, done: None };
-    let work = log.buckets.iter().map(|b| b.rows.len().max(b.cells.get().map_or(0, |c| c.cells.len()))).sum();
-    let mut crew = Crew { threads: workers::threads(threads), observe, at, work };
-    let mut out = Fitted {
-        model,
-        log: log.clone(),
-        definition: config.definition,
-        gamma,
-        learnt: Learnt { attraction: Kind::none(log), satisfaction: Kind::none(log), places: Places::new(1) },
-        iterations: 1,
-        converged: true,
-        held_out: None,
-        history: Vec::new(),
-    };
-    if !model.is_iterated() {
-        if log.known.folds {
-            out.learnt = one_pass(log, model, config, Part::Train, &mut crew)?;
-            let (sum, n) = out.likelihood(Part::Held, &mut crew)?;
-            out.held_out = (n > 0.0).then(|| sum / n);
-            out.history.extend(out.held_out);
-        }
-        out.learnt = one_pass(log, model, config, Part::All, &mut crew)?;
-        return Ok(out);
-    }
-    let standard = config.definition == Definition::Standard;
-    let most = if standard { config.max_iterations.max(1) } else { PYCLICK_PASSES };
-    let begin = |part: Part, crew: &mut Crew<'_>| -> Result<Box<dyn Passes + '_>> {
-        Ok(match model {
-            Model::Pbm => Box::new(examine::Examine::new(log, pbm::place, config.definition, part, crew)?),
-            Model::Ubm => Box::new(examine::Examine::new(log, ubm::place, config.definition, part, crew)?),
-            _ => Box::new(dbn::Dbn::new(log, config.definition, gamma, part, crew)?),
-        })
-    };
-    let mut passes = most;
-    let mut judged_by = None;
-    if standard {
-        // Where a fold can be held out, the others say after how many passes it is explained best.
-        let (part, judge) = if log.known.folds { (Part::Train, Part::Held) } else { (Part::All, Part::All) };
-        let mut trial = begin(part, &mut crew)?;
-        let (mut best, mut best_at) = (f64::NEG_INFINITY, 0);
-        out.converged = false;
-        for pass in 1..=most {
-            crew.at.rows = pass.into();
-            trial.pass(&mut crew)?;
-            let (sum, n) = trial.likelihood(judge, &mut crew)?;
-            if n == 0.0 {
-                // Nothing was held out: too small a log to judge.
-                break;
-            }
-            let now = sum / n;
-            out.history.push(now);
-            if now > best + config.tolerance || best_at == 0 {
-                (best, best_at) = (now, pass);
-            }
-            if pass >= best_at + PATIENCE {
-                out.converged = true;
-                break;
-            }
-        }
-        passes = if best_at == 0 { most } else { best_at };
-        judged_by = (log.known.folds && best_at > 0).then_some(best);
-    }
-    out.held_out = judged_by;
-    let mut all = begin(Part::All, &mut crew)?;
-    for pass in 1..=passes {
-        crew.at.rows = pass.into();
-        all.pass(&mut crew)?;
-    }
-    out.iterations = passes;
-    out.learnt = all.learnt();
-    Ok(out)
-}
-
-fn one_pass(
-    log: &ClickLog,
-    model: Model,
-    config: &ClickModelConfig,
-    part: Part,
-    crew: &mut Crew<'_>,
-) -> Result<Learnt> {
-    match model {
-        Model::Gctr | Model::Rctr | Model::Dctr => ctr::fit(log, model, config, part, crew),
-        Model::Cm => cascade::fit(log, config, part, crew),
-        Model::Dcm => dcm::fit(log, config, part, crew),
-        _ => sdbn::fit(log, config, part, crew),
-    }
-}
-
 /// The prior that a definition lays down; None where it is fitted.
 fn given_prior(definition: Definition) -> Option<Beta> {
     (definition == Definition::PyClick).then_some(prior::LAPLACE)
-}
-
-fn check(log: &ClickLog, model: Model, config: &ClickModelConfig) -> Result<()> {
-    if config.tolerance.is_nan() || config.tolerance < 0.0 {
-        return Err(Error::usage("click_model.tolerance must be 0 or more"));
-    }
-    let refuse = |lacks: &str| Err(Error::data(format!("{} {lacks}", model.name())));
-    if log.impressions == 0 {
-        return refuse("has nothing to learn from: the log has no row that can be used");
-    }
-    if matches!(model, Model::Gctr | Model::Dctr) {
-        return Ok(());
-    }
-    if !log.known.positions {
-        return refuse(
-            "needs positions, and the log has none (where results are shuffled or positions are not kept, use dctr)",
-        );
-    }
-    if model.needs_pages() && !log.known.pages {
-        return refuse(
-            "needs whole pages: rows with a search_id, or counts with the table pages; on cells fit pbm or ubm",
-        );
-    }
-    if model == Model::Ubm && !log.known.previous_clicks {
-        return refuse(
-            "needs to know the click above each result: rows with a search_id, or cells with previous_click; without it fit \
-             pbm",
-        );
-    }
-    Ok(())
 }

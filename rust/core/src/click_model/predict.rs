@@ -8,6 +8,8 @@ use super::prior::{BELOW_ONE, FLOOR};
 pub(super) struct Context<'a> {
     pub(super) model: Model,
     pub(super) places: &'a Places,
+    /// PBM with trust: a click of what is not wanted.
+    pub(super) trusted: &'a Places,
 }
 
 /// A page and what is expected of it. Buffers are used again for the next.
@@ -63,7 +65,9 @@ impl Probabilities {
         self.given.clear();
         self.examined.clear();
         match context.model {
-            Model::Gctr | Model::Rctr | Model::Dctr | Model::Pbm | Model::Ubm => self.by_place(context),
+            Model::Gctr | Model::Rctr | Model::Dctr | Model::Pbm | Model::Tpbm | Model::Ubm => {
+                self.by_place(context);
+            }
             _ => self.downwards(context),
         }
     }
@@ -84,8 +88,9 @@ impl Probabilities {
                 Model::Dctr => (1.0, self.attraction[k]),
                 _ => (context.places.at(place), self.attraction[k]),
             };
+            let v = if context.model == Model::Tpbm { context.trusted.at(place) } else { 0.0 };
             self.examined.push(e);
-            self.given.push(sure(e * a));
+            self.given.push(sure(v + (e - v) * a));
             if self.clicked[k] {
                 here = position;
             }

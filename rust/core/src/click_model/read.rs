@@ -149,16 +149,12 @@ impl ClickLog {
             folds: detail,
             ..Known::default()
         };
-        Ok(Self::of(
-            counts.query_strings.clone(),
-            counts.doc_strings.clone(),
-            buckets,
-            known,
-            ReadStats::default(),
-        ))
+        let (queries, docs) = (counts.query_strings.clone(), counts.doc_strings.clone());
+        Ok(Self { counted: true, ..Self::of(queries, docs, buckets, known, ReadStats::default()) })
     }
 
-    fn of(
+    /// A log of buckets.
+    pub(super) fn of(
         query_strings: Arc<Strings>,
         doc_strings: Arc<Strings>,
         buckets: Vec<Bucket>,
@@ -170,6 +166,7 @@ impl ClickLog {
             doc_strings,
             buckets: Vec::new(),
             known,
+            counted: false,
             pages: 0,
             impressions: 0,
             clicks: 0,

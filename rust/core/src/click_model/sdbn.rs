@@ -10,14 +10,16 @@ use super::params::{Kind, Places, Shares};
 use super::{ClickModelConfig, Learnt, given_prior};
 use crate::error::Result;
 
-/// One pass over a part of the log.
+/// One pass over a part of the log, added to what `from` learnt of the rest: sums are whole numbers, so their order is none.
 pub(super) fn fit(
     log: &ClickLog,
     config: &ClickModelConfig,
     part: Part,
+    from: Option<Learnt>,
     crew: &mut Crew<'_>,
 ) -> Result<Learnt> {
-    let (mut attraction, mut satisfaction) = (Kind::new(log), Kind::new(log));
+    let (mut attraction, mut satisfaction) =
+        from.map_or_else(|| (Kind::new(log), Kind::new(log)), |l| (l.attraction, l.satisfaction));
     let mut both: Vec<(&mut Shares, &mut Shares)> =
         attraction.buckets.iter_mut().zip(&mut satisfaction.buckets).collect();
     crew.map(&mut both, |i, (attraction, satisfaction)| {
@@ -37,5 +39,5 @@ pub(super) fn fit(
     })?;
     attraction.settle(given_prior(config.definition));
     satisfaction.settle(given_prior(config.definition));
-    Ok(Learnt { attraction, satisfaction, places: Places::new(1) })
+    Ok(Learnt { attraction, satisfaction, places: Places::new(1), trusted: Places::default() })
 }

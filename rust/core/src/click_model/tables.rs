@@ -32,6 +32,21 @@ struct Predicted {
 }
 
 impl ClickLog {
+    /// query and doc_id of each pair, in canonical order: that of all tables, and of an [`super::MStep`].
+    ///
+    /// # Errors
+    /// Where the table cannot be made.
+    pub fn pairs_table(self: &Arc<Self>) -> Result<Table> {
+        let (own, pairs) = (self.clone(), self.all_pairs());
+        Table::new(pairs.len(), row_ranges(pairs.len()), move |range| {
+            let (own, pairs) = (&*own, &pairs[range]);
+            let mut out = Columns::default();
+            column!(out, "query", own.queries_of(pairs.iter().copied()));
+            column!(out, "doc_id", own.docs_of(pairs.iter().copied()));
+            batch(out, &[])
+        })
+    }
+
     fn all_pairs(&self) -> Vec<Pair> {
         let pairs = |(b, bucket): (usize, &super::log::Bucket)| {
             (0..bucket.docs.len()).map(move |p| Pair(b as u32, p as u32)).collect::<Vec<_>>()
@@ -107,9 +122,9 @@ impl Fitted {
         (shares.value[p as usize], shares.hits[p as usize], shares.trials[p as usize])
     }
 
-    /// None in PyClick's definition of iterated models, whose trials are impressions of which most are guesses.
+    /// None for a regressor's shares, whose posterior is its own, and in PyClick's definition of iterated models, whose trials are impressions of which most are guesses.
     fn interval(&self, kind: &str, pair: Pair) -> Option<(f64, f64)> {
-        if self.definition == Definition::PyClick && self.model.is_iterated() {
+        if self.regressed || (self.definition == Definition::PyClick && self.model.is_iterated()) {
             return None;
         }
         let (_, hits, trials) = self.share(kind, pair);
@@ -123,14 +138,15 @@ impl Fitted {
         cells.iter().map(|c| c.of(Part::All)).fold((0, 0), add)
     }
 
-    /// What depends on the place: position, previous_click (UBM), and `examination` (PBM, UBM), `ctr` (GCTR, RCTR),
-    /// `continuation` (DCM, DBN); trials that it was learnt from.
+    /// What depends on the place: position, previous_click (UBM), and `examination` (PBM, TPBM, UBM), `ctr` (GCTR, RCTR),
+    /// `continuation` (DCM, DBN); `trust` (TPBM): how likely what is examined and not wanted is to be clicked, relative to what
+    /// is wanted; trials that it was learnt from.
     ///
     /// # Errors
     /// [`Error::usage`] for models without such shares.
     pub fn places(self: &Arc<Self>) -> Result<Table> {
         let name = match self.model {
-            Model::Pbm | Model::Ubm => "examination",
+            Model::Pbm | Model::Tpbm | Model::Ubm => "examination",
             Model::Gctr | Model::Rctr => "ctr",
             Model::Dcm | Model::Dbn => "continuation",
             _ => {
@@ -161,6 +177,10 @@ impl Fitted {
                 column!(out, "previous_click", numbers(rows.iter().map(|r| r.1)));
             }
             column!(out, name, float(rows.iter().map(|r| Some(places.at(r.2)))));
+            if own.model == Model::Tpbm {
+                let trust = |r: &(u16, u16, usize)| own.learnt.trusted.at(r.2) / places.at(r.2);
+                column!(out, "trust", float(rows.iter().map(|r| Some(trust(r)))));
+            }
             column!(out, "trials", float(rows.iter().map(|r| Some(places.trials[r.2]))));
             batch(out, &[])
         })
