@@ -235,7 +235,7 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
     "seed": (["mine", LOG, "--no-privacy", "--seed", str(2**64)], 2, ["seed", "at most"]),
     "threads": (["mine", LOG, "--no-privacy", "--threads", "many"], 2, ["threads"]),
     "batch": (["mine", LOG, "--no-privacy", "--read.batch-rows", "0"], 2, ["read.batch_rows", "at least 1"]),
-    "preset": (["mine", LOG, "--no-privacy", "--preset", "ubu"], 2, ["ubu", "ubi, obd, trec-session"]),
+    "preset": (["mine", LOG, "--no-privacy", "--preset", "ubu"], 2, ["ubu", "'ubi'", "mapping file"]),
     "time": (["mine", LOG, "--no-privacy", "--count.until", "soon"], 2, ["count.until", "2026-01-31"]),
     "toml": (["mine", LOG, "--no-privacy", "--config", "nowhere.toml"], 3, ["'nowhere.toml'"]),
     "documents": (["mine", LOG, "--no-privacy", "--documents", "no.parquet"], 3, ["'no.parquet'", "no such file"]),

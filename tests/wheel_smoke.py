@@ -11,6 +11,8 @@ if "site-packages" not in package.parts:
     sys.exit(f"this is not the wheel but {package}")
 if not package.with_name("py.typed").exists() or not package.with_name("_hardneg.pyi").exists():
     sys.exit("the wheel lacks py.typed or _hardneg.pyi")
+if not (package.parent / "sources" / "presets" / "ubi.toml").exists():
+    sys.exit("the wheel lacks the presets")
 with tempfile.TemporaryDirectory() as folder:
     hardneg_fast.simulate(Path(folder, "sim"), impressions=50_000, seed=1)
     out = Path(folder, "out")

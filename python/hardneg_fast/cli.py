@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from . import cli_audit, cli_export, options
 from .config import CANDIDATES_CLASSES, Config, ContrastConfig, Privacy, ReadConfig
-from .exceptions import HardnegError, PrivacyError, UsageError
+from .exceptions import ColumnError, HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
     from .keys import Key
@@ -116,7 +116,7 @@ def _log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) ->
     command.add_argument(
         "log", nargs="+", metavar="LOG", help="files, folders or globs; Parquet, Arrow, CSV, TSV, NDJSON"
     )
-    command.add_argument("--preset", help="a known schema: ubi, obd, trec-session")
+    command.add_argument("--preset", help="a known schema, or a mapping file NAME.toml: docs/SOURCES.md")
     command.add_argument("--columns", metavar="NAME=THEIRS,…", help="which column is which: user_id=uid,position=rank")
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with [read], [scrub], [count], [evidence], [select]"
@@ -268,6 +268,8 @@ def _inspect(commands: Any) -> None:
     about = "say what a log is, what is wrong with it, and which command to run next"
     command = _command(commands, "inspect", run_inspect, about, "hardneg-fast inspect clicks.parquet")
     _log_options(command, ("read",))
+    text = "write how the log is read as a mapping file, to edit and give to --preset"
+    command.add_argument("--write-mapping", type=Path, metavar="FILE", help=text)
     command.add_argument(
         "--format", choices=["text", "json"], default="text", dest="print_as", help="how to print [text]"
     )
@@ -278,6 +280,13 @@ def run_inspect(args: argparse.Namespace) -> None:
     from .inspection import inspect
 
     found = inspect(_log(args), config=_config(args).read)
+    if args.write_mapping is not None:
+        from .writers.atomic import whole_file
+
+        if not found.mapping:
+            raise ColumnError(found.problem or "the log cannot be read as it is; say which column is which")
+        with whole_file(args.write_mapping) as partial:
+            partial.write_text(found.mapping, encoding="utf-8")
     if args.print_as == "json":
         import json
 

@@ -16,7 +16,7 @@ from .detector import Detector
 from .exceptions import UsageError
 
 Shape = Literal["auto", "rows", "pages", "events"]
-Format = Literal["auto", "parquet", "ipc", "csv", "tsv", "ndjson"]
+Format = Literal["auto", "parquet", "ipc", "csv", "tsv", "ndjson", "lines"]
 CandidatesClass = Literal["function_of_public_corpus", "frozen_before_window", "already_public"]
 CANDIDATES_CLASSES: tuple[str, ...] = typing.get_args(CandidatesClass)
 Rule = Literal[
@@ -33,8 +33,9 @@ Rule = Literal[
 class ReadConfig:
     """How a log is opened and brought to canonical columns."""
 
-    preset: Literal["ubi", "obd", "trec-session"] | None = None
-    """Mapping for a known schema; None maps canonical names to themselves and to `columns`."""
+    preset: str | None = None
+    """Mapping for a known schema, by name or as the path of a mapping file (docs/SOURCES.md); None maps canonical names
+    to themselves and to `columns`."""
     shape: Shape = "auto"
     """`rows`: a row per result shown. `pages`: a row per page, with lists. `events`: impression and click events."""
     format: Format = "auto"

@@ -21,7 +21,7 @@ from .config import ReadConfig
 from .exceptions import ColumnError, DataError
 from .read import RawLog, bring
 from .result import quarantined
-from .sources import guess, open_source
+from .sources import guess, mapping, open_source, presets
 from .sources.base import Source
 from .sources.files import DataFile
 
@@ -77,6 +77,10 @@ class Inspection:
     format: str = ""
     shape: str = ""
     preset: str | None = None
+    confidence: float | None = None
+    """How certain the preset is, where it was guessed: 1 for all its columns, or all of the first lines."""
+    mapping: str = field(default="", repr=False)
+    """How the log is read, as a mapping file (TOML)."""
     reasons: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
     problem: str | None = None
@@ -121,27 +125,47 @@ def inspect(log: object, *, config: ReadConfig | None = None, sample: int = SAMP
         found.problem = str(error)
     else:
         _measure(raw, found, sample)
+        source_names = [*source.find(mapping.NAMES[raw.report.shape])]
+        found.mapping = _mapping_file(config, found.shape, sorted(source_names))
     found.command = _command(log, config, found)
     return found
+
+
+def _mapping_file(config: ReadConfig, shape: str, names: list[str]) -> str:
+    """A mapping file that reads a log as it was just read, to be edited."""
+    own = {**config.columns, **config.constants}
+    if config.preset is not None and not own:
+        return presets.text(config.preset)
+    if config.preset is not None:
+        return presets.to_toml({"source": {"base": config.preset}, "columns": config.columns,
+                                "constants": config.constants})  # fmt: skip
+    columns = {**{name: name for name in names if name not in own}, **config.columns}
+    source = {"about": "a log of one's own", "shape": shape}
+    return presets.to_toml({"source": source, "columns": columns, "constants": config.constants})
 
 
 def _guess(log: object, config: ReadConfig) -> tuple[Source, list[DataFile], ReadConfig, Inspection]:
     """Opens the log and fills in what the configuration leaves open."""
     found = Inspection()
-    source, files = open_source(log, config)
+    candidates: list[guess.Found] = []
     if config.preset is None and config.shape == "auto":
-        columns = source.columns()
-        preset, why = guess.preset(columns)
-        if preset is None and files:
-            preset, why = guess.preset_of_content(files[0])
-        if preset:
-            found.reasons.append(f"preset {preset}: {why}")
-            config = replace(config, preset=preset)
-            source, files = open_source(log, config)
-        else:
-            guessed = guess.mapping(columns, {*config.columns, *config.constants})
-            found.reasons += [f"{canonical} is {column!r}, by its name" for canonical, column in guessed.items()]
-            config = replace(config, columns={**guessed, **config.columns})
+        # By its lines before it is opened: what is in another encoding cannot be opened without a preset.
+        candidates = guess.by_lines(log, config.format)
+    if not candidates:
+        source, files = open_source(log, config)
+        if config.preset is None and config.shape == "auto":
+            candidates = guess.by_columns(source.columns())
+    if candidates:
+        best, *others = candidates
+        found.confidence = round(best.confidence, 2)
+        found.reasons.append(f"preset {best.preset} (confidence {best.confidence:.0%}): {best.why}")
+        found.reasons += [f"or preset {other.preset} ({other.confidence:.0%})" for other in others]
+        config = replace(config, preset=best.preset)
+        source, files = open_source(log, config)
+    elif config.preset is None and config.shape == "auto":
+        guessed = guess.mapping(source.columns(), {*config.columns, *config.constants})
+        found.reasons += [f"{canonical} is {column!r}, by its name" for canonical, column in guessed.items()]
+        config = replace(config, columns={**guessed, **config.columns})
     return source, files, config, found
 
 

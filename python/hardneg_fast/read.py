@@ -13,7 +13,7 @@ import pyarrow as pa
 from . import _hardneg
 from .config import ReadConfig
 from .exceptions import ColumnError, DataError, HardnegError, PrivacyError, UsageError
-from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, types, ubi
+from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, searches, types
 from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
@@ -21,6 +21,10 @@ from .sources.files import DataFile, naming
 __all__ = ["RawLog", "ReadReport", "bring", "open_clicks", "open_log", "open_pages"]
 
 SESSIONS = "sessions stand for users"
+CLICKS_ONLY = (
+    "the log knows clicks only, not what was shown and passed over: it makes related queries (hn.related_queries), and "
+    "no negatives by itself"
+)
 THRESHOLDED = b"hardneg_fast.k_users"
 """Key in the metadata of an anonymized log whose rare queries were left out."""
 CLICKED = ("query", "doc_id", "clicked")
@@ -153,6 +157,7 @@ def bring(
     only: tuple[str, ...] | None = None,
 ) -> RawLog:
     """`open_log` for a source that is already open; of rows that need no joining, `only` these columns."""
+    config = mapping.effective(config)
     found = mapping.resolve(source, config)
     keepable.check(source, found, keep)
     if only is not None and found.shape == "rows":
@@ -168,6 +173,8 @@ def bring(
         notes=list(preset.notes) if preset else [],
         thresholded=any(THRESHOLDED in (schema.metadata or {}) for schema in source.schemas),
     )
+    if preset and preset.clicks_only:
+        report.notes.append(CLICKS_ONLY)
     if "user_id" in found.columns and found.columns["user_id"] == found.columns.get("session_id"):
         report.sessions_stand_for_users = True
         if SESSIONS not in report.notes:
@@ -183,7 +190,7 @@ def bring(
 
 
 def _events(source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport) -> RawLog:
-    join = ubi.read if config.preset == "ubi" else events.read
+    join = searches.read if found.preset.searches else events.read
     with naming(source.names[0] if source.names else "the log"):
         table = join(source, found, config, report)
     return RawLog(table.schema, 1, True, report, lambda: table.to_reader(config.batch_rows))

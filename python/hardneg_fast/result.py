@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -163,6 +164,9 @@ def plain_config(config: Config) -> dict[str, Any]:
     """The configuration without what no result depends on, and without constants' values: they can be identifiers."""
     tree = options.as_plain(config)
     del tree["threads"], tree["memory"], tree["spill_dir"], tree["read"]["batch_rows"]
+    if tree["read"]["preset"]:
+        # A mapping file by its name, not by where it lies.
+        tree["read"]["preset"] = PurePath(tree["read"]["preset"]).stem
     tree["read"]["constants"] = sorted(tree["read"]["constants"])
     return tree
 

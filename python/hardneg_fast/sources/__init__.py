@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from ..config import ReadConfig
-from ..exceptions import DataError
-from . import arrow, files
+from ..exceptions import DataError, UsageError
+from . import arrow, files, qlogs
 from .base import Source
 from .columnar import ColumnarSource
+from .derive import DerivedSource
+from .lines import LineSource
 from .mapping import preset_of
 from .ndjson import NdjsonSource
+from .paths import is_deep
+from .presets import Preset
 from .report import ReadReport
 from .text import TextSource
 
@@ -26,17 +30,32 @@ def open_source(log: object, config: ReadConfig) -> tuple[Source, list[files.Dat
     Raises:
         FileError, DataError, ColumnError, UsageError: as `files.resolve` and the formats say.
     """
-    if arrow.is_arrow(log):
-        return arrow.of_object(log), []
-    found = files.resolve(log, config.format)
-    return _of_files(found, config), found
+    preset = preset_of(config)
+    source: Source
+    found: list[files.DataFile] = []
+    if qlogs.is_qlogs(log):
+        source = qlogs.of_dataset(log)
+    elif arrow.is_arrow(log):
+        source = arrow.of_object(log)
+    else:
+        given = preset.format if preset and config.format == "auto" else config.format
+        found = files.resolve(log, given)
+        source = _of_files(found, preset)
+    paths = [*config.columns.values()]
+    paths += [path for some in preset.columns.values() for path in some] if preset else []
+    if (preset and preset.recipes) or any(is_deep(path) for path in paths):
+        return DerivedSource(source, preset.recipes if preset else {}), found
+    return source, found
 
 
-def _of_files(found: list[files.DataFile], config: ReadConfig) -> Source:
+def _of_files(found: list[files.DataFile], preset: Preset | None) -> Source:
     kind = found[0].format
+    if kind == "lines":
+        if preset is None:
+            raise UsageError('format "lines" needs a mapping file with patterns of lines: --preset FILE.toml')
+        return LineSource(found, preset)
     if kind in ("csv", "tsv"):
-        preset = preset_of(config)
-        return TextSource(found, preset.header if preset else ())
+        return TextSource(found, preset.header if preset else (), preset.encoding if preset else "")
     if kind == "ndjson":
         return NdjsonSource(found)
     if kind == "ipc":

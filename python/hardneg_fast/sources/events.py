@@ -27,13 +27,15 @@ from .frames import Indices
 from .mapping import Mapping
 from .plain import plain
 from .positions import base
+from .presets import Preset
 from .report import ReadReport
+from .types import is_list
 
 PAGE_GAP = 10_000_000
 """Microseconds between two impression events of one page, at most."""
 NO_POSITION = -(1 << 31)
 """Stands for a position that is not a whole number: the core counts it as impossible."""
-AS_TEXT = ("action", "search_id", "user_id", "session_id", "query", "doc_id", "surface", "index")
+AS_TEXT = ("action", "search_id", "user_id", "session_id", "query", "doc_id", "surface", "index", "page")
 CARRIED = ("user_id", "session_id", "search_id", "query", "doc_id", "surface", "visible", "propensity")
 
 
@@ -45,7 +47,7 @@ def load(source: Source, mapping: Mapping, config: ReadConfig, report: ReadRepor
     columns: dict[str, pa.Array | pa.ChunkedArray] = {}
     for name, paths in mapping.columns.items():
         found = [raw.column(f"{name}/{i}") for i in range(len(paths))]
-        if name == "hits":
+        if name == "hits" or any(is_list(column.type) for column in found):
             columns[name] = frames.coalesce([_filled_lists(column) for column in found])
         elif name in AS_TEXT or len(found) > 1:
             columns[name] = frames.coalesce([frames.text(name, column) for column in found])
@@ -60,7 +62,77 @@ def load(source: Source, mapping: Mapping, config: ReadConfig, report: ReadRepor
     else:
         micros = np.full(raw.num_rows, times.NONE, dtype=np.int64)
     columns["time"] = pa.array(micros, mask=micros == times.NONE)
-    return pa.table(columns)
+    table = exploded(pa.table(columns), mapping.preset, report)
+    if mapping.preset.dwell_to_next and "dwell_ms" not in columns:
+        table = table.append_column("dwell_ms", _until_next(table))
+    return carried(table, mapping.preset.carry, config.join_minutes) if mapping.preset.carry else table
+
+
+def exploded(table: pa.Table, preset: Preset, report: ReadReport) -> pa.Table:
+    """A row for each document of events that name several; other lists must be as long, or say nothing."""
+    listed = [f.name for f in table.schema if is_list(f.type) and f.name != "hits"]
+    if "doc_id" not in listed:
+        for name in listed:
+            raise ColumnError(f"{name} holds lists, and doc_id does not; map doc_id to the list of documents")
+        return table.append_column("place", pa.nulls(len(table), pa.int64())) if preset.place else table
+    lengths = frames.int64(pc.list_value_length(table["doc_id"]))
+    shares = np.maximum(lengths, 1)  # an event without documents stays, for what else it says
+    rows = np.repeat(np.arange(len(table)), shares)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(shares) - shares, shares)
+    out: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if name not in listed:
+            out[name] = column.take(pa.array(rows))
+            continue
+        own = frames.int64(pc.list_value_length(column))
+        report.count("list_length_mismatch", int(((own != lengths) & (own > 0)).sum()))
+        at = np.where((own == lengths)[rows] & (lengths[rows] > 0), (np.cumsum(own) - own)[rows] + place, -1)
+        values = frames.take(pc.list_flatten(column), at)
+        out[name] = values if name == "position" else frames.text(name, pa.chunked_array([values]))
+    if preset.place:
+        out["place"] = pa.array(place + 1, pa.int64(), mask=lengths[rows] == 0)
+    return pa.table(out)
+
+
+def _until_next(table: pa.Table) -> pa.Array:
+    """Milliseconds from each event to the next of its session; null for the last."""
+    moments = _moments(table)
+    groups = frames.codes(table["session_id"].combine_chunks())
+    sequence = np.lexsort((moments, groups))
+    out = np.full(len(table), np.nan)
+    # Documents of one event have one time: the next event is the next other time.
+    later = np.full(len(table), times.NONE)
+    for here, after in zip(sequence[-2::-1], sequence[:0:-1], strict=True):
+        if groups[here] == groups[after]:
+            later[here] = moments[after] if moments[after] > moments[here] else later[after]
+    known = (later != times.NONE) & (moments != times.NONE)
+    out[known] = (later[known] - moments[known]) / 1000
+    return pa.array(out, mask=~known)
+
+
+def carried(table: pa.Table, keys: tuple[str, ...], minutes: float) -> pa.Table:
+    """Events without a query get that of the latest earlier event with equal keys, else of the earliest later one."""
+    have = [name for name in keys if name in table.column_names]
+    if "query" not in table.column_names or not have:
+        return table
+    query = table["query"].combine_chunks()
+    groups = frames.codes(*(table[name].combine_chunks() for name in have))
+    moments = _moments(table)
+    sequence = frames.order(table.append_column("group", pa.array(groups)), "group", "time", "query")
+    known = pc.is_valid(query).to_numpy(zero_copy_only=False)[sequence]
+    rank = np.arange(len(sequence))
+    before = np.maximum.accumulate(np.where(known, rank, -1))
+    after = np.minimum.accumulate(np.where(known, rank, len(sequence))[::-1])[::-1]
+    source = np.full(len(sequence), -1, dtype=np.int64)
+    for found in (after, before):  # the earlier one wins
+        inside = (found >= 0) & (found < len(sequence))
+        row = sequence[np.where(inside, found, 0)]
+        near = inside & (groups[row] == groups[sequence])
+        near &= np.abs(moments[row] - moments[sequence]) <= minutes * 60e6
+        source[sequence[near]] = row[near]
+    filled = frames.coalesce([query, frames.take(query, source)])
+    return table.set_column(table.column_names.index("query"), "query", filled)
 
 
 def _filled_lists(column: pa.ChunkedArray) -> pa.Array:
@@ -99,19 +171,31 @@ def read(source: Source, mapping: Mapping, config: ReadConfig, report: ReadRepor
     """
     if "search_id" not in mapping and not ({"user_id", "session_id"} & set(mapping.columns) and "timestamp" in mapping):
         raise ColumnError("events without search_id need timestamp, and user_id or session_id; map them with --columns")
+    preset = mapping.preset
     parts = split(load(source, mapping, config, report), config, report)
     impressions, clicks = parts.impressions, parts.clicks
-    position = shifted_positions(impressions, config, report)
+    position = placed(impressions, preset, config, report)
     if "search_id" in mapping:
         on = by_search(impressions, clicks)
         pages = frames.codes(impressions["search_id"].combine_chunks())
     else:
-        on = by_time(impressions, clicks, config.join_minutes)
+        minutes = np.inf if preset.relative_time else config.join_minutes
+        on = by_time(impressions, clicks, minutes, preset.join)
         pages, ids = group_pages(impressions, position)
         impressions = impressions.append_column("search_id", pa.array(ids, pa.large_string()))
     moments = _moments(impressions)
     page_time = frames.earliest(pages, moments, int(pages.max(initial=-1)) + 1, times.NONE)[pages]
-    return attach(impressions, clicks, on, position, page_time, report)
+    table = attach(impressions, clicks, on, position, page_time, report)
+    # Such times order events, and are no dates.
+    return table.drop_columns(["timestamp", "click_ms"]) if preset.relative_time else table
+
+
+def placed(impressions: pa.Table, preset: Preset, config: ReadConfig, report: ReadReport) -> pa.Array | None:
+    """Positions from 1: places in the lists of documents where the preset says so, else what the log says."""
+    if preset.place:
+        report.position_bases[""] = 1
+        return impressions["place"].combine_chunks()
+    return shifted_positions(impressions, config, report)
 
 
 def _moments(events: pa.Table) -> Indices:
@@ -155,16 +239,19 @@ def by_search(impressions: pa.Table, clicks: pa.Table) -> tuple[Indices, Indices
     return shown, np.where(np.isin(clicked, shown), clicked, -1)
 
 
-def by_time(impressions: pa.Table, clicks: pa.Table, minutes: float) -> tuple[Indices, Indices]:
+def by_time(
+    impressions: pa.Table, clicks: pa.Table, minutes: float, on: tuple[str, ...] = ("user_id", "query", "doc_id")
+) -> tuple[Indices, Indices]:
     """Join keys by (user, query, document) and time: each impression by itself, each click the latest before it."""
     count = len(impressions)
-    who = "user_id" if "user_id" in impressions.schema.names else "session_id"
-    groups = _codes_of_both(impressions, clicks, who, "query", "doc_id")
+    names = impressions.schema.names
+    shared = ["session_id" if key == "user_id" and key not in names else key for key in on]
+    groups = _codes_of_both(impressions, clicks, *shared)
     moments = np.concatenate([_moments(impressions), _moments(clicks)])
     is_click = np.arange(len(groups)) >= count
     # A click at the very time of an impression follows it; of impressions at one time the upper place comes last.
     depth = np.zeros(len(groups))
-    if count and "position" in impressions.schema.names:
+    if count and "position" in names:
         column = impressions["position"].combine_chunks().cast(pa.string())
         depth[:count] = pc.rank(column, sort_keys="descending", tiebreaker="dense").to_numpy(zero_copy_only=False)
     sequence = np.lexsort((depth, is_click, moments, groups))
@@ -188,7 +275,8 @@ def _codes_of_both(impressions: pa.Table, clicks: pa.Table, *names: str) -> Indi
 def group_pages(impressions: pa.Table, position: pa.Array | None) -> tuple[Indices, list[str]]:
     """Pages of impressions without search ids: each row's page, and its derived search_id."""
     keys = [name for name in ("user_id", "session_id", "query") if name in impressions.schema.names]
-    table = impressions.append_column("place", position) if position is not None else impressions
+    table = impressions.drop_columns(["place"]) if "place" in impressions.schema.names else impressions
+    table = table.append_column("place", position) if position is not None else table
     groups = frames.codes(*(impressions[name].combine_chunks() for name in keys))
     sequence = frames.order(table, *keys, "time", "place", "doc_id")
     moments, docs = _moments(impressions), impressions["doc_id"].to_pylist()

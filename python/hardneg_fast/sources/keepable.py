@@ -11,7 +11,7 @@ from ..exceptions import ColumnError, UsageError
 from .base import Source
 from .columnar import ColumnarSource
 from .files import DataFile
-from .mapping import CANONICAL, Mapping, resolve
+from .mapping import CANONICAL, Mapping, effective, resolve
 
 
 class NotByPages(Exception):  # noqa: N818 - not an error: the log is decoded instead
@@ -59,7 +59,7 @@ def pages(source: Source, files: list[DataFile], config: ReadConfig, keep: tuple
         NotByPages: it has to be decoded.
         ColumnError, UsageError: as `mapping.resolve` and `check`.
     """
-    found = resolve(source, config)
+    found = resolve(source, effective(config))
     check(source, found, keep)
     if not isinstance(source, ColumnarSource) or source.format != "parquet":
         raise NotByPages("the log is not in Parquet files")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..config import ReadConfig
 from ..exceptions import ColumnError, UsageError
-from . import guess, types
+from . import guess, presets, types
 from .base import Source
-from .presets import PRESETS, Preset
+from .presets import Preset
 
 CANONICAL = (
     "user_id", "session_id", "search_id", "query", "doc_id", "position", "clicked", "dwell_ms", "click_ms", "timestamp",
@@ -17,6 +18,7 @@ CANONICAL = (
 )  # fmt: skip
 PAGE = (
     "user_id", "session_id", "search_id", "query", "timestamp", "surface", "documents", "clicks", "clicked_documents",
+    "dwell_ms",
 )  # fmt: skip
 """Columns of a page row."""
 EVENT = tuple(name for name in CANONICAL if name not in ("clicked", "click_ms", "n_clicks"))
@@ -36,6 +38,8 @@ class Mapping:
     shape: str
     columns: dict[str, tuple[str, ...]]
     constants: dict[str, str]
+    preset: Preset = field(default_factory=lambda: Preset(name="", shape="", columns={}))
+    """What else the preset says."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.columns or name in self.constants
@@ -45,9 +49,22 @@ def preset_of(config: ReadConfig) -> Preset | None:
     """The preset that the configuration names."""
     if config.preset is None:
         return None
-    if config.preset not in PRESETS:
-        raise UsageError(f"no preset {config.preset!r}; there are {sorted(PRESETS)}")
-    return PRESETS[config.preset]
+    return presets.load(config.preset)
+
+
+def effective(config: ReadConfig) -> ReadConfig:
+    """The configuration with what its preset says where it says nothing itself."""
+    preset = preset_of(config)
+    if preset is None:
+        return config
+    usual = ReadConfig()
+    new: dict[str, Any] = {}
+    for name in ("impression_actions", "click_actions", "position_base"):
+        said = getattr(preset, name)
+        if said and getattr(config, name) == getattr(usual, name):
+            new[name] = said
+    constants = {name: value for name, value in preset.constants.items() if name not in config.columns}
+    return replace(config, constants={**constants, **config.constants}, **new)
 
 
 def resolve(source: Source, config: ReadConfig) -> Mapping:
@@ -61,7 +78,8 @@ def resolve(source: Source, config: ReadConfig) -> Mapping:
     _check_names(config)
     shape = config.shape if config.shape != "auto" else preset.shape if preset else _shape(source, config)
     wanted: dict[str, tuple[str, ...]] = {} if preset else {name: (name,) for name in NAMES[shape]}
-    wanted |= preset.columns if preset else {}
+    helpers = {*NAMES[shape], "index", "hits", "page"}
+    wanted |= {name: paths for name, paths in preset.columns.items() if name in helpers} if preset else {}
     if wanted.get("clicks") == (config.columns.get("clicked_documents"),):
         # The list of clicked documents is called clicks: it is not a list of flags as well.
         del wanted["clicks"]
@@ -74,12 +92,14 @@ def resolve(source: Source, config: ReadConfig) -> Mapping:
         raise missing(source, absent)
     columns = {name: tuple(path for path in paths if path in found) for name, paths in wanted.items()}
     mapping = Mapping(shape, {name: paths for name, paths in columns.items() if paths}, dict(config.constants))
+    mapping = replace(mapping, preset=preset) if preset else mapping
     lacking = [name for name in NEEDED[shape] if name not in mapping]
     if shape == "pages" and "clicks" not in mapping and "clicked_documents" not in mapping:
         lacking.append("clicks")
     if lacking:
-        raise missing(source, [path for name in lacking for path in wanted.get(name, (name,))])
-    _check_types(source, mapping.columns)
+        paths = [path for name in lacking for path in wanted.get(name, (name,))]
+        raise missing(source, [own for path in paths for own in (preset.inputs(path) if preset else (path,))])
+    _check_types(source, shape, mapping.columns)
     return mapping
 
 
@@ -104,11 +124,16 @@ def _shape(source: Source, config: ReadConfig) -> str:
     return "events" if "action" in has and "clicked" not in has else "rows"
 
 
-def _check_types(source: Source, columns: dict[str, tuple[str, ...]]) -> None:
+LISTED = ("doc_id", "position", "surface")
+"""Columns of events that may hold lists: one event then says it of several documents."""
+
+
+def _check_types(source: Source, shape: str, columns: dict[str, tuple[str, ...]]) -> None:
     found = source.types({path for paths in columns.values() for path in paths})
     for name, paths in columns.items():
         for path in paths:
-            types.check("documents" if name == "hits" else name, path, found[path])
+            listed = name == "hits" or (shape == "events" and name in LISTED and types.is_list(found[path]))
+            types.check("documents" if listed else name, path, found[path])
 
 
 def missing(source: Source, names: Iterable[str]) -> ColumnError:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from .base import FILE, INDEX, Source
 from .files import DataFile, lines
 from .lists import parse_list
+from .paths import getter, is_deep, last_name
 from .report import ReadReport
 
 SAMPLE = 1_000
@@ -84,7 +85,7 @@ class NdjsonSource(Source):
         self._look(unknown, islice(self._records(ReadReport()), SAMPLE))
         if unknown:
             # A column that only some records have may start late: look for its name in the bytes, which is cheap.
-            leaves = (re.escape(f'"{path.rpartition(".")[2]}"').encode() for path in unknown)
+            leaves = (re.escape(f'"{last_name(path)}"').encode() for path in unknown)
             self._look(unknown, self._records(ReadReport(), re.compile(b"|".join(leaves))))
         self._exists.update(dict.fromkeys(unknown, False))
         return {path for path in paths if self._exists[path]}
@@ -167,6 +168,9 @@ def _leaves(record: Record, above: str = "") -> Iterator[str]:
 
 def _getter(path: str) -> Callable[[Record], Any]:
     """Reads a dotted path; a plain name with dots in it wins. None where there is nothing."""
+    if is_deep(path):
+        deep = getter(path)
+        return lambda record: record[path] if path in record else deep(record)
     steps = path.split(".")
 
     def walk(record: Record) -> Any:

@@ -2,6 +2,7 @@
 
 `documents`          the documents in the order shown; their places, from 1, are the positions.
 `clicks`             one flag for each document shown, of the same length: 0/1 or false/true.
+`dwell_ms`           of the page's click, where it has one.
 `clicked_documents`  instead of `clicks`: the documents clicked, in any order; null or empty for none.
 
 Either is an Arrow list, a JSON list, or text that holds a list. Where a document was shown twice on a page,
@@ -138,6 +139,8 @@ def _results(
     else:
         clicked = _clicked(pages.column("clicked_documents"), page, docs, report)
     of_result = {"position": pa.array(place, pa.int32()), "clicked": clicked}
+    if "dwell_ms" in schema.names:
+        of_result["dwell_ms"] = _dwell(pages.column("dwell_ms"), page, clicked)
     columns = [
         docs if name == "doc_id" else of_result[name] if name in of_result else pages.column(name).take(pa.array(page))
         for name in schema.names
@@ -148,6 +151,14 @@ def _results(
     names, unknown = decoders["documents"].decode(docs)
     report.count("unknown_code", pc.sum(unknown).as_py() or 0)
     return results.set_column(schema.names.index("doc_id"), "doc_id", names).filter(pc.invert(unknown))
+
+
+def _dwell(of_page: pa.Array, page: npt.NDArray[np.int64], clicked: pa.Array) -> pa.Array:
+    """The page's dwell time for its click; of several clicks nobody knows whose it is."""
+    yes = pc.is_in(clicked.cast(pa.string()), value_set=pa.array(["1", "true"])).to_numpy(zero_copy_only=False)
+    clicks = np.bincount(page[yes], minlength=len(of_page))
+    known = yes & (clicks == 1)[page]
+    return of_page.take(pa.array(np.where(known, page, 0), mask=~known))
 
 
 def _clicked(clicked_documents: pa.Array, page: npt.NDArray[np.int64], docs: pa.Array, report: ReadReport) -> pa.Array:

@@ -42,11 +42,11 @@ class _Skips:
 class TextSource(Source):
     """CSV or TSV files with a header line each, or with names given for files that have none."""
 
-    def __init__(self, files: list[DataFile], header: tuple[str, ...] = ()) -> None:
+    def __init__(self, files: list[DataFile], header: tuple[str, ...] = (), encoding: str = "") -> None:
         self.files = files
         self.format = files[0].format
         self.names = tuple(file.name for file in files)
-        self.header = header
+        self.header, self.encoding = header, encoding or "utf8"
         self.headers = [self._header(file) for file in files]
 
     def _header(self, file: DataFile) -> list[str]:
@@ -107,7 +107,9 @@ class TextSource(Source):
             return pacsv.open_csv(
                 file.open(),
                 read_options=pacsv.ReadOptions(
-                    block_size=max(1 << 20, batch_rows * BYTES_PER_ROW), column_names=list(self.header) or None
+                    block_size=max(1 << 20, batch_rows * BYTES_PER_ROW),
+                    column_names=list(self.header) or None,
+                    encoding=self.encoding,
                 ),
                 parse_options=pacsv.ParseOptions(
                     delimiter="\t" if self.format == "tsv" else ",",

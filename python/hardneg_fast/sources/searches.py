@@ -1,4 +1,6 @@
-"""OpenSearch User Behavior Insights: query records say what was asked and returned, events what was shown and clicked.
+"""Logs of searches and events: search records say what was asked and returned, events what was shown and clicked.
+
+OpenSearch User Behavior Insights, and what other engines log alike.
 
 A page is a `query_id`. Its time and query are those of its query record (the earliest, where one query_id has several;
 where those disagree about the query, what the events say). A log without any impression event takes the documents that
@@ -24,20 +26,23 @@ RETURNED = "impressions are hits returned by the server, not known to be seen"
 
 
 def read(source: Source, mapping: Mapping, config: ReadConfig, report: ReadReport) -> pa.Table:
-    """The impressions of a UBI log.
+    """The impressions of such a log.
 
     Raises:
         ColumnError: no query_id, or no action_name and no list of hits, so nothing to join.
     """
     if "search_id" not in mapping:
-        raise ColumnError("a UBI log needs query_id; say what stands for it with --columns search_id=…")
+        raise ColumnError(
+            f"a log of searches and events needs search ids ({', '.join(mapping.preset.columns['search_id'])}); "
+            "say what stands for them with --columns search_id=…"
+        )
     records = events.load(source, mapping, config, report)
-    asked = _is_query(records)
+    asked = _is_query(records, mapping.preset.searches)
     queries, actions = records.filter(asked), records.filter(pc.invert(asked))
     parts = events.split(actions, config, report)
     impressions = parts.impressions
     if len(impressions):
-        position = events.shifted_positions(impressions, config, report)
+        position = _with_hits(impressions, queries, events.placed(impressions, mapping.preset, config, report))
     else:
         impressions = _returned(queries)
         position = impressions["place"].combine_chunks()
@@ -49,9 +54,26 @@ def read(source: Source, mapping: Mapping, config: ReadConfig, report: ReadRepor
     return events.attach(facts, parts.clicks, on, position, page_time, report)
 
 
-def _is_query(records: pa.Table) -> pa.Array:
-    """Query records by their index's name; where it says nothing, by having no action."""
-    by_action = pc.is_null(records["action"].combine_chunks())
+def _with_hits(impressions: pa.Table, queries: pa.Table, position: pa.Array | None) -> pa.Array | None:
+    """Positions, where the events have none those of the documents among the hits."""
+    if "hits" not in queries.schema.names or (position is not None and not position.null_count):
+        return position
+    returned = _returned(queries)
+    sides = (impressions, returned)
+    keys = frames.codes(
+        *(pa.concat_arrays([s[name].combine_chunks() for s in sides]) for name in ("search_id", "doc_id"))
+    )
+    here, there = keys[: len(impressions)], keys[len(impressions) :]
+    places = frames.earliest(there, frames.int64(returned["place"]), int(keys.max(initial=-1)) + 1, times.NONE)[here]
+    hits = pa.array(places, pa.int64(), mask=places == times.NONE)
+    return hits if position is None else frames.coalesce([position, hits])
+
+
+def _is_query(records: pa.Table, column: str) -> pa.Array:
+    """Search records by their index's name; where it says nothing, by what they have no value of."""
+    if column not in records.schema.names:
+        return pa.array([True] * len(records))
+    by_action = pc.is_null(records[column].combine_chunks())
     if "index" not in records.schema.names:
         return by_action
     index = records["index"].combine_chunks()
