@@ -64,7 +64,6 @@ class Bench:
     def __init__(self, seen: Seen, truth: set[int] | None = None) -> None:
         self.seen, self.n_docs = seen, len(seen.docs)
         self.truth = truth  # for the oracle alone
-        self.draw = np.random.default_rng(0)
 
     def key(self, query: np.ndarray, doc: np.ndarray) -> np.ndarray:
         """One number a pair."""
@@ -133,8 +132,11 @@ class Bench:
         return pl.DataFrame(columns).with_columns(kind=pl.lit(kind))
 
     def shuffled(self, pairs: Pairs) -> Pairs:
-        """In random order."""
-        return Pairs(pairs.query, pairs.doc, self.draw.random(len(pairs.query)))
+        """In random order, the same whoever else is there: by a hash of the pair (splitmix64)."""
+        z = (self.key(pairs.query, pairs.doc).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+        return Pairs(pairs.query, pairs.doc, z >> np.uint64(11))
 
     def of(self, counted: Counted) -> Pairs:
         """All pairs shown, near the top first."""
@@ -210,7 +212,7 @@ class Bench:
         # Hard ones stand before all deep ones, in their own order.
         both = Pairs(
             np.append(hard.query, deep.query), np.append(hard.doc, deep.doc),
-            np.append(np.argsort(np.argsort(hard.score)) - len(keys), deep.score),
+            np.append(np.argsort(np.argsort(hard.score, kind="stable")) - len(keys), deep.score.astype(float)),
         )  # fmt: skip
         chosen = self.first(both, k)
         kind = np.where(np.isin(self.key(chosen.query, chosen.doc), keys), "hard", "semi")
@@ -234,7 +236,7 @@ def a_random(b: Bench, k: int) -> pl.DataFrame:
     """Documents of the collection that were not clicked for the query."""
     wanted = np.flatnonzero(b.wanted)
     query = np.repeat(wanted, 4 * k)
-    pairs = Pairs(query, b.draw.integers(0, b.n_docs, len(query)), np.arange(len(query)))
+    pairs = Pairs(query, np.random.default_rng(0).integers(0, b.n_docs, len(query)), np.arange(len(query)))
     keys = b.key(pairs.query, pairs.doc)
     pairs = pairs.where(np.isin(np.arange(len(keys)), np.unique(keys, return_index=True)[1]))
     return b.table(b.first(b.without(pairs, b.clicked), k), "easy")
