@@ -28,6 +28,7 @@ __all__ = ["Audit", "Check", "audit", "of_findings"]
 
 MECHANISM: tuple[str, ...] = (
     "sensitivity",
+    "sensitivity of counting",
     "noise of choosing",
     "noise of counting",
     "mechanism",

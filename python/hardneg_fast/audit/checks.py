@@ -24,6 +24,7 @@ MEANS = {
     "ledger": "The release was charged, and the ledger's own sum is not above what the output says.",
     "exact figures": "No exact count of the log stands beside the noisy ones.",
     "sensitivity": "Adding a person moves nobody else's contribution, and the sum by no more than the claim says.",
+    "sensitivity of counting": "The same of noisy clicks: what a person clicked moves all of them together by so much.",
     "noise": "The random numbers have the stated law, and never come twice.",
     "noise of choosing": "The random numbers have the stated law, and never come twice.",
     "noise of counting": "The random numbers have the stated law, and never come twice.",

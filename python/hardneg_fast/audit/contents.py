@@ -113,7 +113,7 @@ def columns(path: Path) -> Iterator[tuple[str, bool, Any]]:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 for name in file.schema_arrow.names:
-                    for column in file.read_row_group(group, columns=[name]).columns:
+                    for column in file.read_row_group(group, columns=[name], use_threads=False).columns:
                         for leaf, is_text in _leaves(column):
                             yield name, is_text, leaf
     except BROKEN as error:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..exceptions import DataError, FileError
+from ..read import THRESHOLDED
 from .contents import files_of, is_parquet, name_of
 
 WORDS = {
@@ -94,7 +95,7 @@ def open_output(out: Path | str) -> Output:
     tables = [file for file in files if is_parquet(file)]
     if not tables:
         raise DataError(f"{path.name!r} is neither a dataset directory (privacy.json) nor an anonymized log (Parquet)")
-    return Output(path, "log", files, _manifest(path, tables), {})
+    return Output(path, "log", files, {**_in_metadata(tables), **_manifest(path, tables)}, {})
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -105,6 +106,16 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise FileError(f"{path.name!r} holds no JSON object; it was edited")
     return found
+
+
+def _in_metadata(tables: list[Path]) -> dict[str, Any]:
+    """What an anonymized log says of itself without its manifest: its threshold, if there is one."""
+    try:
+        said = [(pq.read_schema(table).metadata or {}).get(THRESHOLDED) for table in tables]
+    except (pa.ArrowException, OSError) as error:
+        raise FileError(f"the log cannot be read ({type(error).__name__}); is it damaged?") from None
+    found = [int(k) for k in said if k is not None and k.isdigit()]
+    return {"k_users": min(found)} if found and len(found) == len(tables) else {}
 
 
 def _manifest(path: Path, tables: list[Path]) -> dict[str, Any]:

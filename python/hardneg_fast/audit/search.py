@@ -25,8 +25,8 @@ STEP = 1 << 15
 
 MIX = np.uint64(0x9E3779B97F4A7C15)
 HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
-BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{22,}")
-"""From 22 characters: what 16 bytes, the shortest digest, come to."""
+BASE64 = re.compile(rb"(?![0-9A-Fa-f]+(?![A-Za-z0-9+/_-]))[A-Za-z0-9+/_-]{22,}")
+"""From 22 characters, what 16 bytes, the shortest digest, come to; runs that are hexadecimal throughout are that."""
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 

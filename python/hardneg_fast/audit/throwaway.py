@@ -32,7 +32,13 @@ TEST_DELTA = 0.05
 SAMPLES = 10_000
 """Of noise, twice."""
 
+CLIP = 8_192
+"""What a user's weights are clipped to where sums of clicks are looked at; its unit is public, and any will do."""
+
 MEMORY = 256 << 20
+MANY = 1 << 30
+"""No bound: of clicks all cells together are clipped, and not their number."""
+
 ROWS = 400_000
 """Rows of a made-up log at most."""
 
@@ -135,12 +141,39 @@ class Choosing:
         reach = (self.thresholds[-1] + 4 * self.sigma * math.sqrt(rounds)) / rounds
         return math.ceil(reach / GRID) + 1
 
-    def sums(self, users: Users) -> dict[str, int]:
+    def sums(self, users: Users) -> dict[tuple[str, ...], int]:
         """What all users add together, next to without noise."""
-        keys = self.mechanism.contributions(users)._core.select(
+        keys = self._all(self.mechanism.contributions(users))
+        return {(query,): score for query, score in zip(keys.queries, keys.scores, strict=True)}
+
+    def click_sums(self, users: Users) -> dict[tuple[str, ...], int]:
+        """What all users add to impressions and clicks of all documents, next to without noise.
+
+        Weights are from a hundredth of what one user may add to all of it, so that most users have to be clipped.
+        """
+        contributions = self.mechanism.contributions(users)
+        keys, depth = self._all(contributions), self.mechanism.depth
+        rows = [row for row in range(len(keys.queries)) for _ in range(depth)]
+        docs = [f"d{j}" for _ in keys.queries for j in range(depth)]
+        impressions, clicks = contributions._core.clicks(
+            keys,
+            # By name, not by place: a new user's queries move the places of others'.
+            shown=[CLIP * (1 + len(query) % 3) // 100 for query in keys.queries],
+            rows=rows,
+            docs=docs,
+            weights=[CLIP * (1 + len(keys.queries[row]) % 5) // 2 for row in rows],
+            length=CLIP,
+            sigma=1,
+            threads=1,
+        )
+        cells = {(query,): value for query, value in zip(keys.queries, impressions, strict=True)}
+        return cells | {(keys.queries[row], doc): n for row, doc, n in zip(rows, docs, clicks, strict=True)}
+
+    def _all(self, contributions: Contributions) -> _hardneg.Keys:
+        """All queries, whatever their scores, next to without noise."""
+        return contributions._core.select(
             max_items=self.max_items, sigma=1, thresholds=[-(GRID << 20)], biases=[[BIAS_ONE]], threads=1
         )
-        return dict(zip(keys.queries, keys.scores, strict=True))
 
 
 class Counting:
@@ -222,6 +255,10 @@ def findings(mechanism: Mechanism, *, runs: int | None = None, trials: int = 100
     return audit_dp.Report(
         (
             audit_dp.audit_sums(own.sums, max_items=own.max_items, trials=trials),
+            replace(
+                audit_dp.audit_sums(own.click_sums, max_items=own.max_items, most=MANY, trials=trials),
+                name="sensitivity of counting",
+            ),
             *noise,
             told_apart(own, runs=runs),
             replace(told_apart(test, runs=runs), name="mechanism at a large delta"),

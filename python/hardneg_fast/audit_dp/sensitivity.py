@@ -66,18 +66,25 @@ def audit_sensitivity(
 
 
 def audit_sums(
-    sums: Callable[[Users], Mapping[str, int]], *, max_items: int, trials: int = 100, grid: int = GRID, seed: int = 0
+    sums: Callable[[Users], Mapping[tuple[str, ...], int]],
+    *,
+    max_items: int,
+    most: int | None = None,
+    trials: int = 100,
+    grid: int = GRID,
+    seed: int = 0,
 ) -> Finding:
     """Adds a user to random logs, and looks at how far the sums move: for a mechanism that shows nothing else.
 
     Others have at most `max_items` items, so that which of them count hangs on no key. In each trial no sum of an item
-    that the new user does not have may move, at most `max_items` of the others, and all together by a norm of at most
+    that the new user does not have may move, at most `most` of the others, and all together by a norm of at most
     `grid`; but for `SLACK`
     for each item, which is what samples of the least noise can hide.
 
     Args:
-        sums: by item, what all users of a log add together, with noise of standard deviation 1 at most.
-        max_items: most items of a user.
+        sums: by cell, an item first, what all users of a log add together, with noise of standard deviation 1 at most.
+        max_items: most items of each of the others.
+        most: most cells of a user; `max_items` by default.
         trials: how many logs.
         grid: what one is on the grid.
         seed: of the search, not of the mechanism.
@@ -90,12 +97,13 @@ def audit_sums(
         before = {user: list(dict.fromkeys(own))[:max_items] for user, own in before.items()}
         without = sums(before) if before else {}
         with_ = sums({**before, name: items})
-        moved = {item: with_.get(item, 0) - without.get(item, 0) for item in {*with_, *without}}
-        strange += any(abs(value) > SLACK for item, value in moved.items() if item not in items)
+        own = set(items)
+        moved = {cell: with_.get(cell, 0) - without.get(cell, 0) for cell in {*with_, *without}}
+        strange += any(abs(value) > SLACK for cell, value in moved.items() if cell[0] not in own)
         norm = math.sqrt(sum(value * value for value in moved.values()))
         longest = max(longest, norm)
         far += norm > grid + SLACK * math.sqrt(len(moved))
-        many += sum(abs(value) > SLACK for value in moved.values()) > max_items
+        many += sum(abs(value) > SLACK for value in moved.values()) > (max_items if most is None else most)
     seen = (("sums move too far", far), ("sums of others' items move", strange), ("too many sums move", many))
     faults = {fault: n for fault, n in seen if n}
     said = f"{trials:,} random logs, a user added to each: sums moved by at most {longest / grid:.6f}"
