@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 ORACLE_VENV ?= .venv-oracles
+TARGET_VENV ?= .venv-targets
 CARGO ?= cargo
 PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
@@ -14,6 +15,7 @@ DEPS := $(VENV)/.stamp-deps
 RELEASE := $(VENV)/.stamp-release
 PEERS := $(BENCH_VENV)/.stamp-deps
 ORACLES := $(ORACLE_VENV)/.stamp-deps
+READERS := $(TARGET_VENV)/.stamp-deps
 LIBRARY := python/hardneg_fast/_hardneg.abi3.so
 # Folders are prerequisites too: a file that is gone shows only in its folder.
 RUST := $(shell find rust) Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml
@@ -26,7 +28,7 @@ unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-oracles test-quality lint bench quality dist docs dev clean lock lint-planted FORCE \
+.PHONY: help demo test test-oracles test-quality test-targets lint bench quality dist docs dev clean lock lint-planted FORCE \
 	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
 
 help: ## this list
@@ -42,6 +44,9 @@ test: $(RELEASE) ## every test: the Rust core, then Python (PYTEST_ARGS="-k name
 
 test-oracles: $(RELEASE) $(ORACLES) ## privacy arithmetic and noise against OpenDP, dp-accounting and SciPy
 	PYTHONPATH=$(abspath python) $(ORACLE_VENV)/bin/python -m pytest tests/oracles $(PYTEST_ARGS)
+
+test-targets: $(RELEASE) $(READERS) ## exports and query logs with libraries that the tests do without
+	PYTHONPATH=$(abspath python) $(TARGET_VENV)/bin/python -m pytest tests/targets $(PYTEST_ARGS)
 
 test-quality: $(RELEASE) $(PEERS) ## the quality bench's simulator, miners and judge
 	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m pytest tests/test_quality_bench.py $(PYTEST_ARGS)
@@ -86,12 +91,12 @@ dev: $(DEPS) ## quick unoptimised-link build for editing; the next other target 
 	$(BIN)/maturin develop --profile edit
 
 clean: ## everything that was built or made here, .venv too
-	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(TARGET_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## pin the newest versions that requirements/dev.in allows, bench.in with them, oracles.in and clax.in
-	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-clax
+	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-targets build/lock-clax
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
 	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt
@@ -104,6 +109,10 @@ lock: ## pin the newest versions that requirements/dev.in allows, bench.in with 
 	build/lock-oracles/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/oracles.in
 	{ echo "# Written by \`make lock\` from oracles.in: do not edit."; build/lock-oracles/bin/python -m pip freeze; } > build/oracles.txt
 	mv build/oracles.txt requirements/oracles.txt
+	$(PYTHON) -m venv build/lock-targets
+	build/lock-targets/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets.in
+	{ echo "# Written by \`make lock\` from targets.in: do not edit."; build/lock-targets/bin/python -m pip freeze; } > build/targets.txt
+	mv build/targets.txt requirements/targets.txt
 	$(PYTHON) -m venv build/lock-clax
 	build/lock-clax/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/clax.in
 	{ echo "# Written by \`make lock\` from clax.in: do not edit."; build/lock-clax/bin/python -m pip freeze; } > build/clax.txt
@@ -124,6 +133,11 @@ $(PEERS): requirements/bench.txt
 $(ORACLES): requirements/oracles.txt
 	$(PYTHON) -m venv $(ORACLE_VENV)
 	$(ORACLE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/oracles.txt
+	@touch $@
+
+$(READERS): requirements/targets.txt
+	$(PYTHON) -m venv $(TARGET_VENV)
+	$(TARGET_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets.txt
 	@touch $@
 
 # The library is a prerequisite so that one built in any other way (make dev, maturin by hand) is not taken for this one.

@@ -7,10 +7,14 @@ import random
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import ColumnError
 from hardneg_fast.read import open_log
+from hardneg_fast.sources import times
+from hardneg_fast.sources.events import carried, until_next
 
 T0 = datetime.datetime(2024, 12, 10, tzinfo=datetime.UTC)
 
@@ -180,3 +184,45 @@ def test_a_click_goes_to_the_upper_of_two_places_shown_at_once():
     for events in ([*shown, click], [click, *reversed(shown)]):
         rows, _ = read(events)
         assert facts(rows, "position", "clicked") == [(1, True), (5, False)]
+
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from("xy"), st.sampled_from(["p", "q", None]), st.none() | st.integers(0, 400),
+              st.sampled_from(["red", "blue", None])), max_size=12,
+)  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(EVENTS, st.randoms(use_true_random=False))
+def test_carried_queries_and_times_to_the_next_event_against_naive_twins(rows, order):
+    def table(rows):
+        session, page, at, query = zip(*rows, strict=True) if rows else ((), (), (), ())
+        kinds = [("session_id", pa.large_string()), ("page", pa.large_string()), ("query", pa.large_string())]
+        columns = [pa.array(c, kind) for c, (_, kind) in zip((session, page, query), kinds, strict=True)]
+        time = pa.array([None if t is None else t * 10_000_000 for t in at], pa.int64())
+        return pa.table([*columns, time], names=[*(name for name, _ in kinds), "time"])
+
+    def naive_query(row):
+        session, page, at, query = row
+        others = [] if at is None else [r for r in rows if r[:2] == (session, page) and r[3] and r[2] is not None]
+        before = [r for r in others if 0 <= at - r[2] <= 180]
+        after = [r for r in others if 0 < r[2] - at <= 180]
+        nearest = max((r[2] for r in before), default=None)
+        if query:
+            return {query}
+        if before:
+            return {r[3] for r in before if r[2] == nearest}
+        soonest = min((r[2] for r in after), default=None)
+        return {r[3] for r in after if r[2] == soonest} or {None}
+
+    def naive_dwell(row):
+        later = [r[2] for r in rows if r[0] == row[0] and None not in (row[2], r[2]) and r[2] > row[2]]
+        return (min(later) - row[2]) * 10_000 if later else None
+
+    assert times.NONE < 0
+    filled = carried(table(rows), ("session_id", "page"), 30)["query"].to_pylist()
+    assert all(got in naive_query(row) for got, row in zip(filled, rows, strict=True))
+    assert until_next(table(rows)).to_pylist() == [naive_dwell(row) for row in rows]
+    mixed = order.sample(range(len(rows)), len(rows))
+    again = carried(table([rows[i] for i in mixed]), ("session_id", "page"), 30)["query"].to_pylist()
+    assert again == [filled[i] for i in mixed], "whatever the order of lines"

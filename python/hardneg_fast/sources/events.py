@@ -63,8 +63,8 @@ def load(source: Source, mapping: Mapping, config: ReadConfig, report: ReadRepor
         micros = np.full(raw.num_rows, times.NONE, dtype=np.int64)
     columns["time"] = pa.array(micros, mask=micros == times.NONE)
     table = exploded(pa.table(columns), mapping.preset, report)
-    if mapping.preset.dwell_to_next and "dwell_ms" not in columns:
-        table = table.append_column("dwell_ms", _until_next(table))
+    if mapping.preset.dwell_to_next and "session_id" in columns and "dwell_ms" not in columns:
+        table = table.append_column("dwell_ms", until_next(table))
     return carried(table, mapping.preset.carry, config.join_minutes) if mapping.preset.carry else table
 
 
@@ -95,20 +95,23 @@ def exploded(table: pa.Table, preset: Preset, report: ReadReport) -> pa.Table:
     return pa.table(out)
 
 
-def _until_next(table: pa.Table) -> pa.Array:
-    """Milliseconds from each event to the next of its session; null for the last."""
+def until_next(table: pa.Table) -> pa.Array:
+    """Milliseconds from each event to the next later one of its session; null for the last, and without a time."""
     moments = _moments(table)
     groups = frames.codes(table["session_id"].combine_chunks())
     sequence = np.lexsort((moments, groups))
-    out = np.full(len(table), np.nan)
+    group, moment = groups[sequence], moments[sequence]
     # Documents of one event have one time: the next event is the next other time.
-    later = np.full(len(table), times.NONE)
-    for here, after in zip(sequence[-2::-1], sequence[:0:-1], strict=True):
-        if groups[here] == groups[after]:
-            later[here] = moments[after] if moments[after] > moments[here] else later[after]
+    first = np.ones(len(sequence), dtype=bool)
+    first[1:] = (group[1:] != group[:-1]) | (moment[1:] != moment[:-1])
+    starts = np.flatnonzero(first)
+    after = np.full(len(starts), times.NONE)
+    same = group[starts[1:]] == group[starts[:-1]]
+    after[:-1][same] = moment[starts[1:]][same]
+    later = np.empty(len(sequence), dtype=np.int64)
+    later[sequence] = after[np.cumsum(first) - 1]
     known = (later != times.NONE) & (moments != times.NONE)
-    out[known] = (later[known] - moments[known]) / 1000
-    return pa.array(out, mask=~known)
+    return pa.array(np.where(known, later - moments, 0) / 1000, mask=~known)
 
 
 def carried(table: pa.Table, keys: tuple[str, ...], minutes: float) -> pa.Table:
@@ -129,6 +132,7 @@ def carried(table: pa.Table, keys: tuple[str, ...], minutes: float) -> pa.Table:
         inside = (found >= 0) & (found < len(sequence))
         row = sequence[np.where(inside, found, 0)]
         near = inside & (groups[row] == groups[sequence])
+        near &= (moments[row] != times.NONE) & (moments[sequence] != times.NONE)
         near &= np.abs(moments[row] - moments[sequence]) <= minutes * 60e6
         source[sequence[near]] = row[near]
     filled = frames.coalesce([query, frames.take(query, source)])
