@@ -147,7 +147,8 @@ def test_an_email_kept_in_a_query(copy) -> None:
     rewrite(safe / "safe.parquet", "query", "write to bob@example.com")
     found = audit(safe)
     assert "personal data" in found.failed
-    assert "bob" not in str(found.to_dict())
+    (safe / "of bob@example.com.json").write_text('["bob@example.com"]')
+    assert "bob" not in str(audit(safe).to_dict()) + str(found.to_dict())
 
 
 @pytest.mark.parametrize("name", ["README.md", "report.html", "report.json"])
@@ -239,7 +240,7 @@ def test_an_id_or_its_hash(plant, made: Path, copy, capsys) -> None:
     assert cli.main(["audit", str(out), "--log", str(log_of(made))]) == 5
     said = capsys.readouterr()
     assert "identifiers" in said.err
-    assert value not in said.out.replace(f"{value}.txt", "") + said.err
+    assert value not in said.out + said.err
 
 
 def test_a_short_id_as_a_whole_value(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, metavar="FILE", help="TOML file; its [read] says how to read the log")
     command.add_argument("--other", type=Path, metavar="OUT2", help="another output: can the two be joined?")
     command.add_argument("--key", metavar="FILE", help="key file, or env:NAME: is the key in OUT, or in messages?")
-    text = "what runs printed or logged: searched like OUT; may be given more than once"
+    text = "what runs printed or logged, or exports of OUT: searched like OUT; may be given more than once"
     command.add_argument("--messages", type=Path, action="append", default=[], metavar="FILE", help=text)
     command.add_argument("--ledger", type=Path, metavar="FILE", help="of a release under differential privacy")
     text = "also run the mechanism of a private release, thousands of times on made-up logs; minutes"

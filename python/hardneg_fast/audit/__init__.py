@@ -59,7 +59,8 @@ def audit(
             every byte, and users behind what is named are counted anew. With --k-users the whole log is meant.
         other: another output: whether the two can be joined.
         key: key of the pseudonyms, or of tokens: looked for wherever it must not be.
-        messages: files of what runs printed or logged, looked through like the output.
+        messages: files or directories, of what runs printed or logged or of exports: looked through like the output for
+            ids, rare queries and the key.
         ledger: the ledger of a release under differential privacy.
         config: how to read the log (section `read`); as the output's own report says by default.
         mechanism: also run the mechanism of a private release on made-up logs; minutes.

@@ -59,23 +59,33 @@ def _listed(kinds: Counter[str]) -> str:
 def _texts(output: Output) -> Iterator[tuple[str, str, Any]]:
     """Documents or elsewhere, place, distinct texts; documents first."""
     rest: list[tuple[str, str, Any]] = []
+    columns_seen: set[str] = set()
     for path in output.parquet:
         for column, is_text, values in columns(path):
+            columns_seen.add(column)
             if is_text:
                 whose = "documents" if DOCUMENTS.fullmatch(column) else "elsewhere"
-                found = (whose, f"column {column!r} of {output.name(path)}", _without_query_ids(column, values))
+                place = _shown(f"column {column!r} of {output.name(path)}")
+                found = (whose, place, _without_query_ids(column, values))
                 if whose == "documents":
                     yield found
                 else:
                     rest.append(found)
     for path in output.files:
         for whose, values in _of_file(path):
-            found = (whose, output.name(path), pa.array(values, pa.large_string()))
+            found = (whose, _shown(output.name(path)), pa.array(values, pa.large_string()))
             if whose == "documents":
                 yield found
             else:
                 rest.append(found)
+    names = [*(output.name(path) for path in output.files), *sorted(columns_seen)]
+    yield "elsewhere", "names of files and columns", pa.array(names, pa.large_string())
     yield from rest
+
+
+def _shown(place: str) -> str:
+    """A place as findings may say it."""
+    return str(scrub(pa.array([place]))[0].as_py())
 
 
 def _without_query_ids(column: str, values: Any) -> Any:

@@ -57,5 +57,8 @@ def _look(piece: Piece, wanted: Mapping[str, Needles], found: dict[str, Found]) 
             if numbers := needles.find(data):
                 found[name].numbers |= numbers
                 place = f"{piece.file} ({piece.part}{', as ' + form if form else ''})"
+                # Names of files and columns can hold what is looked for, and findings quote nothing.
+                if any(others.find(place.encode()) for others in wanted.values()):
+                    place = "a file or column named so"
                 if place not in found[name].places:
                     found[name].places.append(place)

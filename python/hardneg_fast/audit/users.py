@@ -51,7 +51,7 @@ def thresholds_in_output(output: Output) -> Check:
     wrong = sum(1 for _, value in numbers(output.report, "") if value % k)
     if wrong:
         faults.append(f"{wrong:,} figures of report.json are no multiples of {k}")
-    said = f"{table.num_rows:,} negatives, each with {k} users or more where it says how many; counts in steps of {k}"
+    said = f"{table.num_rows:,} negatives, none with fewer than {k} users; all counts in steps of {k}"
     return Check(name, "fail" if faults else "pass", "; ".join(faults) or said, figures={"faults": faults})
 
 
