@@ -300,6 +300,17 @@ def test_a_mapping_file_of_ones_own(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_recipes_that_cannot_be(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("q,d,c\nred,a,1\n")
+    for recipe in ('extract = "("', 'replace = {"(" = ""}', 'split = "("', 'join = " "'):
+        mapping = tmp_path / "bad.toml"
+        mapping.write_text(f'[source]\nshape = "rows"\n[columns]\nquery = {{column = "q", {recipe}}}\n'
+                           'doc_id = "d"\nclicked = "c"\n')  # fmt: skip
+        with pytest.raises(hn.UsageError, match=r"query cannot be made of \['q'\]"):
+            open_log(log, ReadConfig(preset=str(mapping)))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

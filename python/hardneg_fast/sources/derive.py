@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..exceptions import UsageError
 from . import times
 from .base import Source
 from .frames import coalesce, int64
@@ -64,9 +65,15 @@ class DerivedSource(Source):
 
     def _type(self, path: str) -> pa.DataType:
         if path in self.recipes:
-            # What a recipe gives for no rows says what it gives for any.
-            columns = [pa.nulls(0, self._type(name)) for name in self._inputs(path)]
-            return _cook(self.recipes[path], columns).type
+            # What a recipe gives for one row says what it gives for any; for none, Arrow looks at no pattern.
+            columns = [pa.nulls(1, self._type(name)) for name in self._inputs(path)]
+            try:
+                return _cook(self.recipes[path], columns).type
+            except pa.ArrowException:  # its text is about Arrow's own functions
+                raise UsageError(
+                    f"mapping: {path.removeprefix('=')} cannot be made of {self._inputs(path)}: a pattern that is "
+                    "no RE2 expression, a split of lists, or a join of what is no list"
+                ) from None
         if not is_deep(path):
             return self.inner.types({path})[path]
         if isinstance(self.inner, NdjsonSource):
