@@ -22,7 +22,8 @@ from .pages import pages
 pc: Any = pyarrow.compute
 
 PIECE = 32 << 20
-OVERLAP = 4096
+OVERLAP = 1 << 14
+"""More than any query has bytes, as hexadecimal."""
 BROKEN = (pa.ArrowException, OSError, ValueError, EOFError, IndexError, KeyError)
 """What readers raise of damaged files."""
 
