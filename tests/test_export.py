@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import hardneg_fast as hn
 from hardneg_fast.cli import main
+from hardneg_fast.cli_export import FORMATS
 from hardneg_fast.targets import TARGETS
 from hardneg_fast.targets.mined import MinedDirectory
 from hardneg_fast.write import write
@@ -454,3 +455,4 @@ def test_exported_triplets_are_those_of_the_dataset(tmp_path):
 def test_the_docs_name_every_format():
     table = (Path(__file__).parents[1] / "docs/TARGETS.md").read_text(encoding="utf-8")
     assert {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")} == {"--to", *TARGETS}
+    assert tuple(TARGETS) == FORMATS

@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+FORMATS = (
+    "st-triplet", "st-ntuple", "st-pairs", "st-list", "st-ids", "flag", "tevatron", "pylate", "msmarco", "lightgbm",
+    "xgboost", "letor", "qrels", "opensearch", "colbert", "beir", "torcheasyrec", "croissant",
+)  # fmt: skip
+"""Names for the help: to import the formats takes Arrow, half a second."""
 ABOUT = "write a dataset in the format of another library: trainers, rankers, evaluation, search engines"
 EXAMPLE = (
     "hardneg-fast export negatives --to flag -o for-flag\n"
@@ -16,7 +21,7 @@ EXAMPLE = (
 def add_options(command: argparse.ArgumentParser) -> None:
     """The options of the command."""
     command.add_argument("dataset", type=Path, metavar="OUT", help="dataset directory that mine wrote")
-    command.add_argument("--to", required=True, metavar="FORMAT", help="the format; the list is in docs/TARGETS.md")
+    command.add_argument("--to", required=True, metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="directory to write")
     text = "Parquet with doc_id, text, for formats with texts; those of the dataset otherwise"
     command.add_argument("--documents", type=Path, metavar="FILE", help=text)
