@@ -89,7 +89,8 @@ def _rare(output: Output, log: Log) -> tuple[Any, list[str]]:
     normalised = log.queries.filter(rare).to_pylist()
     # What scrubbing made of a text is no longer anybody's own.
     plain = [text for text in normalised if "<" not in text]
-    raw = [text for text in log.raw_queries.filter(rare).to_pylist() if text.casefold().strip() in set(plain)]
+    kept = set(plain)
+    raw = [text for text in log.raw_queries.filter(rare).to_pylist() if text.casefold().strip() in kept]
     return pc.drop_null(log.queries.filter(allowed)).cast(pa.large_string()), sorted({*plain, *raw})
 
 
