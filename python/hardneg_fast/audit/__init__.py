@@ -86,7 +86,8 @@ def audit(
     holder = output
     if beside is not None and not shared:
         shared, holder = pseudonyms(output), beside
-    found |= scan([holder.path], {"pseudonyms": Needles(shared)}).found
+    if shared:
+        found |= scan([holder.path], {"pseudonyms": Needles(shared)}).found
     private, threshold = output.mode == "dp", output.mode in ("k_users", "none", "log")
     checks = [
         *(statement(output) if private else []),

@@ -44,10 +44,10 @@ def joinable(output: Output, other: Output | None, looked_for: int, found: Mappi
     name = "pseudonyms of the other output"
     if other is None:
         return Check(name, "not checked", "no other output was given (--other)")
+    if not looked_for:
+        return Check(name, "pass", "neither output holds pseudonyms", figures={"looked_for": 0, "shared": 0})
     shared = len(found["pseudonyms"].numbers)
     figures = {"looked_for": looked_for, "shared": shared}
-    if not looked_for:
-        return Check(name, "pass", "neither output holds pseudonyms", figures=figures)
     if not shared:
         return Check(name, "pass", f"none of {looked_for:,} pseudonyms of the one stands in the other", figures=figures)
     asked = ("key_id", "epoch", "dataset")
