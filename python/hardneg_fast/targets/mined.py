@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +28,7 @@ BATCH = 1 << 16
 """Negatives that are Python objects at a time, about."""
 
 
-@dataclass(frozen=True)
-class Negative:
+class Negative(NamedTuple):
     """A document that is a negative of a query."""
 
     doc_id: str
