@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import html
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +28,7 @@ from hardneg_fast.audit.checks import MEANS
 from hardneg_fast.audit.contents import pieces
 from hardneg_fast.audit.identifiers import HASHES
 from hardneg_fast.audit.log import looked_up, read_log, users_by
+from hardneg_fast.audit.scan import scan
 from hardneg_fast.audit.search import HEX, Needles, encoded
 from hardneg_fast.audit.throwaway import Choosing, Mechanism, findings, told_apart
 from hardneg_fast.audit_dp import Finding, Outcome, Report
@@ -473,6 +476,14 @@ def test_every_page_is_decompressed(codec: str, version: str, tmp_path: Path) ->
             if piece.part.startswith(f"page of column '{column}"):
                 found |= needles.find(piece.data)
         assert len(found) == len(needles)
+
+
+@pytest.mark.parametrize("text", ["o'neil & söhne größe", "日本語の検索です", "rare 🦊 words [here] a*b"])
+def test_words_behind_escapes(text: str, tmp_path: Path) -> None:
+    forms = {"a.json": json.dumps([text]), "a.html": html.escape(text), "a.md": re.sub(r"([*\[\]&])", r"\\\1", text)}
+    for name, form in forms.items():
+        (tmp_path / name).write_text(f"<p>{form}</p>", encoding="utf-8")
+        assert scan([tmp_path / name], {"it": Needles([text.encode()])}).found["it"].numbers == {0}
 
 
 # --- users: a naive twin ---

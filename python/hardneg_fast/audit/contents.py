@@ -7,6 +7,8 @@ pieces.
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,11 @@ pc: Any = pyarrow.compute
 PIECE = 32 << 20
 OVERLAP = 1 << 14
 """More than any query has bytes, as hexadecimal."""
+PLAIN = (".json", ".html", ".md", ".txt", ".log", ".csv", ".yaml")
+"""Files whose texts may hold escapes."""
+
+ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([^\w\s]))")
+
 BROKEN = (pa.ArrowException, OSError, ValueError, EOFError, IndexError, KeyError)
 """What readers raise of damaged files."""
 
@@ -80,12 +87,23 @@ def pieces(path: Path, name: str) -> Iterator[Piece]:
             yield from _stream(file, name, "bytes")
         if head == b"PAR1":
             yield from _parquet(path, name)
+        elif path.suffix in PLAIN:
+            text = path.read_bytes().decode("utf-8", "replace")
+            if (plain := unescaped(text)) != text:
+                yield Piece(name, "unescaped", plain.encode())
         for magic, kind in COMPRESSED.items():
             if head.startswith(magic):
                 with pa.CompressedInputStream(pa.OSFile(str(path)), kind) as stream:
                     yield from _stream(stream, name, f"{kind} content")
     except BROKEN as error:
         raise FileError(f"{name!r} cannot be read to its end ({type(error).__name__}); is it damaged?") from None
+
+
+def unescaped(text: str) -> str:
+    """A text without the escapes of JSON, HTML and Markdown, so that words stand in it as people read them."""
+    text = html.unescape(ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], text))
+    # Beyond the first plane JSON writes halves of a pair.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _stream(file: Any, name: str, part: str) -> Iterator[Piece]:
