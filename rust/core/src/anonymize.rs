@@ -30,6 +30,9 @@ pub struct Keys {
 pub struct Anonymizer<'a> {
     keys: &'a Keys,
     seed: Seed,
+    /// For a private release: whole codes of users, and nothing made of the codes of strings, which then tell in which order
+    /// strings were met.
+    private: bool,
     window: &'a Window,
     queries: &'a Interner<'a>,
     docs: &'a Interner<'a>,
@@ -76,6 +79,17 @@ impl Coded<'_> {
     fn of(&self, row: usize) -> u64 {
         self.codes.get(self.rows[row] as usize).copied().unwrap_or(0)
     }
+
+    /// The second half, where the codes of all entries are followed by theirs.
+    #[inline]
+    fn rest_of(&self, row: usize) -> u64 {
+        let entry = self.rows[row];
+        if entry == NULL {
+            0
+        } else {
+            self.codes.get(self.codes.len() / 2 + entry as usize).copied().unwrap_or(0)
+        }
+    }
 }
 
 impl<'a> Anonymizer<'a> {
@@ -83,6 +97,7 @@ impl<'a> Anonymizer<'a> {
     pub fn new(
         keys: &'a Keys,
         seed: Seed,
+        private: bool,
         window: &'a Window,
         queries: &'a Interner<'a>,
         docs: &'a Interner<'a>,
@@ -92,6 +107,7 @@ impl<'a> Anonymizer<'a> {
             drops: scrubber.as_ref().is_some_and(Scrubber::drops),
             keys,
             seed,
+            private,
             window,
             queries,
             docs,
@@ -118,8 +134,8 @@ impl<'a> Anonymizer<'a> {
         dropped: &mut Dropped,
         mut emit: impl FnMut(&RunHead, bool, &Row) -> Result<()>,
     ) -> Result<()> {
-        let (seed, keys, docs, interner, normalizer) =
-            (self.seed, self.keys, self.docs, self.queries, &self.normalizer);
+        let (seed, private, keys, docs, interner, normalizer) =
+            (self.seed, self.private, self.keys, self.docs, self.queries, &self.normalizer);
         let scrubbed = &mut self.scrubbed;
         let queries = self.query_memo.entries(&log.query, |entries| {
             let texts = normalized(normalizer, &log.query, entries)?;
@@ -130,23 +146,32 @@ impl<'a> Anonymizer<'a> {
             // What is no text has been set aside already, row by row.
             docs.intern(entries.len(), |i| entries.get(&log.doc, i))
         })?;
-        let coded =
-            |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<u64>> {
-                let values: Vec<&[u8]> =
-                    (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
-                let mut codes = Vec::with_capacity(values.len());
+        let coded = |pseudonymizer: &Pseudonymizer,
+                     whole: bool,
+                     column: &TextColumn,
+                     entries: &Entries|
+         -> Result<Vec<u64>> {
+            let values: Vec<&[u8]> =
+                (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
+            let mut codes = Vec::with_capacity(values.len());
+            if whole {
+                pseudonymizer.whole_codes(&values, &mut codes);
+            } else {
                 pseudonymizer.codes(&values, &mut codes);
-                for (code, value) in codes.iter_mut().zip(&values) {
-                    *code = if value.is_empty() { 0 } else { *code };
-                }
-                Ok(codes)
-            };
+            }
+            for (code, value) in codes.iter_mut().zip(&values) {
+                *code = if value.is_empty() { 0 } else { *code };
+            }
+            Ok(codes)
+        };
         let users = match &log.user {
-            Some(column) => Some(self.user_memo.entries(column, |e| coded(&keys.user, column, e))?),
+            Some(column) => Some(self.user_memo.entries(column, |e| coded(&keys.user, private, column, e))?),
             None => None,
         };
         let sessions = match &log.session {
-            Some(column) => Some(self.session_memo.entries(column, |e| coded(&keys.session, column, e))?),
+            Some(column) => {
+                Some(self.session_memo.entries(column, |e| coded(&keys.session, false, column, e))?)
+            }
             None => None,
         };
         let searches = match &log.search {
@@ -160,7 +185,7 @@ impl<'a> Anonymizer<'a> {
         // What tells a run from the next, in entries: comparing these is cheaper than making codes of every row.
         let entry = |column: &Option<Coded<'_>>, i: usize| column.as_ref().map_or(NULL, |c| c.rows[i]);
         let mut last: Option<(u32, u32, u32, u32, i64)> = None;
-        let mut run = RunHead { user: 0, search: 0, query: 0, session: 0, time: NULL_TIME };
+        let mut run = RunHead { user: 0, rest: 0, search: 0, query: 0, session: 0, time: NULL_TIME };
         let mut ahead = [0_u64; AHEAD];
         for i in 0..log.rows {
             if i % AHEAD == 0 {
@@ -218,10 +243,15 @@ impl<'a> Anonymizer<'a> {
                     None => {
                         let session = log.session.as_ref().and_then(|c| c.row(i)).unwrap_or_default();
                         let time = &time.to_be_bytes()[..if time == NULL_TIME { 0 } else { 8 }];
-                        seed.hash("page", &[session, &run.query.to_be_bytes(), time])
+                        // Pages are told apart by query anyhow.
+                        let query = if private { 0 } else { run.query };
+                        seed.hash("page", &[session, &query.to_be_bytes(), time])
                     }
                 };
                 run.user = users.as_ref().map_or(run.search, |u| u.of(i));
+                if private {
+                    run.rest = users.as_ref().map_or(0, |u| u.rest_of(i));
+                }
                 last = Some(here);
             }
             if unit == Unit::Row {

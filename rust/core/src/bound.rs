@@ -49,7 +49,7 @@ pub struct Bounder<'a> {
     votes: Votes,
     steps: Steps,
     /// Takes what counts would get, where a differentially private release is to be made.
-    pub contributor: Option<Contributor>,
+    pub contributor: Option<Contributor<'a>>,
 }
 
 /// Codes that more than one string has: their rows are set aside.
@@ -175,10 +175,10 @@ impl<'a> Bounder<'a> {
         }
         let done = if self.shape.unit == Unit::Page {
             // Runs of one search id may hold several queries, and each page is its own user.
-            let each = |page: &Page| self.one(0, &mut vec![*page], &rows);
+            let each = |page: &Page| self.one([0; 2], &mut vec![*page], &rows);
             pages.iter().try_for_each(each)
         } else {
-            self.one(runs[0].head.user, &mut pages, &rows)
+            self.one([runs[0].head.user, runs[0].head.rest], &mut pages, &rows)
         };
         (self.rows, self.page_buffer) = (rows, pages);
         done
@@ -210,7 +210,7 @@ impl<'a> Bounder<'a> {
                     session: 0,
                     clicked: row.clicked,
                 };
-                self.one(0, &mut vec![page], std::slice::from_ref(row))?;
+                self.one([0; 2], &mut vec![page], std::slice::from_ref(row))?;
             }
         }
         Ok(())
@@ -231,7 +231,7 @@ impl<'a> Bounder<'a> {
         )
     }
 
-    fn one(&mut self, user: u64, pages: &mut Vec<Page>, rows: &[Row]) -> Result<()> {
+    fn one(&mut self, user: [u64; 2], pages: &mut Vec<Page>, rows: &[Row]) -> Result<()> {
         pages.sort_unstable_by_key(|p| (p.time, p.search, p.query));
         self.decay(pages);
         if pages.is_empty() || !self.not_robot(pages, rows) {

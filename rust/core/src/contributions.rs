@@ -39,7 +39,7 @@ pub struct Contributions {
 pub struct User {
     /// Queries in the order of the run's keyed hash, and where their documents end in `docs`.
     pub queries: Vec<(u64, u32)>,
-    /// Documents of the queries, one after another.
+    /// Documents of the queries, one after another, each query's in the order of a keyed hash as well.
     pub docs: Vec<Contribution>,
 }
 
@@ -102,24 +102,36 @@ impl Contributions {
 }
 
 /// Makes records; one per worker.
-pub struct Contributor {
+pub struct Contributor<'a> {
     /// Orders a user's queries, so that a bound on their number takes a random sample.
     sample: Seed,
     /// Whether documents that were shown and not clicked are kept.
     shown: bool,
+    /// Queries and documents: samples are of texts, whose codes depend on other users.
+    texts: [&'a Strings; 2],
+    order: Vec<(u64, Contribution)>,
     record: Vec<u8>,
     rows: Vec<(u64, u64, bool, u32, u16)>,
     queries: Vec<(u64, u64)>,
 }
 
-impl Contributor {
-    /// `sample` is a hash family of this run alone.
-    pub fn new(sample: Seed, shown: bool) -> Self {
-        Self { sample, shown, record: Vec::new(), rows: Vec::new(), queries: Vec::new() }
+impl<'a> Contributor<'a> {
+    /// `sample` is a hash family of this run alone, `texts` all queries and documents.
+    pub fn new(sample: Seed, shown: bool, texts: [&'a Strings; 2]) -> Self {
+        Self {
+            sample,
+            shown,
+            texts,
+            order: Vec::new(),
+            record: Vec::new(),
+            rows: Vec::new(),
+            queries: Vec::new(),
+        }
     }
 
-    /// Appends one user's record. Pages are in order, and share the user.
-    pub fn user(&mut self, user: u64, pages: &[Page], rows: &[Row]) {
+    /// Appends one user's record. Pages are in order, and share the user, whose code comes in halves.
+    pub fn user(&mut self, user: [u64; 2], pages: &[Page], rows: &[Row]) {
+        let user = user.map(u64::to_be_bytes);
         self.rows.clear();
         self.queries.clear();
         for (order, page) in pages.iter().enumerate() {
@@ -134,18 +146,26 @@ impl Contributor {
         self.queries.sort_unstable();
         self.queries.dedup();
         for (hash, query) in &mut self.queries {
-            *hash = self.sample.hash("contribution", &[&user.to_be_bytes(), &query.to_be_bytes()]);
+            *hash =
+                self.sample.hash("contribution", &[&user[0], &user[1], self.texts[0].get(*query).as_bytes()]);
         }
         self.queries.sort_unstable();
         put_varint(&mut self.record, self.queries.len() as u64);
         for (_, query) in &self.queries {
+            let text = self.texts[0].get(*query).as_bytes();
             let start = self.rows.partition_point(|r| r.0 < *query);
-            let docs = self.rows[start..].iter().take_while(|r| r.0 == *query);
+            self.order.clear();
+            for (_, doc, unclicked, _, position) in self.rows[start..].iter().take_while(|r| r.0 == *query) {
+                let name = self.texts[1].get(*doc).as_bytes();
+                let hash = self.sample.hash("document", &[&user[0], &user[1], text, name]);
+                self.order.push((hash, Contribution { doc: *doc, position: *position, clicked: !unclicked }));
+            }
+            self.order.sort_unstable_by_key(|(hash, _)| *hash);
             self.record.extend_from_slice(&query.to_le_bytes());
-            put_varint(&mut self.record, docs.clone().count() as u64);
-            for (_, doc, unclicked, _, position) in docs {
-                self.record.extend_from_slice(&doc.to_le_bytes());
-                put_varint(&mut self.record, u64::from(*position) << 1 | u64::from(!unclicked));
+            put_varint(&mut self.record, self.order.len() as u64);
+            for (_, own) in &self.order {
+                self.record.extend_from_slice(&own.doc.to_le_bytes());
+                put_varint(&mut self.record, u64::from(own.position) << 1 | u64::from(own.clicked));
             }
         }
     }

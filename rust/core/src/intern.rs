@@ -5,6 +5,10 @@
 //! Two different strings with one code would be one query, or one document. By chance that takes some 10^9 distinct
 //! strings; on purpose, some 2^32 hashes. All strings of such a code are therefore set aside ([`Strings::clashes`]):
 //! whoever makes them loses them, and nobody else loses anything.
+//!
+//! A private release cannot set them aside: that a string of one user's own removes another would tell of it. There codes
+//! are places in this table ([`Interner::exact`]), and no two strings have one; which code a string has then depends on all
+//! that was met before, and nothing that leaves may depend on codes.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -132,6 +136,7 @@ pub struct Interner<'b> {
     shards: Vec<Mutex<Shard>>,
     budget: &'b Budget,
     held: AtomicUsize,
+    exact: bool,
 }
 
 impl<'b> Interner<'b> {
@@ -142,7 +147,13 @@ impl<'b> Interner<'b> {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             budget,
             held: AtomicUsize::new(0),
+            exact: false,
         }
+    }
+
+    /// An empty table whose codes are the strings' places in it, so that no two have the same.
+    pub fn exact(budget: &'b Budget) -> Self {
+        Self { exact: true, ..Self::new(budget) }
     }
 
     /// The code of each value, 0 for none; safe from any number of threads.
@@ -235,9 +246,13 @@ impl<'b> Interner<'b> {
         if fresh.is_empty() {
             return Ok(());
         }
-        let values: Vec<&[u8]> = fresh.iter().map(|at| shard.value(*at)).collect();
-        let mut heads = Vec::with_capacity(values.len());
-        digest::heads(&values, &mut heads);
+        let mut heads = Vec::with_capacity(fresh.len());
+        if self.exact {
+            heads.extend(fresh.iter().map(|at| spread((s as u64) << 32 | (u64::from(*at) + 1))));
+        } else {
+            let values: Vec<&[u8]> = fresh.iter().map(|at| shard.value(*at)).collect();
+            digest::heads(&values, &mut heads);
+        }
         for (at, head) in fresh.iter().zip(heads) {
             // 0 is kept for "none": the head 0 (one string in 2^64) goes by 1.
             let at = *at as usize;
@@ -306,6 +321,30 @@ impl<'b> Interner<'b> {
         Ok(strings)
     }
 }
+
+/// Another number for each, and heads that are uniform where the numbers count up: Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+pub(crate) fn spread(n: u64) -> u64 {
+    n.wrapping_mul(ODD)
+}
+
+/// What was spread.
+pub(crate) fn gathered(n: u64) -> u64 {
+    n.wrapping_mul(INVERSE)
+}
+
+const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Of `ODD` modulo 2^64: Newton's step doubles the bits that are right, and x = ODD has three of them.
+const INVERSE: u64 = {
+    let (mut x, mut step) = (ODD, 0);
+    while step < 5 {
+        x = x.wrapping_mul(2_u64.wrapping_sub(ODD.wrapping_mul(x)));
+        step += 1;
+    }
+    x
+};
+
+const _: () = assert!(ODD.wrapping_mul(INVERSE) == 1);
 
 /// First eight bytes of the SHA-256 of `value`, big-endian: the head of its `query_id`. Never 0.
 pub fn code(value: &[u8]) -> u64 {

@@ -87,7 +87,8 @@ pub fn count(
     let budget = Budget::new(job.memory, job.spill);
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::ALL, partitions);
-    let layout = Layout { user: shape.unit != Unit::Page, session: shape.sessions, time: shape.times };
+    let layout =
+        Layout { user: shape.unit != Unit::Page, whole: false, session: shape.sessions, time: shape.times };
     let Read { queries, docs, stats, dropped: left_out, seen } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
     let mut pulse = Pulse::new(|| observe(Progress { stage: "reading", rows: stats.rows, done: Some(1.0) }));
@@ -144,8 +145,8 @@ pub fn count(
 
 /// What each user of a log contributes to a differentially private release; `shown` keeps what was not clicked, too.
 ///
-/// Nothing here depends on more than one user. Two strings of one code are therefore one query, or one document, instead of
-/// being set aside: whether they are would hang on who else is in the log.
+/// Nothing here depends on more than one user. Codes of strings are places of a table here, so no two strings share one; a
+/// user's code is 128 bits of an HMAC.
 ///
 /// # Errors
 /// [`Error::privacy`] where the log has no users; else as [`count`].
@@ -168,7 +169,7 @@ pub fn contribute(
     let budget = Budget::new(job.memory, job.spill);
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::VOTES, partitions);
-    let layout = Layout { user: true, session: shape.sessions, time: shape.times };
+    let layout = Layout { user: true, whole: true, session: shape.sessions, time: shape.times };
     let Read { queries, docs, stats, dropped: left_out, .. } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
     let mut pulse = Pulse::new(|| observe(Progress { stage: "reading", rows: stats.rows, done: Some(1.0) }));
@@ -180,7 +181,7 @@ pub fn contribute(
     let parts = Mutex::new(Vec::new());
     let bounder = || {
         let mut bounder = Bounder::new(job.config, shape, job.seed, clashes, &store);
-        bounder.contributor = Some(Contributor::new(sample, shown));
+        bounder.contributor = Some(Contributor::new(sample, shown, [&queries, &docs]));
         bounder
     };
     let after = |_, bounder: &mut Bounder<'_>| {
@@ -250,13 +251,14 @@ fn read<'b>(
     threads: usize,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Read<'b>> {
-    let (queries, docs) = (Interner::new(budget), Interner::new(budget));
+    let interner = || if layout.whole { Interner::exact(budget) } else { Interner::new(budget) };
+    let (queries, docs) = (interner(), interner());
     let window = job.config.window();
     let total = Mutex::new((ReadStats::default(), Dropped::default(), Seen::default()));
     let progress = AtomicU64::new(0);
     let worker = |stop: &AtomicBool| -> Result<()> {
         let mut anonymizer =
-            Anonymizer::new(job.keys, job.seed, &window, &queries, &docs, job.scrubber.clone());
+            Anonymizer::new(job.keys, job.seed, layout.whole, &window, &queries, &docs, job.scrubber.clone());
         let mut runs = Runs::new(store, layout);
         let mut verdicts = Verdicts::default();
         let (mut stats, mut dropped, mut seen) = (ReadStats::default(), Dropped::default(), Seen::default());
@@ -363,8 +365,8 @@ fn bound<'a>(
         |(runs, bounder), p| {
             let mut chunks = store.take(kind::ROWS, p)?;
             runs_of(&chunks, layout, runs);
-            runs.sort_unstable_by_key(|r| (r.head.user, r.head.search, r.head.query));
-            for user in runs.chunk_by(|a, b| a.head.user == b.head.user) {
+            runs.sort_unstable_by_key(|r| (r.head.user, r.head.rest, r.head.search, r.head.query));
+            for user in runs.chunk_by(|a, b| (a.head.user, a.head.rest) == (b.head.user, b.head.rest)) {
                 bounder.user(user, &chunks)?;
             }
             store.recycle(&mut chunks);

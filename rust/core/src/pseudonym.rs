@@ -98,6 +98,18 @@ impl Pseudonymizer {
         code(&self.mac.one(header(value), value))
     }
 
+    /// Appends to `out` the code of each value, in order, and then of each the second half of its pseudonym.
+    pub fn whole_codes(&self, values: &[&[u8]], out: &mut Vec<u64>) {
+        let mut rests = Vec::with_capacity(values.len());
+        self.mac.each(header, values, |tag| {
+            out.push(code(tag));
+            rests.push(u64::from_be_bytes([
+                tag[8], tag[9], tag[10], tag[11], tag[12], tag[13], tag[14], tag[15],
+            ]));
+        });
+        out.append(&mut rests);
+    }
+
     /// Appends to `out` the code of each value, in order.
     pub fn codes(&self, values: &[&[u8]], out: &mut Vec<u64>) {
         out.reserve(values.len());

@@ -42,6 +42,8 @@ pub mod kind {
 pub struct Layout {
     /// Users of their own; otherwise the search stands for one.
     pub user: bool,
+    /// The second half of the users' codes.
+    pub whole: bool,
     /// Sessions.
     pub session: bool,
     /// Times.
@@ -53,6 +55,8 @@ pub struct Layout {
 pub struct RunHead {
     /// Keyed code of the user; of the page or the row's content in logs without users.
     pub user: u64,
+    /// The next 64 bits of the user's code where people must not be taken for each other (private releases), else 0.
+    pub rest: u64,
     /// Search order key (docs/ARCHITECTURE.md, count, 2).
     pub search: u64,
     /// Code of the normalised query.
@@ -171,6 +175,9 @@ impl RunHead {
         if layout.user {
             out.extend_from_slice(&self.user.to_le_bytes());
         }
+        if layout.whole {
+            out.extend_from_slice(&self.rest.to_le_bytes());
+        }
         out.extend_from_slice(&self.search.to_le_bytes());
         out.extend_from_slice(&self.query.to_le_bytes());
         if layout.session {
@@ -184,18 +191,20 @@ impl RunHead {
 
     /// Bytes of a head.
     pub fn len(layout: Layout) -> usize {
-        17 + 8 * (usize::from(layout.user) + usize::from(layout.session) + usize::from(layout.time))
+        let optional = [layout.user, layout.whole, layout.session, layout.time];
+        17 + 8 * optional.into_iter().map(usize::from).sum::<usize>()
     }
 
     /// Reads a head and the number of rows behind it.
     #[inline]
     pub fn read(layout: Layout, from: &mut Cursor<'_>) -> (Self, usize) {
         let user = if layout.user { from.u64() } else { 0 };
+        let rest = if layout.whole { from.u64() } else { 0 };
         let (search, query) = (from.u64(), from.u64());
         let session = if layout.session { from.u64() } else { 0 };
         let time = if layout.time { from.i64() } else { NULL_TIME };
         let user = if layout.user { user } else { search };
-        (Self { user, search, query, session, time }, usize::from(from.u8()))
+        (Self { user, rest, search, query, session, time }, usize::from(from.u8()))
     }
 }
 

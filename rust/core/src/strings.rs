@@ -1,5 +1,7 @@
 //! Distinct strings at rest, to be found by code.
 
+use std::collections::HashMap;
+
 use crate::error::Result;
 use crate::pulse::Pulse;
 
@@ -102,6 +104,19 @@ impl Strings {
     #[inline]
     pub fn get(&self, code: u64) -> &str {
         self.find(code).map_or("", |i| self.at(i))
+    }
+
+    /// The codes of these texts; 0 for one that is not here. One walk through all strings, where codes do not follow from
+    /// texts.
+    pub fn codes_of<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Vec<u64> {
+        let texts: Vec<&str> = texts.collect();
+        let mut codes: HashMap<&str, u64> = texts.iter().map(|text| (*text, 0)).collect();
+        for (code, text) in self.iter() {
+            if let Some(found) = codes.get_mut(text) {
+                *found = code;
+            }
+        }
+        texts.iter().map(|text| codes[text]).collect()
     }
 
     /// (code, string)s in canonical order.

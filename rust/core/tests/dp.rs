@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hardneg_core::contributions::{Contribution, Contributions};
-use hardneg_core::dp::clicks::{Clicks, Listed, clicks};
-use hardneg_core::dp::selection::{Key, Round, Selection, queries};
+use hardneg_core::dp::clicks::{Cell, Clicks, Listed, Noise, clicks};
+use hardneg_core::dp::selection::{Key, Round, Selection, pairs, queries};
 use hardneg_core::dp::unit::UNIT;
 use hardneg_core::error::Result;
+use hardneg_core::intern::code;
 use hardneg_core::pulse::Pulse;
 use proptest::prelude::*;
 
@@ -20,17 +21,24 @@ use common::{Event, contribute, events};
 /// More than |noise| of σ = 1 ever is: a normal deviate beyond 12 has a probability of 10⁻³².
 const NOISE: i64 = 13;
 
-type Record = BTreeMap<u64, Vec<(u64, u16, bool)>>;
+type Record = BTreeMap<String, Vec<(String, u16, bool)>>;
 
-/// Records without the order of a user's queries, which is a secret of the run.
+/// Records without the order of a user's queries and documents, which is a secret of the run, and in names: codes tell the
+/// order in which strings were met.
 fn records(contributions: &Contributions) -> Vec<Record> {
     let mut out = Vec::new();
-    let plain = |d: &Contribution| (d.doc, d.position, d.clicked);
+    let plain = |d: &Contribution| (contributions.doc_strings.get(d.doc).to_owned(), d.position, d.clicked);
+    let sorted = |docs: &[Contribution]| {
+        let mut docs: Vec<_> = docs.iter().map(plain).collect();
+        docs.sort();
+        docs
+    };
+    let name = |query| contributions.query_strings.get(query).to_owned();
     for part in 0..contributions.parts.len() {
         contributions
             .part(part, |user| {
                 out.push(
-                    user.iter().map(|(query, docs)| (query, docs.iter().map(plain).collect())).collect(),
+                    user.iter().map(|(query, docs)| (name(query), sorted(docs))).collect(),
                 );
                 Ok(())
             })
@@ -77,10 +85,10 @@ proptest! {
     #[test]
     fn scores_are_those_of_a_few_lines(log in events(80), threads in 1..4_usize, rounds in 1..4_usize) {
         let contributions = contribute(&log, false, 1000, threads);
-        let mut expected: BTreeMap<u64, f64> = BTreeMap::new();
+        let mut expected: BTreeMap<String, f64> = BTreeMap::new();
         for record in records(&contributions) {
             for query in record.keys() {
-                *expected.entry(*query).or_default() += (UNIT as f64) / (record.len() as f64).sqrt();
+                *expected.entry(query.clone()).or_default() += (UNIT as f64) / (record.len() as f64).sqrt();
             }
         }
         // Released in the last round only: every score is then complete.
@@ -89,9 +97,12 @@ proptest! {
             last.rounds[rounds - 1].threshold = i64::MIN;
             select(&contributions, &last, threads)
         };
-        prop_assert_eq!(keys.iter().map(|k| k.code).collect::<Vec<_>>(), expected.keys().copied().collect::<Vec<_>>());
+        let name = |key: &Key| contributions.query_strings.get(key.code).to_owned();
+        let mut canonical: Vec<&String> = expected.keys().collect();
+        canonical.sort_by_key(|query| code(query.as_bytes()));
+        prop_assert_eq!(keys.iter().map(name).collect::<Vec<_>>(), canonical.into_iter().cloned().collect::<Vec<_>>());
         for key in keys {
-            let exact = expected[&key.code] * rounds as f64;
+            let exact = expected[&name(&key)] * rounds as f64;
             // Rounding down takes less than one from each user and round.
             let slack = (6 * rounds) as f64 + (NOISE * rounds as i64) as f64;
             prop_assert!((key.score as f64 - exact).abs() <= slack, "{} for {exact}", key.score);
@@ -99,41 +110,119 @@ proptest! {
         }
     }
 
-    /// Clicks and impressions of released queries, clipped together.
+    /// Each of a user's d pairs of released queries gets 1/√d.
     #[test]
-    fn clicks_are_those_of_a_few_lines(log in events(80), threads in 1..4_usize, length in 1_u64..20_000, heavy in 1_u64..5_000) {
-        let contributions = contribute(&log, false, 1000, threads);
-        let records = records(&contributions);
-        let queries: BTreeSet<u64> = records.iter().flat_map(|r| r.keys().copied()).collect();
-        let docs: BTreeSet<u64> = records.iter().flat_map(|r| r.values().flatten().map(|d| d.0)).collect();
-        // The first document is not listed anywhere, and the last query is not released.
-        let listed: Vec<Listed> = queries
+    fn scores_of_pairs_are_those_of_a_few_lines(log in events(80), threads in 1..4_usize, shown in any::<bool>()) {
+        let contributions = contribute(&log, true, 1000, threads);
+        let keys = select(&contributions, &selection(1, 100, i64::MIN), 1);
+        // The first query is not released.
+        let keys = &keys[keys.len().min(1)..];
+        let query = |key: &Key| contributions.query_strings.get(key.code).to_owned();
+        let released: Vec<String> = keys.iter().map(query).collect();
+        let mut expected: BTreeMap<(String, String), f64> = BTreeMap::new();
+        for record in records(&contributions) {
+            let own: Vec<(String, String)> = record
+                .iter()
+                .filter(|(query, _)| released.contains(query))
+                .flat_map(|(q, docs)| docs.iter().filter(|d| shown || d.2).map(|d| (q.clone(), d.0.clone())))
+                .collect();
+            let each = UNIT as f64 / (own.len() as f64).sqrt();
+            own.into_iter().for_each(|pair| *expected.entry(pair).or_default() += each);
+        }
+        let found = pairs(&contributions, keys, shown, &selection(1, 100, i64::MIN), threads, &mut Pulse::silent()).unwrap();
+        let names: Vec<(String, String)> = found
             .iter()
-            .take(2)
-            .map(|query| Listed {
-                query: *query,
-                shown: 700,
-                docs: docs.iter().skip(1).enumerate().map(|(i, doc)| (*doc, heavy + i as u64)).collect(),
-            })
+            .map(|p| (released[p.query as usize].clone(), contributions.doc_strings.get(p.doc).to_owned()))
             .collect();
-        let sums = clicks(&contributions, &listed, Clicks { length, sigma: 1 }, threads, &mut Pulse::silent()).unwrap();
+        let mut canonical: Vec<_> = expected.keys().cloned().collect();
+        canonical.sort_by_key(|(query, doc)| (code(query.as_bytes()), code(doc.as_bytes())));
+        prop_assert_eq!(&names, &canonical);
+        for (pair, name) in found.iter().zip(names) {
+            prop_assert!((pair.score as f64 - expected[&name]).abs() <= (NOISE + 6) as f64);
+        }
+        // A bound leaves each user so many.
+        let bounded = pairs(&contributions, keys, shown, &selection(1, 1, i64::MIN), threads, &mut Pulse::silent()).unwrap();
+        let users = records(&contributions)
+            .iter()
+            .filter(|r| r.iter().any(|(q, docs)| released.contains(q) && docs.iter().any(|d| shown || d.2)))
+            .count();
+        let sum: i64 = bounded.iter().map(|p| p.score).sum();
+        prop_assert!((sum - users as i64 * UNIT as i64).abs() <= NOISE * bounded.len() as i64 + 6);
+    }
+
+    /// Impressions, clicks and impressions of documents of released queries, clipped together.
+    #[test]
+    fn clicks_are_those_of_a_few_lines(
+        log in events(80),
+        threads in 1..4_usize,
+        length in 1_u64..20_000,
+        heavy in 1_u64..5_000,
+        (exposures, own_positions, laplace) in any::<(bool, bool, bool)>(),
+    ) {
+        let contributions = contribute(&log, exposures, 1000, threads);
+        let (queries, docs) = (&contributions.query_strings, &contributions.doc_strings);
+        // The first document is not listed anywhere, the last query is not released, and nobody has met the codes 0.
+        let cells = |i: u64| {
+            let unseen = Cell { doc: 0, click: heavy, shown: 3, position: 1 };
+            let seen = docs.codes().skip(1).zip(0_u64..).map(move |(doc, j)| {
+                Cell { doc, click: heavy + i + j, shown: 30 + j, position: 1 + j as u16 }
+            });
+            [unseen, unseen].into_iter().chain(seen).collect()
+        };
+        let mut listed: Vec<Listed> = queries
+            .codes()
+            .take(2)
+            .zip(0..)
+            .map(|(query, i)| Listed { query, shown: 700, docs: cells(i) })
+            .collect();
+        listed.push(Listed { query: 0, shown: 5, docs: vec![] });
+        listed.push(Listed { query: 0, shown: 5, docs: vec![] });
+        let examined = if own_positions { vec![600, 300, 200] } else { vec![] };
+        let constants = Clicks {
+            length,
+            noise: if laplace { Noise::Laplace(1) } else { Noise::Gaussian(1) },
+            exposures,
+            examined: examined.clone(),
+            most: 2,
+        };
+        let sums = clicks(&contributions, &listed, &constants, threads, &mut Pulse::silent()).unwrap();
         let mut expected = vec![0.0; sums.len()];
-        for record in &records {
+        for record in &records(&contributions) {
             let mut own: Vec<(usize, f64)> = Vec::new();
-            for (i, query) in listed.iter().enumerate().filter(|(_, q)| record.contains_key(&q.query)) {
-                let start = i * (1 + listed[0].docs.len());
-                own.push((start, query.shown as f64));
-                for (doc, _, _) in record[&query.query].iter().filter(|d| d.2) {
-                    if let Some(j) = query.docs.iter().position(|(d, _)| d == doc) {
-                        own.push((start + 1 + j, query.docs[j].1 as f64));
+            let mut start = 0;
+            for query in &listed {
+                let n = query.docs.len();
+                if let Some(found) = record.get(queries.get(query.query)) {
+                    own.push((start, query.shown as f64));
+                    for (name, position, clicked) in found {
+                        let Some(j) = query.docs.iter().position(|c| docs.get(c.doc) == name) else { continue };
+                        let cell = query.docs[j];
+                        let mut factor = 1.0;
+                        if own_positions && *position > 0 {
+                            let e = |p: u16| examined[usize::from(p - 1).min(2)] as f64;
+                            factor = (e(cell.position) / e(*position)).clamp(0.5, 2.0);
+                        }
+                        if *clicked {
+                            own.push((start + 1 + j, (cell.click as f64 * factor).floor()));
+                        }
+                        if exposures {
+                            own.push((start + 1 + n + j, cell.shown as f64));
+                        }
                     }
                 }
+                start += 1 + if exposures { 2 * n } else { n };
             }
-            let norm = own.iter().map(|(_, w)| w * w).sum::<f64>().sqrt().max(length as f64);
-            own.iter().for_each(|(cell, w)| expected[*cell] += w / norm * UNIT as f64);
+            let norm = if laplace {
+                own.iter().map(|(_, w)| w).sum::<f64>()
+            } else {
+                own.iter().map(|(_, w)| w * w).sum::<f64>().sqrt()
+            };
+            own.iter().for_each(|(cell, w)| expected[*cell] += w / norm.max(length as f64) * UNIT as f64);
         }
+        // Laplace noise of scale 1 is beyond 70 with a probability of 10⁻³⁰; a weight may be off by one by its factor.
+        let slack = (70 + 7) as f64 + 7.0 * UNIT as f64 / length as f64;
         for (sum, exact) in sums.iter().zip(expected) {
-            prop_assert!((*sum as f64 - exact).abs() <= (NOISE + 7) as f64, "{sum} for {exact}");
+            prop_assert!((*sum as f64 - exact).abs() <= slack, "{sum} for {exact}");
         }
     }
 }
@@ -173,17 +262,27 @@ fn constants_that_cannot_be_are_refused() {
     assert!(fails(&heavy));
     heavy.rounds[0].bias = vec![];
     assert!(fails(&heavy));
-    let run = |listed: &[Listed], constants| -> Result<Vec<i64>> {
+    let fine = Clicks { length: 1, noise: Noise::Gaussian(1), exposures: false, examined: vec![], most: 1 };
+    let run = |listed: &[Listed], constants: &Clicks| -> Result<Vec<i64>> {
         clicks(&contributions, listed, constants, 1, &mut Pulse::silent())
     };
-    let listed = |docs: &[(u64, u64)]| Listed { query: 1, shown: 0, docs: docs.to_vec() };
-    let fine = Clicks { length: 1, sigma: 1 };
-    assert_eq!(run(&[listed(&[(3, 1)])], fine).unwrap().len(), 2);
-    assert!(run(&[listed(&[(3, 1), (3, 1)])], fine).is_err());
-    assert!(run(&[listed(&[]), listed(&[])], fine).is_err());
-    assert!(run(&[listed(&[(3, 1 << 25)])], fine).is_err());
-    assert!(run(&[], Clicks { length: 0, sigma: 1 }).is_err());
-    assert!(run(&[], Clicks { length: 1, sigma: 0 }).is_err());
+    let listed = |docs: &[(u64, u64)]| {
+        let cell = |(doc, click): &(u64, u64)| Cell { doc: *doc, click: *click, shown: 0, position: 0 };
+        Listed { query: 1, shown: 0, docs: docs.iter().map(cell).collect() }
+    };
+    assert_eq!(run(&[listed(&[(0, 1), (0, 1), (3, 1)])], &fine).unwrap().len(), 4);
+    assert!(run(&[listed(&[(3, 1), (3, 1)])], &fine).is_err());
+    assert!(run(&[listed(&[]), listed(&[])], &fine).is_err());
+    assert!(run(&[listed(&[(3, 1 << 25)])], &fine).is_err());
+    for wrong in [
+        Clicks { length: 0, ..fine.clone() },
+        Clicks { noise: Noise::Gaussian(0), ..fine.clone() },
+        Clicks { noise: Noise::Laplace(0), ..fine.clone() },
+        Clicks { most: 0, ..fine.clone() },
+        Clicks { examined: vec![1, 0], ..fine },
+    ] {
+        assert!(run(&[], &wrong).is_err());
+    }
 }
 
 fn sample() -> Vec<Event> {

@@ -1,6 +1,6 @@
 //! Interning: codes are heads of SHA-256, whatever the arrival, and strings are found by them again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hardneg_core::budget::Budget;
@@ -58,6 +58,31 @@ proptest! {
             }
         }
         prop_assert_eq!(strings.find(12345), None);
+    }
+
+    /// Codes that are places: no two strings have one, and each finds its string.
+    #[test]
+    fn exact_codes_find_their_strings(batches in vec(vec(of(".{0,3}"), 0..40), 0..6)) {
+        let budget = budget();
+        let interner = Interner::exact(&budget);
+        let mut found: BTreeMap<u64, String> = BTreeMap::new();
+        for batch in &batches {
+            let value = |i: usize| batch[i].as_deref().map(str::as_bytes);
+            let codes = interner.intern(batch.len(), value).expect("few strings");
+            for (code, value) in codes.into_iter().zip(batch) {
+                let Some(value) = value else {
+                    prop_assert_eq!(code, 0);
+                    continue;
+                };
+                prop_assert!(code != 0);
+                prop_assert_eq!(found.entry(code).or_insert_with(|| value.clone()), value);
+            }
+        }
+        let strings = interner.freeze(&mut Pulse::silent(), || Ok(())).expect("nothing to fail");
+        prop_assert!(strings.iter().eq(found.iter().map(|(code, value)| (*code, value.as_str()))));
+        let texts = found.values().map(String::as_str).chain(["a text of none of them"]);
+        let codes = strings.codes_of(texts);
+        prop_assert!(codes.into_iter().eq(found.keys().copied().chain([0])));
     }
 
     #[test]

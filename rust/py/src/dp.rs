@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use hardneg_core::anonymize::Keys as IdKeys;
 use hardneg_core::contributions::Contributions as CoreContributions;
-use hardneg_core::dp::clicks::{Clicks, Listed, clicks};
-use hardneg_core::dp::selection::{Key, Round, Selection, queries};
-use hardneg_core::error::Result;
-use hardneg_core::intern::code;
+use hardneg_core::dp::clicks::{Cell, Clicks, Listed, Noise, clicks};
+use hardneg_core::dp::selection::{Key, Round, Selection, pairs, queries};
+use hardneg_core::error::Error;
 use hardneg_core::job::{self, Job};
 use hardneg_core::noise::{DiscreteLaplace, Random, RoundedGaussian};
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_core::seed::Seed;
+use hardneg_core::workers::threads as workers;
 use pyo3::prelude::*;
 
 use crate::error::{config, to_py};
@@ -75,20 +75,45 @@ impl Contributions {
         biases: Vec<Vec<u16>>,
         threads: usize,
     ) -> PyResult<Keys> {
-        let mut biases = biases.into_iter();
-        let round = |threshold| Round { threshold, bias: biases.next().unwrap_or_default() };
-        let selection = Selection { max_items, sigma, rounds: thresholds.into_iter().map(round).collect() };
+        let selection = selection(max_items, sigma, thresholds, biases);
         let strings = &self.contributions.query_strings;
-        let mut keys = interruptible(py, |pulse| {
-            queries(&self.contributions, &selection, hardneg_core::workers::threads(threads), pulse)
-        })?;
-        // A code of two strings has no name; whose it is must not be told.
-        keys.retain(|key| !strings.get(key.code).is_empty());
+        let keys =
+            interruptible(py, |pulse| queries(&self.contributions, &selection, workers(threads), pulse))?;
         let queries = keys.iter().map(|key| strings.get(key.code).to_owned()).collect();
         Ok(Keys { keys, queries })
     }
 
-    #[pyo3(signature = (keys, /, *, shown, rows, docs, weights, length, sigma, threads))]
+    #[pyo3(signature = (queries, /))]
+    fn public(&self, py: Python<'_>, queries: Vec<String>) -> PyResult<Keys> {
+        let codes = interruptible(py, |_| {
+            Ok(self.contributions.query_strings.codes_of(queries.iter().map(String::as_str)))
+        })?;
+        let keys = codes.into_iter().map(|code| Key { code, score: 0, rounds: 0 }).collect();
+        Ok(Keys { keys, queries })
+    }
+
+    #[pyo3(signature = (keys, /, *, shown, max_items, sigma, thresholds, biases, threads))]
+    #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn select_pairs(
+        &self,
+        py: Python<'_>,
+        keys: &Keys,
+        shown: bool,
+        max_items: usize,
+        sigma: u64,
+        thresholds: Vec<i64>,
+        biases: Vec<Vec<u16>>,
+        threads: usize,
+    ) -> PyResult<Vec<(u32, String, i64, u32)>> {
+        let selection = selection(max_items, sigma, thresholds, biases);
+        let strings = &self.contributions.doc_strings;
+        let found = interruptible(py, |pulse| {
+            pairs(&self.contributions, &keys.keys, shown, &selection, workers(threads), pulse)
+        })?;
+        Ok(found.iter().map(|p| (p.query, strings.get(p.doc).to_owned(), p.score, p.rounds)).collect())
+    }
+
+    #[pyo3(signature = (keys, /, *, shown, rows, docs, positions, weights, exposures, length, noise, scale, examined, most, threads))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn clicks(
         &self,
@@ -97,65 +122,77 @@ impl Contributions {
         shown: Vec<u64>,
         rows: Vec<u32>,
         docs: Vec<String>,
+        positions: Vec<u16>,
         weights: Vec<u64>,
+        exposures: Vec<u64>,
         length: u64,
-        sigma: u64,
+        noise: &str,
+        scale: u64,
+        examined: Vec<u64>,
+        most: u64,
         threads: usize,
-    ) -> PyResult<(Vec<i64>, Vec<i64>)> {
+    ) -> PyResult<(Vec<i64>, Vec<i64>, Vec<i64>)> {
+        let noise = match noise {
+            "gaussian" => Noise::Gaussian(scale),
+            "laplace" => Noise::Laplace(scale),
+            _ => return Err(to_py(Error::internal("a law of noise that is not there"))),
+        };
+        let strings = &self.contributions.doc_strings;
         interruptible(py, |pulse| {
-            let (listed, places) = listed(keys, &shown, &rows, &docs, &weights)?;
-            let constants = Clicks { length, sigma };
-            let sums = clicks(
-                &self.contributions,
-                &listed,
-                constants,
-                hardneg_core::workers::threads(threads),
-                pulse,
-            )?;
-            let starts: Vec<usize> = listed
+            let wrong = || Error::internal("columns of different lengths, or a row of no key");
+            let columns = [docs.len(), positions.len(), weights.len(), exposures.len()];
+            if shown.len() != keys.keys.len() || columns.iter().any(|n| *n != rows.len()) {
+                return Err(wrong());
+            }
+            let codes = strings.codes_of(docs.iter().map(String::as_str));
+            let cell = |i: usize| Cell {
+                doc: codes[i],
+                click: weights[i],
+                shown: exposures[i],
+                position: positions[i],
+            };
+            let mut cells: Vec<Vec<(Cell, usize)>> = vec![Vec::new(); keys.keys.len()];
+            for (i, row) in rows.iter().enumerate() {
+                cells.get_mut(*row as usize).ok_or_else(wrong)?.push((cell(i), i));
+            }
+            cells.iter_mut().for_each(|own| own.sort_unstable_by_key(|(cell, i)| (cell.doc, *i)));
+            let listed: Vec<Listed> = keys
+                .keys
                 .iter()
-                .scan(0, |at, query| {
-                    let start = *at;
-                    *at += 1 + query.docs.len();
-                    Some(start)
+                .zip(&shown)
+                .zip(&cells)
+                .map(|((key, shown), own)| Listed {
+                    query: key.code,
+                    shown: *shown,
+                    docs: own.iter().map(|(cell, _)| *cell).collect(),
                 })
                 .collect();
-            let impressions = starts.iter().map(|start| sums[*start]).collect();
-            let cells = rows.iter().zip(&places).map(|(row, place)| sums[starts[*row as usize] + 1 + place]);
-            Ok((impressions, cells.collect()))
+            let twice = exposures.iter().any(|weight| *weight > 0);
+            let constants = Clicks { length, noise, exposures: twice, examined, most };
+            let mut sums =
+                clicks(&self.contributions, &listed, &constants, workers(threads), pulse)?.into_iter();
+            let (mut of_queries, mut clicked, mut seen) = (
+                Vec::with_capacity(listed.len()),
+                vec![0; rows.len()],
+                vec![0; if twice { rows.len() } else { 0 }],
+            );
+            for own in &cells {
+                of_queries.extend(sums.next());
+                for column in [&mut clicked, &mut seen].into_iter().take(if twice { 2 } else { 1 }) {
+                    for ((_, row), sum) in own.iter().zip(sums.by_ref()) {
+                        column[*row] = sum;
+                    }
+                }
+            }
+            Ok((of_queries, clicked, seen))
         })
     }
 }
 
-/// The cells of each key, and of each row its place among them.
-fn listed(
-    keys: &Keys,
-    shown: &[u64],
-    rows: &[u32],
-    docs: &[String],
-    weights: &[u64],
-) -> Result<(Vec<Listed>, Vec<usize>)> {
-    use hardneg_core::error::Error;
-    let wrong = || Error::internal("columns of different lengths, or a row of no key");
-    if shown.len() != keys.keys.len() || rows.len() != docs.len() || rows.len() != weights.len() {
-        return Err(wrong());
-    }
-    let mut listed: Vec<Listed> = keys
-        .keys
-        .iter()
-        .zip(shown)
-        .map(|(key, shown)| Listed { query: key.code, shown: *shown, docs: Vec::new() })
-        .collect();
-    let codes: Vec<u64> = docs.iter().map(|doc| code(doc.as_bytes())).collect();
-    for ((row, doc), weight) in rows.iter().zip(&codes).zip(weights) {
-        listed.get_mut(*row as usize).ok_or_else(wrong)?.docs.push((*doc, *weight));
-    }
-    listed.iter_mut().for_each(|query| query.docs.sort_unstable());
-    let place = |(row, doc): (&u32, &u64)| {
-        listed[*row as usize].docs.binary_search_by_key(doc, |(doc, _)| *doc).map_err(|_| wrong())
-    };
-    let places = rows.iter().zip(&codes).map(place).collect::<Result<_>>()?;
-    Ok((listed, places))
+fn selection(max_items: usize, sigma: u64, thresholds: Vec<i64>, biases: Vec<Vec<u16>>) -> Selection {
+    let mut biases = biases.into_iter();
+    let round = |threshold| Round { threshold, bias: biases.next().unwrap_or_default() };
+    Selection { max_items, sigma, rounds: thresholds.into_iter().map(round).collect() }
 }
 
 #[pyfunction]

@@ -6,10 +6,13 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use std::collections::HashMap;
+
 use super::unit::Scale;
 use super::universe::Universe;
 use crate::contributions::Contributions;
 use crate::error::{Error, Result};
+use crate::intern::{code, gathered, spread};
 use crate::noise::{Random, RoundedGaussian};
 use crate::pulse::Pulse;
 use crate::workers::each;
@@ -45,10 +48,10 @@ pub struct Round {
     pub bias: Vec<u16>,
 }
 
-/// A released item.
+/// A released query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// Its code.
+    /// Its code; 0 for a public one that nobody asked.
     pub code: u64,
     /// Its pooled score when it was released, on the grid; noise included.
     pub score: i64,
@@ -56,7 +59,20 @@ pub struct Key {
     pub rounds: u32,
 }
 
-/// Releases queries: items are what each user asked.
+/// A released (query, document).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// Number of its query among those released.
+    pub query: u32,
+    /// Code of its document.
+    pub doc: u64,
+    /// Its pooled score, as a [`Key`]'s.
+    pub score: i64,
+    /// How many rounds that took.
+    pub rounds: u32,
+}
+
+/// Releases queries, in canonical order: items are what each user asked.
 ///
 /// # Errors
 /// [`Error::usage`] for constants that cannot be; where the spill cannot be read or no randomness is to be had; what `pulse`
@@ -72,7 +88,66 @@ pub fn queries(
     let universe = Universe::new(contributions, threads, pulse, |user, items| {
         items.extend(user.queries.iter().take(most).map(|(query, _)| *query));
     })?;
-    released(&universe, selection, threads, pulse)
+    let mut keys = released(&universe, selection, threads, pulse)?;
+    // Codes tell in which order queries were met; the order of what leaves may not.
+    keys.sort_by_cached_key(|key| canonical(contributions.query_strings.get(key.code)));
+    Ok(keys)
+}
+
+/// Releases (query, document)s of released `queries`, in canonical order: items are the pairs that each user clicked, or
+/// with `shown` was shown.
+///
+/// **Statement.** If [`queries`] with its constants is dominated by (delta_1, mu_1), and the same with the constants given here
+/// by (delta_2, mu_2), both together are dominated by delta_t = 1 − (1 − delta_1)(1 − delta_2) and mu = √(mu_1² + mu_2²), where
+/// "dominated by (delta_t, mu)" is: delta(epsilon) <= delta_t + (1 − delta_t) delta_G(epsilon; mu) for every epsilon, both ways.
+///
+/// *Proof.* Fix an output of the first. The pairs that a user contributes are then a function of the user's own rows, that
+/// output and a key of the run, at most `max_items` of them, each once, so this is the same mechanism with pairs for items, and
+/// what is proved of it holds: in round 1 a pair that only one user has gets at most 1/√t of theirs. Being so dominated for
+/// every epsilon is having a trade-off function of at least f_(0, delta_t) ⊗ G_mu; these compose adaptively (Dong, Roth & Su
+/// 2022, section 3), and the product is commutative.
+///
+/// # Errors
+/// As [`queries`].
+pub fn pairs(
+    contributions: &Contributions,
+    queries: &[Key],
+    shown: bool,
+    selection: &Selection,
+    threads: usize,
+    pulse: &mut Pulse<'_>,
+) -> Result<Vec<Pair>> {
+    check(selection)?;
+    let most = selection.max_items;
+    let (query_strings, doc_strings) = (&contributions.query_strings, &contributions.doc_strings);
+    if u32::try_from(queries.len().max(doc_strings.len())).is_err() {
+        return Err(Error::data("more than 4 billion documents; release the log in windows"));
+    }
+    let numbers: HashMap<u64, u32> = queries.iter().zip(0..).map(|(key, i)| (key.code, i)).collect();
+    let universe = Universe::new(contributions, threads, pulse, |user, items| {
+        let pairs = user.iter().flat_map(|(query, docs)| {
+            let number = numbers.get(&query).copied();
+            docs.iter().filter(|d| shown || d.clicked).filter_map(move |d| Some((number?, d.doc)))
+        });
+        // Numbers of the two make a number of the pair that no other has.
+        let item = |(query, doc)| Some(spread(u64::from(query) << 32 | doc_strings.find(doc)? as u64));
+        items.extend(pairs.filter_map(item).take(most));
+    })?;
+    let doc_codes: Vec<u64> = doc_strings.codes().collect();
+    let pair = |key: Key| {
+        let item = gathered(key.code);
+        let doc = doc_codes[(item & u64::from(u32::MAX)) as usize];
+        Pair { query: (item >> 32) as u32, doc, score: key.score, rounds: key.rounds }
+    };
+    let mut out: Vec<Pair> = released(&universe, selection, threads, pulse)?.into_iter().map(pair).collect();
+    let name = |pair: &Pair| canonical(query_strings.get(queries[pair.query as usize].code));
+    out.sort_by_cached_key(|pair| (name(pair), canonical(doc_strings.get(pair.doc))));
+    Ok(out)
+}
+
+/// Sorts strings as the rest of the program does: by the head of their SHA-256.
+fn canonical(text: &str) -> (u64, String) {
+    (code(text.as_bytes()), text.to_owned())
 }
 
 fn check(selection: &Selection) -> Result<()> {
@@ -139,7 +214,6 @@ fn released(
             }
         }
     }
-    keys.sort_unstable_by_key(|key| key.code);
     Ok(keys)
 }
 

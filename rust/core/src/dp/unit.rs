@@ -26,6 +26,11 @@ impl Scale {
         Self(ceil_sqrt(squares << 40).max(least))
     }
 
+    /// Weights that sum to `sum`, so that their sum is at most the unit: each becomes ⌊w · 2^20 / max(sum, length)⌋.
+    pub fn clip_sum(sum: u128, length: u64) -> Self {
+        Self(sum.max(u128::from(length.max(1))) << 20)
+    }
+
     /// A weight, scaled.
     #[inline]
     pub fn of(self, weight: u64) -> i64 {
@@ -54,6 +59,10 @@ mod tests {
             let unit = u128::from(UNIT) * u128::from(UNIT);
             let clipped = norm2(Scale::clip(squares, length), &weights);
             prop_assert!(clipped <= unit);
+            let sum: u128 = weights.iter().map(|w| u128::from(*w)).sum();
+            let scale = Scale::clip_sum(sum, length);
+            let scaled: u128 = weights.iter().map(|w| scale.of(*w).unsigned_abs() as u128).sum();
+            prop_assert!(scaled <= u128::from(UNIT) && scaled + weights.len() as u128 >= u128::from(UNIT) * sum / sum.max(u128::from(length)));
             if let Some(scale) = Scale::to_unit(squares) {
                 let long = norm2(scale, &weights);
                 prop_assert!(long <= unit && clipped <= long);

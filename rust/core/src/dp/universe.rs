@@ -47,7 +47,9 @@ impl Universe {
         codes.dedup();
         codes.shrink_to_fit();
         if u32::try_from(codes.len()).is_err() {
-            return Err(Error::data("more than 4 billion distinct queries; release the log in windows"));
+            return Err(Error::data(
+                "more than 4 billion distinct queries, or pairs of a query and a document; release the log in windows",
+            ));
         }
         let index = Index::new(&codes);
         let users = collect(
