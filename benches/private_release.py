@@ -41,7 +41,7 @@ GIVEN = ["--read.position-base", "1", "--release.examination-exponent", "0.9"]
 def main() -> None:
     """Prints a row for each setting."""
     args = _arguments()
-    world = _world(args.worlds)
+    world = world_module(args.worlds)
     candidates = _candidates(args.world)
     for name in args.setting or SETTINGS:
         with tempfile.TemporaryDirectory() as folder:
@@ -62,7 +62,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _world(folder: Path) -> Any:
+def world_module(folder: Path) -> Any:
+    """privacy_world.py, from the folder it is in."""
     spec = importlib.util.spec_from_file_location("privacy_world", folder / "privacy_world.py")
     assert spec
     assert spec.loader

@@ -282,8 +282,9 @@ def test_parts_never_exceed_the_claim(epsilon: float, delta: float, selection: f
     squares = sum(mpf(part) ** 2 for part in parts)
     assert squares <= mpf(budget.mu) ** 2
     assert squares >= mpf(budget.mu) ** 2 * (1 - mpf("1e-14"))
-    delta_t = 1 - (1 - mpf(delta_ts[0])) * (1 - mpf(delta_ts[1]))
+    delta_t = 1 - (1 - mpf(2) ** -64) * (1 - mpf(delta_ts[0])) * (1 - mpf(delta_ts[1]))
     assert delta_t <= budget.delta_t
+    delta_ts = (calibration.CODES_DELTA, *delta_ts)
     assert delta_t + (1 - delta_t) * naive_delta(epsilon, mpmath.sqrt(squares)) <= delta
     # What the ledger recomputes fits into a limit of exactly the claim, stage by stage or in one.
     assert within(*compose(parts, delta_ts), epsilon, delta)
@@ -295,8 +296,28 @@ def test_parts_never_exceed_the_claim(epsilon: float, delta: float, selection: f
 
 def test_all_for_counts_where_queries_are_public() -> None:
     budget = calibration.split(1.0, 1e-6, 0.0)
-    assert budget.delta_t == budget.mu_selection == budget.mu_pairs == 0
-    assert budget.mu_counts == budget.mu == gaussian_mu(1.0, 1e-6)
+    assert budget.mu_selection == budget.mu_pairs == 0
+    assert budget.delta_t == calibration.CODES_DELTA
+    assert budget.mu_counts == budget.mu == pytest.approx(gaussian_mu(1.0, 1e-6), rel=1e-12)
+    assert budget.mu <= gaussian_mu(1.0, 1e-6)
+
+
+@given(st.floats(0, 3), st.floats(0, 1e-5), st.floats(0, 2))
+@settings(max_examples=25)
+def test_pure_releases_take_their_epsilon_from_the_gaussian_ones(mu: float, delta_t: float, pure: float) -> None:
+    epsilon = epsilon_at(mu, delta_t, 1e-4, pure)
+    assert epsilon >= pure
+    assert epsilon == pytest.approx(pure + epsilon_at(mu, delta_t, 1e-4), abs=1e-12)
+    assert within(mu, delta_t, math.nextafter(epsilon, math.inf), 1e-4, pure)
+    assert not within(mu, delta_t, 0.99 * pure, 1e-4, pure) or pure == 0
+
+
+def test_two_laplace_releases_and_a_gaussian_one_keep_the_sum() -> None:
+    one = calibration.pure(0.5)
+    assert (one.pure, one.mu, one.delta_t, one.delta) == (0.5, 0.0, 2.0**-64, 2.0**-64)
+    mu, delta_t = compose([0.23, one.mu, one.mu], [0.0, one.delta_t, one.delta_t])
+    assert within(mu, delta_t, 1.0 + calibration.epsilon_of(0.23, 1e-6), 1.001e-6, 1.0)
+    assert not within(mu, delta_t, 0.99, 1e-6, 1.0)
 
 
 @given(st.lists(st.floats(0, 2), max_size=5), st.lists(st.floats(0, 0.1), max_size=5))

@@ -34,7 +34,7 @@ from hardneg_fast.calibration import (
     within,
 )
 from hardneg_fast.ledger import Ledger
-from hardneg_fast.release_private import examined
+from hardneg_fast.release_weights import examined
 from private_logs import Users, contributions, distance, keys, sums
 from reference.selection_dp import Selection, vector
 

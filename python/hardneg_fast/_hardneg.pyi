@@ -145,6 +145,23 @@ class Contributions:
     ) -> Keys:
         """Queries that may be named: docs/PRIVACY.md, partition selection."""
 
+    def public(self, queries: list[str], /) -> Keys:
+        """Queries that are public, asked or not; without scores."""
+
+    def select_pairs(
+        self,
+        keys: Keys,
+        /,
+        *,
+        shown: bool,
+        max_items: int,
+        sigma: int,
+        thresholds: list[int],
+        biases: list[list[int]],
+        threads: int,
+    ) -> list[tuple[int, str, int, int]]:
+        """(query, document)s of keys that may be named: number of the key, document, noisy pooled score, rounds."""
+
     def clicks(
         self,
         keys: Keys,
@@ -153,12 +170,21 @@ class Contributions:
         shown: list[int],
         rows: list[int],
         docs: list[str],
+        positions: list[int],
         weights: list[int],
+        exposures: list[int],
         length: int,
-        sigma: int,
+        noise: str,
+        scale: int,
+        examined: list[int],
+        most: int,
         threads: int,
-    ) -> tuple[list[int], list[int]]:
-        """Noisy impressions by key, and noisy clicks by row: a row is a number of a key, a document, a weight."""
+    ) -> tuple[list[int], list[int], list[int]]:
+        """Noisy impressions by key, noisy clicks by row, and noisy impressions by row if any of `exposures` is not 0.
+
+        A row is a number of a key, a document, its listed position, the weights of a click and of an impression. Where
+        `examined` has entries, clicks weigh by the user's own position, at most `most` times as much.
+        """
 
     def stats(self) -> Stats: ...
     @property
@@ -168,7 +194,7 @@ class Contributions:
 
 @final
 class Keys:
-    """Released queries, by code, and the noisy pooled scores that released them, after so many rounds."""
+    """Released queries in canonical order, and the noisy pooled scores that released them, after so many rounds."""
 
     @property
     def queries(self) -> list[str]: ...

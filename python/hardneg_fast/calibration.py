@@ -35,6 +35,15 @@ BIAS_STEPS = 256
 BIAS_MAX_Z = 8
 """The last z of a table; smaller than 0 counts as 0, larger as this."""
 
+CODES_DELTA = 2.0**-64
+"""Bounds the probability that a new user is taken for another.
+
+Users are told apart by 128 bits of an HMAC under a key that is drawn for the run and forgotten, of which the first 64
+are not 0. With n others, and HMAC taken as a random function, that is at most n 2^-127: at most 2^-64 for any log of
+fewer than 2^63 users, and so for any log. Given that it does not happen, neighbours are neighbours: a chance that adds
+to those of the thresholds, as in `compose`. Codes of queries and documents are places in a table, and never meet.
+"""
+
 _CONTEXT = Context(prec=50, Emin=-999_999, Emax=999_999)
 _OUT = Decimal("1e-20")
 _TWO_PI = Decimal("6.28318530717958647692528676655900576839433879875021164194988918")
@@ -72,9 +81,10 @@ class Budget:
         mu_selection: of choosing queries; 0 where they are public.
         mu_pairs: of choosing (query, document) pairs; 0 where candidates are public.
         mu_counts: of the counts.
-        delta_t: threshold budget of all stages.
+        delta_t: what all events together may have that end the Gaussian bound: thresholds, and `CODES_DELTA`.
         delta_t_selection: of choosing queries.
         delta_t_pairs: of choosing pairs.
+        pure: epsilon of a release whose noise needs no delta; it has no Gaussian budget then, and else this is 0.
     """
 
     epsilon: float
@@ -86,6 +96,7 @@ class Budget:
     delta_t: float
     delta_t_selection: float
     delta_t_pairs: float
+    pure: float = 0.0
 
 
 def gaussian_delta(epsilon: float, mu: float) -> float:
@@ -184,17 +195,28 @@ def compose(mus: Iterable[float], delta_ts: Iterable[float]) -> tuple[float, flo
     return _root_up(squares), _fraction_up(1 - spared)
 
 
-def within(mu: float, delta_t: float, epsilon: float, delta: float) -> bool:
-    """Whether budgets as of `compose` keep (epsilon, delta): delta_t + (1 - delta_t) delta_G(epsilon; mu) <= delta."""
+def within(mu: float, delta_t: float, epsilon: float, delta: float, pure: float = 0.0) -> bool:
+    """Whether budgets as of `compose` keep (epsilon, delta): delta_t + (1 - delta_t) delta_G(epsilon; mu) <= delta.
+
+    `pure` is the sum of the epsilons of releases that are (epsilon, 0)-DP but for their part of delta_t, and what is
+    left of epsilon is for the Gaussian ones. Proof: let Q' draw what the pure mechanisms give from the law that they
+    have on P's log, and all else from that on Q's, given what was seen before. P and Q' differ by Gaussian rounds that
+    adapt, so P(O) <= e^a Q'(O) + delta_G(a; mu) with a = epsilon - pure; and Q'(O) <= e^pure Q(O), as the likelihood of
+    what the pure ones gave changes by that factor at most, whatever was chosen in the light of it.
+    """
+    if pure > epsilon:
+        return False
+    epsilon = _fraction_down(Fraction(epsilon) - Fraction(pure))
     part = Fraction(delta_t)
     return part + (1 - part) * Fraction(gaussian_delta(epsilon, mu)) <= Fraction(delta)
 
 
-def epsilon_at(mu: float, delta_t: float, delta: float) -> float:
-    """The smallest epsilon at `delta` of budgets as of `compose`, rounded up; infinite where delta_t is too large."""
+def epsilon_at(mu: float, delta_t: float, delta: float, pure: float = 0.0) -> float:
+    """The smallest epsilon at `delta` of budgets as of `within`, rounded up; infinite where delta_t is too large."""
     if mu == 0 and delta_t <= delta:
-        return 0.0
-    return math.inf if delta_t >= delta else epsilon_of(mu, _gaussian_part(delta, delta_t))
+        return pure
+    rest = math.inf if delta_t >= delta else epsilon_of(mu, _gaussian_part(delta, delta_t))
+    return rest if math.isinf(rest) else _fraction_up(Fraction(rest) + Fraction(pure))
 
 
 def upper_quantile(d: float, t: int = 1) -> float:
@@ -297,14 +319,25 @@ def laplace_scale(epsilon: float, l1_sensitivity: int) -> int:
     return math.ceil(l1_sensitivity / Fraction(epsilon))
 
 
+def pure(epsilon: float) -> Budget:
+    """A budget of discrete Laplace noise alone: (epsilon, `CODES_DELTA`), the noise itself being (epsilon, 0).
+
+    Raises:
+        UsageError: `epsilon` is out of its range.
+    """
+    _check("epsilon", epsilon, 0 < epsilon <= 1_000, "above 0 and at most 1,000")
+    return Budget(epsilon, CODES_DELTA, 0.0, 0.0, 0.0, 0.0, CODES_DELTA, 0.0, 0.0, pure=epsilon)
+
+
 def split(
     epsilon: float, delta: float, selection_share: float, *, pairs_share: float = 0.0, delta_t_share: float = 0.5
 ) -> Budget:
     """Divides (epsilon, delta) between choosing queries, choosing pairs, and counting.
 
-    delta = delta_t + (1 - delta_t) delta_G(epsilon; mu), delta_t = 1 - prod(1 - delta_t,i), mu^2 = sum mu_i^2: all
-    noise is one Gaussian mechanism, off an event of probability delta_t. A stage with a share of 0 is left out: it has
-    no threshold and needs no delta_t. Recomputed by `compose` and `within`, the parts never exceed the claim.
+    delta = delta_t + (1 - delta_t) delta_G(epsilon; mu), delta_t = 1 - prod(1 - delta_t,i) with `CODES_DELTA` among the
+    delta_t,i, mu^2 = sum mu_i^2: all noise is one Gaussian mechanism, off an event of probability delta_t. A stage with
+    a share of 0 is left out: it has no threshold and needs no delta_t. Recomputed by `compose` and `within`, the parts
+    never exceed the claim.
 
     Args:
         epsilon: above 0.
@@ -325,10 +358,14 @@ def split(
         raise UsageError("selection_share and pairs_share leave nothing for the counts: their sum must be below 1")
     shares = (selection_share, pairs_share)
     stages = sum(share > 0 for share in shares)
-    delta_t = _fraction_down(Fraction(delta) * Fraction(delta_t_share)) if stages else 0.0
+    delta_t = _fraction_down(Fraction(delta) * Fraction(delta_t_share)) if stages else CODES_DELTA
+    codes = Fraction(CODES_DELTA)
+    if delta_t >= delta or (stages and delta_t <= 2 * CODES_DELTA):
+        raise UsageError(f"delta {delta!r} leaves too little beside the {CODES_DELTA:.2g} of telling users apart")
+    thresholds = (Fraction(delta_t) - codes) / (1 - codes)
     mu = gaussian_mu(epsilon, _gaussian_part(delta, delta_t))
     with localcontext(_CONTEXT):
-        each = _down(_each(Decimal(delta_t), stages)) if stages else 0.0
+        each = _down(_each(Decimal(_fraction_down(thresholds)), stages)) if stages else 0.0
     selection, pairs = (_root_down(Fraction(share) * Fraction(mu) ** 2) for share in shares)
     return Budget(
         epsilon=epsilon,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PRIVACY = """say how the output is to be protected, with exactly one of:
   --k-users K      name only what at least K users stand behind; K = 10 is a common choice
-  --epsilon E      user-level differential privacy; also needs --lineage, --ledger and --candidates
+  --epsilon E      user-level differential privacy; also needs --lineage and --ledger
   --no-privacy     everything may leave; for logs that are nobody's secret"""
 
 
@@ -603,11 +603,14 @@ def _mine(commands: Any) -> None:
     command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
     command.add_argument("--k-users", type=int, metavar="K", help="name only what at least K users stand behind")
     command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy")
-    text = "well below one over the number of users; never read off the data [1e-8]"
+    text = "well below one over the number of users; never read off the data; 0 where all is public [1e-8]"
     command.add_argument("--delta", type=float, default=1e-8, metavar="D", help=text)
     _lineage_options(command)
     text = "public: Parquet with query, doc_id, position: the documents each query may be judged on"
     command.add_argument("--candidates", type=Path, metavar="FILE", help=text)
+    text = "public: Parquet with query: the queries to release, all of them, asked or not"
+    command.add_argument("--public-queries", type=Path, metavar="FILE", help=text)
+    command.add_argument("--public-queries-class", metavar="WHY", help="why they are public, as --candidates-class")
     command.add_argument(
         "--candidates-class",
         metavar="WHY",
@@ -666,6 +669,8 @@ def _privacy(args: argparse.Namespace) -> Privacy:
         ledger=args.ledger or "",
         candidates=args.candidates,
         candidates_class=args.candidates_class,
+        public_queries=args.public_queries,
+        public_queries_class=args.public_queries_class,
         override_dp_claim=args.override_dp_claim,
     )
 

@@ -122,8 +122,14 @@ class ReleaseConfig:
     """Queries of one user that count in choosing queries: a random sample."""
     rounds: int = 16
     """Rounds of `pag`."""
+    max_pairs_per_user: int = 100
+    """Pairs (query, document) of one user that count in choosing pairs, without candidates: a random sample."""
+    pairs: Literal["clicked", "shown"] = "clicked"
+    """Which pairs of a user count in choosing pairs."""
     selection_share: float | None = None
     """Part of the budget (of mu squared) for choosing queries; the rest counts clicks. 0.6, with `pag` 0.3."""
+    pairs_share: float = 0.3
+    """Part of it for choosing pairs, where there are no candidates."""
     delta_share: float = 0.5
     """Part of delta for the thresholds of choosing."""
     clip: float = 0.5
@@ -132,6 +138,12 @@ class ReleaseConfig:
     """Weight of an impression beside that of a click at the top."""
     examination_exponent: float = 1.0
     """P(examined at position r) is taken as r to the minus this; 0 for lists without position bias."""
+    positions: Literal["listed", "own"] = "listed"
+    """Where a click was made: where the candidates list the document, or, for lists that change, where that user saw it
+    (inverse propensity weights, clipped). Without candidates always where the user saw it."""
+    exposure_weight: float = 0.0
+    """Weight of an impression of each document beside that of a click at the top, for lists that change; 0 counts
+    impressions of queries only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +283,8 @@ class Privacy:
     ledger: str | None = None
     candidates: object = field(default=None, repr=False)
     candidates_class: str | None = None
+    public_queries: object = field(default=None, repr=False)
+    public_queries_class: str | None = None
     override_dp_claim: bool = False
 
     @classmethod
@@ -323,6 +337,8 @@ class Privacy:
         delta: float = 1e-8,
         candidates: object = None,
         candidates_class: CandidatesClass | None = None,
+        public_queries: object = None,
+        public_queries_class: CandidatesClass | None = None,
         override_dp_claim: bool = False,
     ) -> Privacy:
         """User-level differential privacy: one user id more or less hardly changes what leaves (docs/PRIVACY.md).
@@ -331,11 +347,17 @@ class Privacy:
             epsilon: the claim, for one user id over the log that is read.
             lineage: name of the data this is a release of; releases of one lineage add up in the ledger.
             ledger: file of the budget; see `hardneg_fast.ledger`.
-            delta: the claim. A constant, well below one over the number of users; never read off the data.
+            delta: the claim. A constant, well below one over the number of users; never read off the data. It may be 0
+                where both queries and candidates are public: noise is then discrete Laplace, and what remains of delta
+                is the 2^-64 of telling users apart.
             candidates: the documents that each query may be judged on: a table or Parquet file with query, doc_id and,
-                where lists are ranked, position. It must be public; without it a release is refused.
+                where lists are ranked, position. It must be public; without it, pairs are chosen under noise from what
+                users were shown, which costs budget and finds fewer.
             candidates_class: why `candidates` is public: it is a `function_of_public_corpus` (BM25, or a public model
                 over public documents), was `frozen_before_window`, or is `already_public` (anybody can ask for it).
+            public_queries: the queries to release, all of them, asked or not: a table or Parquet file with query. It
+                must be public; without it, queries are chosen under noise.
+            public_queries_class: why `public_queries` is public; as for `candidates_class`.
             override_dp_claim: release although the lineage had a release that is not differentially private; then
                 nothing of it is, and the output says so instead of the claim.
 
@@ -344,21 +366,29 @@ class Privacy:
         """
         if not (isinstance(epsilon, int | float) and 0 < epsilon <= 100):
             raise UsageError(f"epsilon is {epsilon!r}; give a number above 0 and at most 100 (1 is strong, 8 is weak)")
-        if not (isinstance(delta, int | float) and 1e-15 <= delta <= 0.1):
-            raise UsageError(f"delta is {delta!r}; give a number well below one over the number of users, such as 1e-8")
+        pure = delta == 0 and candidates is not None and public_queries is not None
+        if not (isinstance(delta, int | float) and (1e-15 <= delta <= 0.1 or pure)):
+            raise UsageError(
+                f"delta is {delta!r}; give a number well below one over the number of users, such as 1e-8 (0 needs "
+                "public queries and candidates)"
+            )
         if not isinstance(lineage, str) or not lineage:
             raise UsageError("lineage is empty; name the data that this is a release of, such as web-2026 (--lineage)")
         if not ledger:
             raise UsageError(
                 "a release under differential privacy is entered in a ledger: give its file (--ledger PATH)"
             )
-        if (candidates is None) != (candidates_class is None):
-            raise UsageError(
-                "candidates and candidates_class go together: say why the candidates are public, one of "
-                + ", ".join(CANDIDATES_CLASSES)
-            )
-        if candidates_class is not None and candidates_class not in CANDIDATES_CLASSES:
-            raise UsageError(f"candidates_class is {candidates_class!r}; choose one of {', '.join(CANDIDATES_CLASSES)}")
+        for name, given, why in (
+            ("candidates", candidates, candidates_class),
+            ("public_queries", public_queries, public_queries_class),
+        ):
+            if (given is None) != (why is None):
+                raise UsageError(
+                    f"{name} and {name}_class go together: say why they are public, one of "
+                    + ", ".join(CANDIDATES_CLASSES)
+                )
+            if why is not None and why not in CANDIDATES_CLASSES:
+                raise UsageError(f"{name}_class is {why!r}; choose one of {', '.join(CANDIDATES_CLASSES)}")
         return cls(
             mode="dp",
             epsilon=float(epsilon),
@@ -367,6 +397,8 @@ class Privacy:
             ledger=os.fspath(ledger),
             candidates=candidates,
             candidates_class=candidates_class,
+            public_queries=public_queries,
+            public_queries_class=public_queries_class,
             override_dp_claim=override_dp_claim,
         )
 

@@ -42,10 +42,38 @@ def attractiveness(released: pa.Table, examined: Any) -> tuple[Any, Any]:
     """Clicks divided by the examination of their position, and the standard deviation of the noise in them.
 
     Inverse propensity scoring (Joachims, Swaminathan & Schnabel 2017, WSDM, section 4) of released clicks. In units of
-    (scaled) users who would have clicked had they looked; comparable within a query.
+    (scaled) users who would have clicked had they looked; comparable within a query. Where impressions of documents
+    were released, too, clicks are of as many users as the query's documents were shown to on average.
     """
     clicks, variance = (released[name].to_numpy() for name in ("clicks", "clicks_variance"))
-    return clicks / examined, np.sqrt(variance) / examined
+    worth, noise = clicks / examined, np.sqrt(variance) / examined
+    if released.num_rows == 0 or released["exposures"].null_count:
+        return worth, noise
+    share, doubt = _exposure(released)
+    # The ratio's variance to first order (delta method).
+    return worth / share, np.sqrt(noise**2 + (worth / share) ** 2 * doubt**2) / share
+
+
+SPREAD = 0.5
+"""Impressions of a query's documents are taken to differ from their mean by this part of it, a priori."""
+
+LEAST = 0.1
+"""A document is taken to have been shown at least this part of the mean."""
+
+
+def _exposure(released: pa.Table) -> tuple[Any, Any]:
+    """Each document's impressions by the mean of its query's documents, and the standard deviation of what is unsure.
+
+    Noisy impressions are shrunk towards their mean, as a normal prior has it.
+    """
+    seen, variance = (released[name].to_numpy() for name in ("exposures", "exposures_variance"))
+    of = released["query"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    mean = (np.bincount(of, seen) / np.bincount(of))[of]
+    known = mean > 0
+    relative = np.where(known, seen / np.where(known, mean, 1), 1)
+    doubt = np.where(known, variance / np.where(known, mean, 1) ** 2, np.inf)
+    kept = SPREAD**2 / (SPREAD**2 + doubt)
+    return np.maximum(1 + kept * (relative - 1), LEAST), SPREAD * np.sqrt(1 - kept)
 
 
 def check(config: ContrastConfig, select: SelectConfig) -> None:

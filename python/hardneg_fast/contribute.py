@@ -51,6 +51,7 @@ def contribute_stream(
     spill_dir: str,
     position_base: int,
     has_pages: bool,
+    shown: bool = False,
     progress: Progress | None = None,
 ) -> Contributions:
     """Reads a stream of rows with canonical names; identifiers are hashed under a key that is gone when it returns.
@@ -65,6 +66,7 @@ def contribute_stream(
         spill_dir: folder of the spill, "" for the system's.
         position_base: 0 or 1, as the caller knows it.
         has_pages: whether rows belong to pages.
+        shown: whether to keep what was shown and not clicked.
         progress: as for `mine`.
 
     Raises:
@@ -87,7 +89,7 @@ def contribute_stream(
         scrub=scrub,
         position_base=position_base,
         has_pages=has_pages,
-        shown=False,
+        shown=shown,
         threads=threads,
         memory=memory,
         spill=spill_dir or tempfile.gettempdir(),

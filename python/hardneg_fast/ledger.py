@@ -8,8 +8,8 @@ entered.
 
 Charges add up as `calibration.compose` says, also where a release was chosen in the light of earlier ones: for Gaussian
 privacy the plain sum of mu^2 is a valid stopping rule (Smith & Thakurta 2022, arXiv 2210.17520; Whitehouse et al. 2023,
-ICML, "Fully-adaptive composition in differential privacy"). A charge that would take a lineage beyond its limit is
-refused.
+ICML, "Fully-adaptive composition in differential privacy"); epsilons of releases without delta add up beside it. A
+charge that would take a lineage beyond its limit is refused.
 
 The file has one JSON object a line, and is only ever appended to. Each line holds the SHA-256 of the line before; a
 file beside it (`NAME.head`) remembers the last one. So an edited line, a lost end, an older copy or a missing file is
@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ _START = "0" * 64
 _FIELDS = {
     "ledger": {"version", "epsilon", "delta"},
     "limit": {"lineage", "epsilon", "delta"},
-    "reserve": {"lineage", "window", "mu", "delta_t", "what", "config_hash", "at", "override"},
+    "reserve": {"lineage", "window", "mu", "delta_t", "pure", "what", "config_hash", "at", "override"},
     "commit": {"reservation"},
     "no_dp_claim": {"lineage", "window", "what", "at", "override"},
 }
@@ -133,7 +134,7 @@ class Ledger:
                     f"ledger {self._path.name!r}: lineage {lineage!r} was charged under the limit epsilon "
                     f"{state.epsilon:g}, delta {state.delta:g}; it is not raised unless you say so (raise_it)"
                 )
-            if not within(*state.spent(), epsilon, delta):
+            if not _sum(state.charges).within(epsilon, delta):
                 raise PrivacyError(f"ledger {self._path.name!r}: lineage {lineage!r} has spent more than that limit")
             file.append("limit", lineage=lineage, epsilon=float(epsilon), delta=float(delta))
 
@@ -146,6 +147,7 @@ class Ledger:
         delta_t: float,
         what: str,
         config_hash: str,
+        pure: float = 0.0,
         override: bool = False,
     ) -> Reservation:
         """Charges a lineage. Must return before anything of the data is looked at.
@@ -159,6 +161,7 @@ class Ledger:
             delta_t: threshold budget of the same.
             what: kind of release.
             config_hash: of the settings, 64 hex digits.
+            pure: epsilon of what needs no delta (`calibration.pure`).
             override: charge a lineage that had releases without a claim, and go without a claim, too.
 
         Raises:
@@ -170,8 +173,8 @@ class Ledger:
             _check_name(name, text)
         if len(config_hash) != 64 or not set(config_hash) <= set("0123456789abcdef"):
             raise UsageError("config_hash must be 64 hex digits")
-        if not (0 <= mu <= 1_000 and 0 <= delta_t < 1 and mu + delta_t > 0):
-            raise UsageError(f"a charge of mu {mu!r}, delta_t {delta_t!r} cannot be")
+        if not (0 <= mu <= 1_000 and 0 <= delta_t < 1 and 0 <= pure <= 1_000 and mu + delta_t + pure > 0):
+            raise UsageError(f"a charge of mu {mu!r}, delta_t {delta_t!r}, epsilon {pure!r} cannot be")
         with self._open() as file:
             state = file.read().lineage(lineage)
             if state.unclaimed and not override:
@@ -180,13 +183,13 @@ class Ledger:
                     f"({state.unclaimed[0]['what']}); together with it nothing is differentially private. The override "
                     "(--override-dp-claim) releases without that label"
                 )
-            total = compose([*state.mus, mu], [*state.delta_ts, delta_t])
-            if not within(*total, state.epsilon, state.delta):
-                spent = epsilon_at(*state.spent(), state.delta)
+            total = _sum([*state.charges, {"mu": mu, "delta_t": delta_t, "pure": pure}])
+            if not total.within(state.epsilon, state.delta):
+                spent = _sum(state.charges).epsilon_at(state.delta)
                 raise PrivacyError(
                     f"ledger {self._path.name!r}: lineage {lineage!r} has spent epsilon {spent:.4g} of "
                     f"{state.epsilon:g} at delta {state.delta:g}, and this release would take it to "
-                    f"{epsilon_at(*total, state.delta):.4g}; release less, or nothing more of this data"
+                    f"{total.epsilon_at(state.delta):.4g}; release less, or nothing more of this data"
                 )
             number = file.append(
                 "reserve",
@@ -194,6 +197,7 @@ class Ledger:
                 window=window,
                 mu=float(mu),
                 delta_t=float(delta_t),
+                pure=float(pure),
                 what=what,
                 config_hash=config_hash,
                 at=_now(),
@@ -242,8 +246,8 @@ class Ledger:
 
         Returns:
             `sentence`, `dp` (whether there is a claim), `without` (kinds of releases that ended it), `epsilon` at
-            `delta` (that of the limit), `mu`, `delta_t`, `limit_epsilon`, `charges`, `unfinished` (of them), and the
-            same for each of `windows`.
+            `delta` (that of the limit), `mu`, `delta_t`, `pure`, `limit_epsilon`, `charges`, `unfinished` (of them),
+            and the same for each of `windows`.
 
         Raises:
             PrivacyError: the ledger is not whole.
@@ -384,17 +388,6 @@ class _Lineage:
     unclaimed: list[dict[str, Any]]
     done: set[int]
 
-    @property
-    def mus(self) -> list[float]:
-        return [entry["mu"] for entry in self.charges]
-
-    @property
-    def delta_ts(self) -> list[float]:
-        return [entry["delta_t"] for entry in self.charges]
-
-    def spent(self) -> tuple[float, float]:
-        return compose(self.mus, self.delta_ts)
-
     def claim(self) -> dict[str, Any]:
         windows = sorted({entry["window"] for entry in self.charges})
         total = self._figures(self.charges)
@@ -412,13 +405,14 @@ class _Lineage:
         }
 
     def _figures(self, charges: list[dict[str, Any]]) -> dict[str, Any]:
-        mu, delta_t = compose([entry["mu"] for entry in charges], [entry["delta_t"] for entry in charges])
-        epsilon = epsilon_at(mu, delta_t, self.delta)
+        total = _sum(charges)
+        epsilon = total.epsilon_at(self.delta)
         return {
             "epsilon": epsilon if math.isfinite(epsilon) else None,
             "delta": self.delta,
-            "mu": mu,
-            "delta_t": delta_t,
+            "mu": total.mu,
+            "delta_t": total.delta_t,
+            "pure": total.pure,
             "charges": len(charges),
             "unfinished": sum(entry["n"] not in self.done for entry in charges),
         }
@@ -439,6 +433,26 @@ class _Lineage:
             f"differentially private for one user id, added or removed, over {period}; "
             "a person with several ids, and releases outside this ledger, are not covered."
         )
+
+
+@dataclass(frozen=True)
+class _Sum:
+    mu: float
+    delta_t: float
+    pure: float
+
+    def within(self, epsilon: float, delta: float) -> bool:
+        return within(self.mu, self.delta_t, epsilon, delta, self.pure)
+
+    def epsilon_at(self, delta: float) -> float:
+        return epsilon_at(self.mu, self.delta_t, delta, self.pure)
+
+
+def _sum(charges: list[dict[str, Any]]) -> _Sum:
+    mu, delta_t = compose([entry["mu"] for entry in charges], [entry["delta_t"] for entry in charges])
+    exact = sum((Fraction(entry["pure"]) for entry in charges), Fraction(0))
+    pure = float(exact)
+    return _Sum(mu, delta_t, math.nextafter(pure, math.inf) if Fraction(pure) < exact else pure)
 
 
 def _head(path: Path) -> Path:

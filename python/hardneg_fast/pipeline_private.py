@@ -25,7 +25,8 @@ from .count import default_memory, micros
 from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
 from .ledger import Ledger, Reservation
 from .read import RawLog, open_log
-from .release_private import PrivateReleased, budget_of, examined, release_private
+from .release_private import PrivateReleased, budget_of, release_private
+from .release_weights import examined
 from .result import Result
 from .result_private import private_result
 from .write import Mined, check_target, write
@@ -95,7 +96,7 @@ def _to_the_wall(
     _refuse(config)
     raw = open_log(log, config.read)
     _refuse_log(raw)
-    candidates = _candidates(privacy, config)
+    candidates, queries = _candidates(privacy, config), _queries(privacy, config)
     budget = budget_of(privacy, config.release)
     # Charged before the first row is read: a run that breaks off has looked.
     entry = ledger.reserve(
@@ -103,6 +104,7 @@ def _to_the_wall(
         window=window(config),
         mu=budget.mu,
         delta_t=budget.delta_t,
+        pure=budget.pure,
         what="mine",
         config_hash=_fingerprint(config, privacy),
         override=privacy.override_dp_claim,
@@ -117,17 +119,20 @@ def _to_the_wall(
         spill_dir=config.spill_dir,
         position_base=raw.position_base,
         has_pages=raw.has_pages,
+        shown=config.release.exposure_weight > 0 or (candidates is None and config.release.pairs == "shown"),
         progress=progress,
     )
     exact = {**contributions.private, "reader": dict(raw.report.quarantine), "rows_read": raw.report.rows_in}
     released = release_private(
-        contributions, candidates, privacy=privacy, config=config.release, threads=config.threads
+        contributions, candidates, queries, privacy=privacy, config=config.release, threads=config.threads
     )
     return _Passed(released=released, exact=exact, entry=entry, sessions=raw.report.sessions_stand_for_users)
 
 
 def _contrasts(released: PrivateReleased, config: Config) -> Contrasts:
-    seen = examined(released.table["position"].to_numpy(), config.release.examination_exponent)
+    # Without lists, clicks were weighed where they were made.
+    position = pc.fill_null(released.table["position"], 1).to_numpy()
+    seen = examined(position, config.release.examination_exponent)
     return contrasts(released.table, seen, config=config.contrast, select=config.select, seed=config.seed)
 
 
@@ -157,7 +162,7 @@ def window(config: Config) -> str:
 def _fingerprint(config: Config, privacy: Privacy) -> str:
     """A hash of the constants, none of which comes from the data."""
     tree = options.as_plain(config)
-    tree["privacy"] = [privacy.epsilon, privacy.delta, privacy.candidates_class]
+    tree["privacy"] = [privacy.epsilon, privacy.delta, privacy.candidates_class, privacy.public_queries_class]
     return hashlib.sha256(to_json(tree)).hexdigest()
 
 
@@ -204,32 +209,47 @@ def _refuse_log(raw: RawLog) -> None:
         )
 
 
-def _candidates(privacy: Privacy, config: Config) -> pa.Table:
-    """Candidates with normalised queries: query, doc_id, position."""
-    given = privacy.candidates
-    if given is None:
-        raise PrivacyError(
-            "without candidates the log's own (query, document) pairs would have to be chosen under noise, which is "
-            "not built yet; give lists that are public (--candidates FILE --candidates-class WHY)"
-        )
-    wanted = ["query", "doc_id"]
+def _public(given: object, name: str, wanted: list[str], optional: list[str]) -> pa.Table:
+    """Columns of a table that is declared public.
+
+    Raises:
+        FileError, ColumnError, UsageError: it cannot be read.
+    """
+    said = ", ".join([*wanted, *optional])
     if isinstance(given, str | Path):
-        name = Path(given).name
+        file = Path(given).name
         try:
             names = pq.read_schema(given).names
-            table = pq.read_table(given, columns=[n for n in [*wanted, "position"] if n in names])
+            table = pq.read_table(given, columns=[n for n in [*wanted, *optional] if n in names])
         except FileNotFoundError:
-            raise FileError(f"candidates {name!r}: no such file") from None
+            raise FileError(f"{name} {file!r}: no such file") from None
         except (pa.ArrowException, OSError, ValueError) as e:
-            what = f"candidates {name!r} cannot be read ({type(e).__name__})"
-            raise FileError(f"{what}; give a Parquet file with query, doc_id, position") from None
+            what = f"{name} {file!r} cannot be read ({type(e).__name__})"
+            raise FileError(f"{what}; give a Parquet file with {said}") from None
     else:
         try:
             table = pa.table(given)
         except (pa.ArrowException, TypeError, ValueError):
-            raise UsageError("candidates must be a Parquet file or a table with query, doc_id, position") from None
+            raise UsageError(f"{name} must be a Parquet file or a table with {said}") from None
     if any(table.column_names.count(column) != 1 for column in wanted):
-        raise ColumnError(f"candidates: one column each of {wanted} expected; available: {table.column_names}")
+        raise ColumnError(f"{name}: one column each of {wanted} expected; available: {table.column_names}")
+    return table
+
+
+def _queries(privacy: Privacy, config: Config) -> list[str] | None:
+    """Public queries, normalised, each once, in order of their text; None where there are none."""
+    if privacy.public_queries is None:
+        return None
+    table = _public(privacy.public_queries, "public queries", ["query"], [])
+    found = pc.unique(pc.drop_null(normalize(table["query"], scrub=config.scrub)))
+    return sorted(found.to_pylist())
+
+
+def _candidates(privacy: Privacy, config: Config) -> pa.Table | None:
+    """Candidates with normalised queries: query, doc_id, position; None where there are none."""
+    if privacy.candidates is None:
+        return None
+    table = _public(privacy.candidates, "candidates", ["query", "doc_id"], ["position"])
     query = normalize(table["query"], scrub=config.scrub)
     position = table["position"] if "position" in table.column_names else pa.nulls(table.num_rows, pa.int32())
     try:

@@ -14,7 +14,7 @@ __all__ = ["Released", "release"]
 ENTERED = ("lineage", "ledger", "override_dp_claim")
 """What every mode takes, and checks."""
 
-DP = ("epsilon", "delta", "candidates", "candidates_class")
+DP = ("epsilon", "delta", "candidates", "candidates_class", "public_queries", "public_queries_class")
 """What `Privacy.dp` takes besides."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from . import _hardneg
+from .calibration import CODES_DELTA
 from .config import Config, Privacy
 from .contrast import Contrasts
 from .release_private import PrivateReleased
@@ -43,7 +44,8 @@ def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: 
     listed = released.table.select(["query"]).group_by("query", use_threads=False).aggregate([]).num_rows
     steps = [
         ("queries released", released.queries),
-        ("of them with candidates", listed),
+        ("of them with documents", listed),
+        *([] if released.pairs is None else [("pairs released", released.pairs)]),
         ("cells counted under noise", released.table.num_rows),
         ("pairs compared", chosen.compared),
         ("negatives", chosen.negatives.num_rows),
@@ -95,6 +97,12 @@ def _unclaimed(
     }
 
 
+def _public(why: str | None, chosen: str) -> dict[str, Any]:
+    if why is None:
+        return {"class": None, "meaning": chosen}
+    return {"class": why, "meaning": "the caller declares these public; the claim is relative to that"}
+
+
 def _statement(
     released: PrivateReleased, config: Config, claim: Mapping[str, Any], window: str, sessions: bool
 ) -> dict[str, Any]:
@@ -106,22 +114,35 @@ def _statement(
     return {
         "mode": "dp",
         "epsilon": privacy.epsilon,
-        "delta": privacy.delta,
+        "delta": budget.delta,
         "unit": f"one {unit}, all of its rows in the window; neighbours differ by adding or removing one",
         "sessions_stand_for_users": sessions,
         "window": window,
         "lineage": privacy.lineage,
-        "claim": f"({privacy.epsilon:g}, {privacy.delta:g})-differential privacy for one {unit} over the log read",
+        "claim": f"({privacy.epsilon:g}, {budget.delta:.3g})-differential privacy for one {unit} over the log read",
         "lineage_claim": dict(claim),
-        "gaussian": {"mu": budget.mu, "mu_selection": budget.mu_selection, "mu_counts": budget.mu_counts},
-        "thresholds": {"delta_t": budget.delta_t},
+        "gaussian": {
+            "mu": budget.mu,
+            "mu_selection": budget.mu_selection,
+            "mu_pairs": budget.mu_pairs,
+            "mu_counts": budget.mu_counts,
+        },
+        "pure_epsilon": budget.pure,
+        "thresholds": {
+            "delta_t": budget.delta_t,
+            "delta_t_selection": budget.delta_t_selection,
+            "delta_t_pairs": budget.delta_t_pairs,
+        },
+        "codes": {
+            "users": "128 bits of HMAC-SHA256 under a key of the run, which is gone with it",
+            "delta": CODES_DELTA,
+            "queries_and_documents": "places in a table: no two share one",
+        },
         "constants": released.constants,
         "proof": "docs/PRIVACY.md"
         + ("; the mechanism pag is new, and its proof has had no outside review" if new else ""),
-        "candidates": {
-            "class": privacy.candidates_class,
-            "meaning": "the caller declares these lists public; the claim is relative to them",
-        },
+        "queries": _public(privacy.public_queries_class, "chosen under noise"),
+        "candidates": _public(privacy.candidates_class, "chosen under noise from what users were shown or clicked"),
         "identifiers": "none in the output; hashed under a key of the run while counting",
         "query_text": QUERY_TEXT[config.scrub.action],
         "not": "protection of people with many ids, of what timing or sizes of the run show, or of releases outside "

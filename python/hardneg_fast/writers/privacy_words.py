@@ -47,14 +47,30 @@ def _dp(privacy: Mapping[str, Any]) -> tuple[str, list[str]]:
     return (
         f"Differential privacy: epsilon {privacy.get('epsilon')}, delta {privacy.get('delta')}, for one {whose}",
         [
-            f"Whether any one {whose} is in the log or not hardly changes what can be in these files. Queries were "
-            "chosen, and clicks counted, under random noise; everything here follows from those noisy figures.",
+            f"Whether any one {whose} is in the log or not hardly changes what can be in these files. "
+            f"{_chosen(privacy)}, and clicks counted, under random noise; everything here follows from those noisy "
+            "figures.",
             _NO_IDS,
-            f"What this does not cover: a person with several {whose}s, the documents that each query is judged on, "
-            "which were declared public, and other releases of the same log that are not in the ledger. The proof of "
-            "this program has had no outside review.",
+            f"What this does not cover: a person with several {whose}s, {_declared(privacy)}and other releases of the "
+            "same log that are not in the ledger. The proof of this program has had no outside review.",
         ],
     )
+
+
+def _is_public(privacy: Mapping[str, Any], what: str) -> bool:
+    return bool(dict(privacy.get(what) or {}).get("class"))
+
+
+def _chosen(privacy: Mapping[str, Any]) -> str:
+    names = (("queries", "Queries"), ("candidates", "documents"))
+    parts = [word for what, word in names if not _is_public(privacy, what)]
+    return f"{' and '.join(parts).capitalize()} were chosen" if parts else "Queries and documents were given"
+
+
+def _declared(privacy: Mapping[str, Any]) -> str:
+    names = (("queries", "the queries"), ("candidates", "the documents that each query is judged on"))
+    parts = [words for what, words in names if _is_public(privacy, what)]
+    return f"{' and '.join(parts)}, which were declared public, " if parts else ""
 
 
 def _no_claim(privacy: Mapping[str, Any]) -> tuple[str, list[str]]:
