@@ -34,7 +34,23 @@ def table(users: Users) -> pa.Table:
     )
 
 
-def contributions(log: pa.Table | Users) -> _hardneg.Contributions:
+def pairs_table(users: Users) -> pa.Table:
+    """A log in which each user clicks each item, a query and a document "query|document", one result a page."""
+    rows = [(user, *item.split("|")) for user, items in users.items() for item in items]
+    user, query, doc = zip(*rows, strict=True) if rows else ((), (), ())
+    return pa.table(
+        {
+            "user_id": pa.array(user, pa.string()),
+            "search_id": [f"s{i}" for i in range(len(rows))],
+            "query": pa.array(query, pa.string()),
+            "doc_id": pa.array(doc, pa.string()),
+            "position": pa.array([1] * len(rows), pa.int32()),
+            "clicked": [True] * len(rows),
+        }
+    )
+
+
+def contributions(log: pa.Table | Users, *, shown: bool = False) -> _hardneg.Contributions:
     """What the core keeps of a log."""
     config = Config()
     options = {f.name: getattr(config.count, f.name) for f in dataclasses.fields(config.count)} | {
@@ -52,7 +68,7 @@ def contributions(log: pa.Table | Users) -> _hardneg.Contributions:
         scrub=scrubbing(config.scrub),
         position_base=1,
         has_pages=True,
-        shown=False,
+        shown=shown,
         threads=1,
         memory=64 << 20,
         spill=tempfile.gettempdir(),

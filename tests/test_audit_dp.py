@@ -132,6 +132,36 @@ def test_the_mechanism_passes(rounds: int) -> None:
     assert any("timing" in entry for entry in said["not_covered"])
 
 
+class PairsOfExactQueries(selection_dp.Pairs):
+    """Pairs of queries that at least two users asked, instead of those that were released."""
+
+    def bounded(self, users: Users) -> dict[str, list[str]]:
+        asking = Counter(query for items in users.values() for query in {item.split("|")[0] for item in items})
+        return super().bounded(
+            {user: [item for item in items if asking[item.split("|")[0]] > 1] for user, items in users.items()}
+        )
+
+
+class PairsByQuery(selection_dp.Pairs):
+    """Each query's pairs are scaled by themselves: a user of many queries adds more than one."""
+
+    def contributions(self, users: Users, weights: Mapping[str, int]) -> dict[str, dict[str, int]]:
+        return {
+            user: {item: vector({item: weights.get(item, BIAS_ONE)})[item] for item in items}
+            for user, items in self.bounded(users).items()
+        }
+
+
+PLANTED |= {PairsOfExactQueries: {"sensitivity"}, PairsByQuery: {"sensitivity"}}
+
+
+def test_pairs_of_released_queries_pass() -> None:
+    made = mechanism(selection_dp.Pairs, rounds=3)
+    made.released = frozenset({"common", "edge", "novel0", *(f"item{i}" for i in range(20))})  # type: ignore[attr-defined]
+    report = audited(made)
+    assert report.passed, report.as_dict()
+
+
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_fails(bug: type[selection_dp.Selection]) -> None:
     report = audited(mechanism(bug), RUNS if "mechanism" in PLANTED[bug] else 40)

@@ -342,7 +342,7 @@ def test_lines_hold_nothing_but_what_was_given(path: Path, ledger: Ledger) -> No
     chain = {"n", "previous", "type"}
     assert [set(line) - chain for line in lines] == [
         {"version", "epsilon", "delta"},
-        {"lineage", "window", "mu", "delta_t", "what", "config_hash", "at", "override"},
+        {"lineage", "window", "mu", "delta_t", "pure", "what", "config_hash", "at", "override"},
         {"reservation"},  # no time: how long a run took follows from the data
         {"lineage", "window", "what", "at", "override"},
         {"lineage", "epsilon", "delta"},

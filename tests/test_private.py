@@ -12,7 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
+from hardneg_fast.anonymize import scrubbing
+from hardneg_fast.config import ReleaseConfig
+from hardneg_fast.contrast import attractiveness
+from hardneg_fast.contribute import contribute_stream
 from hardneg_fast.ledger import Ledger
+from hardneg_fast.release_private import release_private
+from hardneg_fast.release_weights import examined
 
 DOCS = ("a", "b", "c", "d")
 
@@ -73,6 +79,112 @@ def test_the_ledger_refuses_what_would_exceed_it(log: Path, tmp_path: Path) -> N
         mine(log, tmp_path / "none")
 
 
+@pytest.mark.parametrize("mechanism", ["weighted_gaussian", "pag"])
+def test_without_candidates_pairs_are_chosen_under_noise(log: Path, tmp_path: Path, mechanism: Any) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    config = hn.Config(
+        read=hn.ReadConfig(position_base="1"), release=hn.ReleaseConfig(mechanism=mechanism, pairs="shown")
+    )
+    given = {"candidates": None, "candidates_class": None, "config": config}
+    result = mine(log, tmp_path / "ledger", tmp_path / "out", **given)
+    # 2,000 users were shown four documents, and clicked the second.
+    assert set(zip(*(result.negatives[c].to_pylist() for c in ("query", "pos_id", "neg_id")), strict=True)) == {
+        ("shoes", "b", d) for d in "acd"
+    }
+    assert result.negatives["position_neg"].null_count == 3
+    statement = json.loads((tmp_path / "out" / "privacy.json").read_text())
+    assert statement["candidates"]["class"] is None
+    spent = statement["gaussian"]
+    assert spent["mu_selection"] ** 2 + spent["mu_pairs"] ** 2 + spent["mu_counts"] ** 2 <= spent["mu"] ** 2
+    assert len(statement["constants"]["pairs_thresholds"]) == statement["constants"]["rounds"]
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert {"stage": "pairs released", "count": 4} in report["funnel"]
+    for path in (tmp_path / "out").rglob("*"):
+        assert not path.is_file() or b"only mine" not in path.read_bytes(), path
+
+
+PUBLIC = pa.table({"query": ["Shoes ", "unasked", "shoes", None]})
+
+
+def test_public_queries_need_no_delta(log: Path, tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    given = {"public_queries": PUBLIC, "public_queries_class": "already_public", "delta": 0.0}
+    result = mine(log, tmp_path / "ledger", tmp_path / "out", **given)
+    assert set(zip(*(result.negatives[c].to_pylist() for c in ("query", "pos_id", "neg_id")), strict=True)) >= {
+        ("shoes", "b", d) for d in "acd"
+    }
+    statement = json.loads((tmp_path / "out" / "privacy.json").read_text())
+    assert (statement["epsilon"], statement["delta"], statement["pure_epsilon"]) == (4.0, 2.0**-64, 4.0)
+    assert statement["constants"]["count_noise"] == "laplace"
+    assert statement["lineage_claim"]["epsilon"] == 4.0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    # Asked or not: two queries with four documents each.
+    assert report["funnel"][0] == {"stage": "queries released", "count": 2}
+    assert {"stage": "cells counted under noise", "count": 8} in report["funnel"]
+    with pytest.raises(hn.PrivacyError, match="has spent epsilon 4 of 5"):
+        mine(log, tmp_path / "ledger", **given)
+
+
+def test_public_queries_with_delta_get_gaussian_noise_and_all_of_the_budget(log: Path, tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    result = mine(log, tmp_path / "ledger", public_queries=PUBLIC, public_queries_class="already_public")
+    spent = result.privacy["gaussian"]
+    assert (spent["mu_selection"], spent["mu_pairs"]) == (0, 0)
+    assert spent["mu_counts"] == spent["mu"]
+    assert result.privacy["thresholds"]["delta_t"] == 2.0**-64
+
+
+def test_where_lists_change_clicks_are_of_those_who_were_shown(tmp_path: Path) -> None:
+    # Half of 4,000 users see a above b, the others b and c, which are worth the same; every fourth looks at the second.
+    def page(i: int) -> list[tuple[str, bool]]:
+        return [("a", i % 2 == 0), ("b", i % 8 == 0)] if i < 2_000 else [("b", i % 2 == 0), ("c", i % 8 == 0)]
+
+    rows = [
+        {"user_id": f"u{i}", "search_id": f"s{i}", "query": "q", "doc_id": d, "position": p, "clicked": clicked}
+        for i in range(4_000)
+        for p, (d, clicked) in enumerate(page(i), start=1)
+    ]
+    log = pa.Table.from_pylist(rows)
+    listed = pa.table({"query": ["q"] * 3, "doc_id": ["a", "b", "c"], "position": [1, 2, 3]})
+    counted = hn.CountConfig(min_page_length=2, robots="keep")
+
+    def worth(**options: Any) -> dict[str, float]:
+        config = ReleaseConfig(examination_exponent=2.0, **options)
+        core = contribute_stream(
+            log.to_reader(),
+            config=counted,
+            window=(None, None),
+            scrub=(scrubbing(hn.Config().scrub)[0], None),
+            threads=1,
+            memory=1 << 26,
+            spill_dir="",
+            position_base=1,
+            has_pages=True,
+            shown=True,
+        )
+        privacy = hn.Privacy.dp(
+            epsilon=20,
+            delta=1e-6,
+            lineage="w",
+            ledger=tmp_path / "none",
+            candidates=listed,
+            candidates_class="already_public",
+        )
+        table = release_private(core, listed, None, privacy=privacy, config=config).table
+        found, _ = attractiveness(table, examined(table["position"].to_numpy(), 2.0))
+        return dict(zip(table["doc_id"].to_pylist(), found / found[0], strict=True))
+
+    plain = worth()
+    own = worth(positions="own")
+    both = worth(positions="own", exposure_weight=0.25)
+    # Noise is some two of a hundred here.
+    assert plain["b"] > 3
+    assert own["b"] == pytest.approx(2, abs=0.3)
+    assert own["c"] == pytest.approx(1, abs=0.3)
+    assert both["b"] == pytest.approx(1, abs=0.15)
+    assert both["c"] == pytest.approx(1, abs=0.15)
+
+
 def test_a_log_whose_columns_hang_on_its_rows_is_refused(tmp_path: Path) -> None:
     # With one row more that names a timestamp, every row without one would be set aside.
     path = tmp_path / "log.ndjson"
@@ -120,8 +232,10 @@ def test_a_document_listed_twice_is_refused_before_it_is_paid_for(log: Path, tmp
 
 def test_what_cannot_be_is_refused(log: Path, tmp_path: Path) -> None:
     Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
-    with pytest.raises(hn.PrivacyError, match="candidates"):
-        mine(log, tmp_path / "ledger", candidates=None, candidates_class=None)
+    with pytest.raises(hn.UsageError, match="public queries"):
+        mine(log, tmp_path / "ledger", delta=0)
+    with pytest.raises(hn.UsageError, match="public_queries_class"):
+        mine(log, tmp_path / "ledger", public_queries=pa.table({"query": ["shoes"]}))
     with pytest.raises(hn.UsageError, match="candidates_class"):
         mine(log, tmp_path / "ledger", candidates_class="ours")
     private = hn.Privacy.dp(epsilon=1, lineage="web", ledger=tmp_path / "ledger")

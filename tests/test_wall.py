@@ -129,6 +129,7 @@ def test_a_release_is_made_of_plain_values() -> None:
     assert fields == {
         "table": "pa.Table",
         "queries": "int",
+        "pairs": "int | None",
         "privacy": "Privacy",
         "budget": "Budget",
         "constants": "dict[str, Any]",

@@ -127,9 +127,9 @@ class ReleaseConfig:
     pairs: Literal["clicked", "shown"] = "clicked"
     """Which pairs of a user count in choosing pairs."""
     selection_share: float | None = None
-    """Part of the budget (of mu squared) for choosing queries; the rest counts clicks. 0.6, with `pag` 0.3."""
-    pairs_share: float = 0.3
-    """Part of it for choosing pairs, where there are no candidates."""
+    """Part of the budget (of mu squared) for choosing; the rest counts clicks. 0.6, with `pag` 0.3."""
+    pairs_share: float = 0.5
+    """Part of that for choosing pairs, where there are no candidates; the rest chooses queries."""
     delta_share: float = 0.5
     """Part of delta for the thresholds of choosing."""
     clip: float = 0.5

@@ -89,12 +89,9 @@ def budget_of(privacy: Privacy, config: ReleaseConfig) -> Budget:
     epsilon, delta = float(privacy.epsilon or 0), float(privacy.delta or 0)
     if delta == 0:
         return pure(epsilon)
-    chosen = 0.0 if privacy.public_queries is not None else share
-    pairs = 0.0 if privacy.candidates is not None else config.pairs_share
-    if pairs:
-        # The two that choose leave to the counts what one would.
-        chosen = max(chosen - pairs, chosen / 2)
-    budget = split(epsilon, delta, chosen, pairs_share=pairs, delta_t_share=config.delta_share)
+    pairs = 0.0 if privacy.candidates is not None else share * config.pairs_share
+    queries = 0.0 if privacy.public_queries is not None else share - pairs
+    budget = split(epsilon, delta, queries, pairs_share=pairs, delta_t_share=config.delta_share)
     thresholds_of(budget, config)
     pair_thresholds_of(budget, config)
     sigma_on_grid(budget.mu_counts)

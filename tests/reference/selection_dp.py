@@ -85,3 +85,16 @@ class Selection:
                     step = scores[item] * BIAS_STEPS // deviation if scores[item] > 0 else 0
                     weights[item] = table[min(step, len(table) - 1)]
         return Outcome(released)
+
+
+class Pairs(Selection):
+    """The same with (query, document)s for items, written "query|document"; of released queries only."""
+
+    released: frozenset[str] | None = None
+    """None for all."""
+
+    def bounded(self, users: Users) -> dict[str, list[str]]:
+        def may(item: str) -> bool:
+            return self.released is None or item.split("|")[0] in self.released
+
+        return super().bounded({user: [item for item in items if may(item)] for user, items in users.items()})

@@ -13,6 +13,7 @@ use hardneg_core::dp::unit::UNIT;
 use hardneg_core::error::Result;
 use hardneg_core::intern::code;
 use hardneg_core::pulse::Pulse;
+use hardneg_core::records::{Cursor, Layout, RunHead};
 use proptest::prelude::*;
 
 mod common;
@@ -37,9 +38,7 @@ fn records(contributions: &Contributions) -> Vec<Record> {
     for part in 0..contributions.parts.len() {
         contributions
             .part(part, |user| {
-                out.push(
-                    user.iter().map(|(query, docs)| (name(query), sorted(docs))).collect(),
-                );
+                out.push(user.iter().map(|(query, docs)| (name(query), sorted(docs))).collect());
                 Ok(())
             })
             .unwrap();
@@ -237,6 +236,23 @@ fn a_user_counts_for_no_more_queries_than_the_bound() {
             records(&contributions).iter().map(|r| r.len().min(most) as f64).map(f64::sqrt).sum::<f64>();
         let total: i64 = keys.iter().map(|k| k.score).sum();
         assert!((total as f64 / UNIT as f64 - each).abs() < 1e-3);
+    }
+}
+
+/// Users whose codes begin alike are two: a run's head is read back with both halves of its user.
+#[test]
+fn runs_keep_both_halves_of_a_user() {
+    let head = RunHead { user: 1, rest: 2, search: 3, query: 4, session: 5, time: 6 };
+    for (whole, session, time) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let layout = Layout { user: true, whole, session, time };
+        let mut bytes = Vec::new();
+        head.write(layout, &mut bytes);
+        assert_eq!(bytes.len(), RunHead::len(layout));
+        let (read, rows) = RunHead::read(layout, &mut Cursor(&bytes));
+        assert_eq!(
+            (read.user, read.rest, read.search, read.query, rows),
+            (1, if whole { 2 } else { 0 }, 3, 4, 0)
+        );
     }
 }
 

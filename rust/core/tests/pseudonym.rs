@@ -97,5 +97,9 @@ proptest! {
         let users = Pseudonymizer::new(&key, "user_id", "", "").expect("short names");
         let head = users.pseudonym(&value)[..8].iter().fold(0_u64, |code, b| code << 8 | u64::from(*b));
         prop_assert_eq!(users.code(&value), head.max(1));
+        let mut whole = Vec::new();
+        users.whole_codes(&[&value, b"another"], &mut whole);
+        let rest = |value: &[u8]| users.pseudonym(value)[8..].iter().fold(0_u64, |code, b| code << 8 | u64::from(*b));
+        prop_assert_eq!(whole, [head.max(1), users.code(b"another"), rest(&value), rest(b"another")]);
     }
 }
