@@ -587,6 +587,23 @@ def test_the_mechanism_that_ships_passes() -> None:
     assert set(verdicts(*report.findings)) == set(MECHANISM_CHECKS)
 
 
+@pytest.mark.parametrize("delta", [0, 1e-6])
+def test_the_mechanism_of_public_queries_passes(delta: float) -> None:
+    public = hn.Privacy.dp(
+        epsilon=1,
+        delta=delta,
+        lineage="web",
+        ledger="none",
+        candidates=(),
+        candidates_class="already_public",
+        public_queries=(),
+        public_queries_class="already_public",
+    )
+    report = findings(Mechanism(public, RELEASE))
+    assert [finding.name for finding in report.findings] == ["noise of counting", "one run"]
+    assert report.passed, report.as_dict()
+
+
 @pytest.mark.parametrize("bug", [Choosing, HalfTheNoise])
 def test_noise_halved_where_it_is_added(bug: type[Choosing]) -> None:
     made = bug(MECHANISM)

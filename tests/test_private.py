@@ -13,6 +13,10 @@ import pytest
 
 import hardneg_fast as hn
 from hardneg_fast.anonymize import scrubbing
+from hardneg_fast.audit.arithmetic import in_ledger
+from hardneg_fast.audit.arithmetic import statement as statement_checks
+from hardneg_fast.audit.output import open_output
+from hardneg_fast.calibration import GRID
 from hardneg_fast.config import ReleaseConfig
 from hardneg_fast.contrast import attractiveness
 from hardneg_fast.contribute import contribute_stream
@@ -79,6 +83,11 @@ def test_the_ledger_refuses_what_would_exceed_it(log: Path, tmp_path: Path) -> N
         mine(log, tmp_path / "none")
 
 
+def checked(folder: Path) -> dict[str, str]:
+    """What the audit says of the statement."""
+    return {check.name: check.verdict for check in statement_checks(open_output(folder / "out"))}
+
+
 @pytest.mark.parametrize("mechanism", ["weighted_gaussian", "pag"])
 def test_without_candidates_pairs_are_chosen_under_noise(log: Path, tmp_path: Path, mechanism: Any) -> None:
     Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
@@ -97,6 +106,7 @@ def test_without_candidates_pairs_are_chosen_under_noise(log: Path, tmp_path: Pa
     spent = statement["gaussian"]
     assert spent["mu_selection"] ** 2 + spent["mu_pairs"] ** 2 + spent["mu_counts"] ** 2 <= spent["mu"] ** 2
     assert len(statement["constants"]["pairs_thresholds"]) == statement["constants"]["rounds"]
+    assert checked(tmp_path) == {"privacy statement": "pass", "thresholds": "pass", "thresholds of pairs": "pass"}
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert {"stage": "pairs released", "count": 4} in report["funnel"]
     for path in (tmp_path / "out").rglob("*"):
@@ -117,6 +127,11 @@ def test_public_queries_need_no_delta(log: Path, tmp_path: Path) -> None:
     assert (statement["epsilon"], statement["delta"], statement["pure_epsilon"]) == (4.0, 2.0**-64, 4.0)
     assert statement["constants"]["count_noise"] == "laplace"
     assert statement["lineage_claim"]["epsilon"] == 4.0
+    assert checked(tmp_path) == {"privacy statement": "pass", "thresholds": "not checked"}
+    assert in_ledger(open_output(tmp_path / "out"), tmp_path / "ledger").verdict == "pass"
+    for name, x in (("pure_epsilon", 3.9), ("constants", {**statement["constants"], "count_scale": GRID // 4 - 1})):
+        (tmp_path / "out" / "privacy.json").write_text(json.dumps({**statement, name: x}))
+        assert checked(tmp_path)["privacy statement"] == "fail"
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     # Asked or not: two queries with four documents each.
     assert report["funnel"][0] == {"stage": "queries released", "count": 2}

@@ -121,7 +121,7 @@ def pair_thresholds_of(budget: Budget, config: ReleaseConfig) -> Thresholds | No
 def release_private(
     contributions: HasCore,
     candidates: pa.Table | None,
-    queries: list[str] | None,
+    queries: list[str] | None = None,
     /,
     *,
     privacy: Privacy,
@@ -234,7 +234,7 @@ def _count(
         "positions": "own" if own else "listed",
         "position_ratio": RATIO,
         "count_noise": "laplace" if budget.pure else "gaussian",
-        "count_scale": scale,
+        "count_scale" if budget.pure else "count_sigma": scale,
         "count_length": weights.length,
         "weight": WEIGHT,
     }

@@ -119,7 +119,7 @@ def _statement(
         "sessions_stand_for_users": sessions,
         "window": window,
         "lineage": privacy.lineage,
-        "claim": f"({privacy.epsilon:g}, {budget.delta:.3g})-differential privacy for one {unit} over the log read",
+        "claim": f"({privacy.epsilon:g}, {budget.delta:g})-differential privacy for one {unit} over the log read",
         "lineage_claim": dict(claim),
         "gaussian": {
             "mu": budget.mu,

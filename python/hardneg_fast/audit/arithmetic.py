@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .. import audit_dp
-from ..calibration import GRID, compose, selection_thresholds, sigma_on_grid, within
+from ..calibration import CODES_DELTA, GRID, compose, laplace_scale, selection_thresholds, sigma_on_grid, within
 from ..exceptions import FileError
 from ..ledger import Ledger
 from .checks import Check, of_findings
@@ -46,39 +47,66 @@ def statement(output: Output) -> list[Check]:
         return [Check("privacy statement", "fail", broken, "proved"), Check("thresholds", "not checked", broken)]
     right = f"epsilon {said['epsilon']:g} at delta {said['delta']:g} follows from mu, delta_t, noise and thresholds"
     verdict = Check("privacy statement", "fail" if faults else "pass", "; ".join(faults) or right, "proved")
-    return [verdict, *of_findings(audit_dp.Report((exact,)))]
+    if not exact:
+        public = "queries and candidates were declared public: nothing was chosen, so there are no thresholds"
+        return [verdict, Check("thresholds", "not checked", public)]
+    return [verdict, *of_findings(audit_dp.Report(tuple(exact)))]
 
 
-def _recomputed(said: Mapping[str, Any]) -> tuple[list[str], audit_dp.Finding]:
-    gaussian, constants = said["gaussian"], said["constants"]
-    parts, delta_t = (
-        [float(gaussian[name]) for name in ("mu_selection", "mu_counts")],
-        float(said["thresholds"]["delta_t"]),
-    )
-    rounds, most = int(constants["rounds"]), int(constants["max_queries_per_user"])
-    sigma, count_sigma = int(constants["selection_sigma"]), int(constants["count_sigma"])
-    thresholds = [int(value) for value in constants["selection_thresholds"]]
-    mu, escape = compose(parts, [delta_t])
-    made = selection_thresholds(parts[0], delta_t, most, rounds)
-    least, least_count = made.sigma, sigma_on_grid(parts[1])
-    low = sum(1 for stated, needed in zip(thresholds, made.values, strict=True) if stated < needed)
-    judged = (
+STAGES = (("selection", "max_queries_per_user", "choosing"), ("pairs", "max_pairs_per_user", "choosing pairs"))
+"""What is chosen under noise, the bound on a user's items there, and what it is called."""
+
+
+def _recomputed(said: Mapping[str, Any]) -> tuple[list[str], list[audit_dp.Finding]]:
+    gaussian, constants, allowed = said["gaussian"], said["constants"], said["thresholds"]
+    mus = {name: float(gaussian[f"mu_{name}"]) for name in ("selection", "pairs", "counts")}
+    escapes = {name: float(allowed[f"delta_t_{name}"]) for name, *_ in STAGES}
+    pure = float(said["pure_epsilon"])
+    mu, escape = compose(mus.values(), [CODES_DELTA, *escapes.values()])
+    judged = [
         (constants["grid"] != GRID, f"the grid is {constants['grid']!r}, not {GRID}"),
         (mu > float(gaussian["mu"]), f"the parts of mu make {mu:.6g}, more than the stated {gaussian['mu']:.6g}"),
+        (escape > float(allowed["delta_t"]), f"the parts of delta_t make {escape:.6g}, more than is stated"),
         (
-            not within(mu, escape, float(said["epsilon"]), float(said["delta"])),
-            f"mu {mu:.6g} and delta_t {escape:.6g} do not keep epsilon {said['epsilon']:g} at delta {said['delta']:g}",
+            not within(mu, float(allowed["delta_t"]), float(said["epsilon"]), float(said["delta"]), pure),
+            f"mu {mu:.6g} and delta_t {allowed['delta_t']:.6g} do not keep epsilon {said['epsilon']:g} at delta "
+            f"{said['delta']:g}",
         ),
-        (sigma < least, f"the noise of choosing is {sigma}, and the claim needs {least}"),
-        (count_sigma < least_count, f"the noise of counting is {count_sigma}, and the claim needs {least_count}"),
-        (low > 0, f"{low} of {len(thresholds)} thresholds are lower than the claim needs"),
         (
             not str(said["claim"]).startswith(f"({said['epsilon']:g}, {said['delta']:g})-"),
             "the sentence of the claim has other figures",
         ),
-    )
-    exact = audit_dp.audit_thresholds(sigma=sigma, thresholds=thresholds, delta_t=delta_t, max_items=most)
+        (pure > 0 and mu > 0, "it has both a Gaussian part and one without delta"),
+        _counting(constants, mus["counts"], pure),
+    ]
+    exact = []
+    for name, most, called in STAGES:
+        if mus[name] > 0 or f"{name}_sigma" in constants:
+            faults, finding = _choosing(constants, name, mus[name], escapes[name], int(constants[most]), called)
+            judged += faults
+            exact.append(finding)
     return [fault for wrong, fault in judged if wrong], exact
+
+
+def _counting(constants: Mapping[str, Any], mu: float, pure: float) -> tuple[bool, str]:
+    stated = int(constants["count_scale" if pure else "count_sigma"])
+    needed = laplace_scale(pure, GRID) if pure else sigma_on_grid(mu)
+    wrong = stated < needed or constants["count_noise"] != ("laplace" if pure else "gaussian")
+    return wrong, f"the noise of counting is {stated}, and the claim needs {needed}"
+
+
+def _choosing(
+    constants: Mapping[str, Any], name: str, mu: float, delta_t: float, most: int, called: str
+) -> tuple[list[tuple[bool, str]], audit_dp.Finding]:
+    sigma, thresholds = int(constants[f"{name}_sigma"]), [int(value) for value in constants[f"{name}_thresholds"]]
+    made = selection_thresholds(mu, delta_t, most, int(constants["rounds"]))
+    low = sum(1 for stated, needed in zip(thresholds, made.values, strict=True) if stated < needed)
+    exact = audit_dp.audit_thresholds(sigma=sigma, thresholds=thresholds, delta_t=delta_t, max_items=most)
+    judged = [
+        (sigma < made.sigma, f"the noise of {called} is {sigma}, and the claim needs {made.sigma}"),
+        (low > 0, f"{low} of {len(thresholds)} thresholds of {called} are lower than the claim needs"),
+    ]
+    return judged, exact if name == "selection" else replace(exact, name="thresholds of pairs")
 
 
 def in_ledger(output: Output, ledger: Path | str | None) -> Check:
@@ -91,7 +119,9 @@ def in_ledger(output: Output, ledger: Path | str | None) -> Check:
         return Check("ledger", "not checked", "no ledger was given (--ledger)")
     said = output.statement
     claim = Ledger(ledger).claim(str(said.get("lineage")))
-    figures = {name: claim[name] for name in ("epsilon", "delta", "mu", "delta_t", "charges", "unfinished", "dp")}
+    figures = {
+        name: claim[name] for name in ("epsilon", "delta", "mu", "delta_t", "pure", "charges", "unfinished", "dp")
+    }
     windows = {window["window"]: window for window in claim["windows"]}
     own = windows.get(str(said.get("window")))
     stated, mu = said.get("lineage_claim", {}), float(said.get("gaussian", {}).get("mu", 0))
@@ -99,11 +129,18 @@ def in_ledger(output: Output, ledger: Path | str | None) -> Check:
         (not claim["dp"], "the lineage had releases that are not differentially private: the claim has ended"),
         (own is None, "the ledger has no charge for this lineage and window"),
         (
-            own is not None and (own["mu"] < mu or own["delta_t"] < float(said["thresholds"]["delta_t"])),
+            own is not None
+            and (
+                own["mu"] < mu
+                or own["delta_t"] < float(said["thresholds"]["delta_t"])
+                or own["pure"] < float(said["pure_epsilon"])
+            ),
             "the ledger was charged less than was released",
         ),
         (
-            claim["dp"] and own is not None and float(stated.get("mu", 0)) > claim["mu"],
+            claim["dp"]
+            and own is not None
+            and any(float(stated.get(name, 0)) > claim[name] for name in ("mu", "pure")),
             "the output says that more was released than the ledger knows: this is an older copy of it",
         ),
     )

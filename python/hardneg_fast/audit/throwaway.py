@@ -19,7 +19,7 @@ from .. import _hardneg, audit_dp, options
 from ..audit_dp import Finding, Outcome
 from ..audit_dp.sensitivity import Users
 from ..audit_dp.statistics import clopper_pearson
-from ..calibration import BIAS_ONE, GRID, bias_tables, sigma_on_grid
+from ..calibration import BIAS_ONE, GRID, Budget, bias_tables, laplace_scale, sigma_on_grid
 from ..config import Config, Privacy
 from ..contribute import Contributions, contribute_stream
 from ..exceptions import DataError, UsageError
@@ -59,9 +59,29 @@ class Mechanism:
         """Documents of a page: enough that one click on each is no robot's."""
         return max(5, self.config.count.min_page_length)
 
+    @property
+    def budget(self) -> Budget:
+        """How its claim is divided."""
+        return budget_of(self.privacy, self.config.release)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether queries are chosen, and not public."""
+        return self.budget.mu_selection > 0
+
     def choosing(self) -> Choosing:
         """Its first half."""
         return Choosing(self)
+
+    def crowd(self) -> int:
+        """So many users of one query that it is released, but for one time in 30,000."""
+        return self.choosing().crowd() if self.chooses else 1
+
+    def released(self, contributions: Contributions, candidates: pa.Table) -> pa.Table:
+        """Noisy counts on candidates."""
+        queries = None if self.chooses else sorted(set(candidates["query"].to_pylist()))
+        config = self.config.release
+        return release_private(contributions, candidates, queries, privacy=self.privacy, config=config, threads=1).table
 
     def contributions(self, users: Users, *, clicked: Mapping[str, str] | None = None) -> Contributions:
         """What the core keeps of a log in which each user asks each item, and is shown a page of documents.
@@ -100,8 +120,10 @@ class Choosing:
     """Choosing queries, as `audit_dp` wants a mechanism: its constants, its noise, and runs of it."""
 
     def __init__(self, mechanism: Mechanism) -> None:
-        budget = budget_of(mechanism.privacy, mechanism.config.release)
+        budget = mechanism.budget
         made = thresholds_of(budget, mechanism.config.release)
+        if made is None:
+            raise DataError("queries were public, so none are chosen")
         self.mechanism = mechanism
         self.epsilon, self.delta = float(mechanism.privacy.epsilon or 0), float(mechanism.privacy.delta or 0)
         self.delta_t, self.max_items = budget.delta_t_selection, mechanism.config.release.max_queries_per_user
@@ -155,15 +177,20 @@ class Choosing:
         keys, depth = self._all(contributions), self.mechanism.depth
         rows = [row for row in range(len(keys.queries)) for _ in range(depth)]
         docs = [f"d{j}" for _ in keys.queries for j in range(depth)]
-        impressions, clicks = contributions._core.clicks(
+        impressions, clicks, _ = contributions._core.clicks(
             keys,
             # By name, not by place: a new user's queries move the places of others'.
             shown=[CLIP * (1 + len(query) % 3) // 100 for query in keys.queries],
             rows=rows,
             docs=docs,
+            positions=[1] * len(rows),
+            exposures=[0] * len(rows),
             weights=[CLIP * (1 + len(keys.queries[row]) % 5) // 2 for row in rows],
             length=CLIP,
-            sigma=1,
+            noise="gaussian",
+            scale=1,
+            examined=[],
+            most=1,
             threads=1,
         )
         cells = {(query,): value for query, value in zip(keys.queries, impressions, strict=True)}
@@ -179,10 +206,16 @@ class Choosing:
 class Counting:
     """The noise of the second half, as it comes out: released clicks on documents that nobody clicked."""
 
-    def __init__(self, mechanism: Mechanism, sigma: int) -> None:
-        self.mechanism, self.sigma = mechanism, sigma
+    def __init__(self, mechanism: Mechanism) -> None:
+        pure = mechanism.budget.pure
+        self.scale = laplace_scale(pure, GRID) if pure else sigma_on_grid(mechanism.budget.mu_counts)
+        self.mechanism = mechanism
+        law = audit_dp.discrete_laplace_tail if pure else audit_dp.rounded_gaussian_tail
+        self.tail = law(self.scale)
+        # Of the law, where scale is its own parameter.
+        self.deviation = self.scale * (math.sqrt(2) if pure else 1)
         queries = 20
-        crowd = mechanism.choosing().crowd()
+        crowd = mechanism.crowd()
         self.contributions = mechanism.contributions(
             {f"user{i}-{j}": [f"query {i}"] for i in range(queries) for j in range(crowd)}
         )
@@ -201,16 +234,10 @@ class Counting:
         Raises:
             DataError: fewer than half of the queries were released, which next to never happens by chance.
         """
-        table = release_private(
-            self.contributions,
-            self.candidates,
-            privacy=self.mechanism.privacy,
-            config=self.mechanism.config.release,
-            threads=1,
-        ).table
+        table = self.mechanism.released(self.contributions, self.candidates)
         if table.num_rows < n:
             raise DataError("made-up queries of many users were not released; the constants of the release do not fit")
-        units = table["clicks"].to_numpy()[:n] / np.sqrt(table["clicks_variance"].to_numpy()[:n]) * self.sigma
+        units = table["clicks"].to_numpy()[:n] / np.sqrt(table["clicks_variance"].to_numpy()[:n]) * self.deviation
         return [round(value) for value in units.tolist()]
 
 
@@ -224,7 +251,18 @@ def of_release(output: Output) -> Mechanism:
     try:
         tree = {name: dict(output.report["config"][name]) for name in ("count", "release")}
         config = options.from_mapping(tree)
-        privacy = Privacy.dp(epsilon=said["epsilon"], delta=said["delta"], lineage="thrown away", ledger="none")
+        public = {what: said[what]["class"] for what in ("candidates", "queries")}
+        privacy = Privacy.dp(
+            epsilon=said["epsilon"],
+            delta=0 if said["pure_epsilon"] else said["delta"],
+            lineage="thrown away",
+            ledger="none",
+            # What stands for them here is made up.
+            candidates=public["candidates"] and (),
+            candidates_class=public["candidates"],
+            public_queries=public["queries"] and (),
+            public_queries_class=public["queries"],
+        )
     except (KeyError, TypeError, UsageError):
         raise DataError("the output does not say the constants that runs of its mechanism need") from None
     # Windows and the like are about real rows; made-up ones have no times.
@@ -243,15 +281,13 @@ def findings(mechanism: Mechanism, *, runs: int | None = None, trials: int = 100
     if runs is None:
         # Half of the runs test; none of n bounds a probability by 12 / n at the level that is left of alpha.
         runs = min(4_000, max(400, math.ceil(32 * math.exp(min(20.0, float(mechanism.privacy.epsilon or 0))))))
+    counting = Counting(mechanism)
+    noise = audit_dp.audit_noise(counting.noise, counting.tail, scale=counting.scale, n=SAMPLES)
+    counted = (replace(noise, name="noise of counting"), one_run(mechanism))
+    if not mechanism.chooses:
+        return audit_dp.Report(counted)
     own, test = mechanism.choosing(), mechanism.at_delta(TEST_DELTA).choosing()
-    count_sigma = sigma_on_grid(budget_of(mechanism.privacy, mechanism.config.release).mu_counts)
-    noise = [
-        replace(audit_dp.audit_noise(sampler, audit_dp.rounded_gaussian_tail(sigma), scale=sigma, n=SAMPLES), name=name)
-        for name, sigma, sampler in (
-            ("noise of choosing", own.sigma, own.noise),
-            ("noise of counting", count_sigma, Counting(mechanism, count_sigma).noise),
-        )
-    ]
+    noise = audit_dp.audit_noise(own.noise, audit_dp.rounded_gaussian_tail(own.sigma), scale=own.sigma, n=SAMPLES)
     return audit_dp.Report(
         (
             audit_dp.audit_sums(own.sums, max_items=own.max_items, trials=trials),
@@ -259,10 +295,11 @@ def findings(mechanism: Mechanism, *, runs: int | None = None, trials: int = 100
                 audit_dp.audit_sums(own.click_sums, max_items=own.max_items, most=MANY, trials=trials),
                 name="sensitivity of counting",
             ),
-            *noise,
+            replace(noise, name="noise of choosing"),
+            counted[0],
             told_apart(own, runs=runs),
             replace(told_apart(test, runs=runs), name="mechanism at a large delta"),
-            one_run(mechanism),
+            counted[1],
             membership(own),
         )
     )
@@ -287,8 +324,7 @@ def one_run(mechanism: Mechanism, *, seed: int = 0) -> Finding:
     Each has a query that a crowd asks, too, so that it is released; whether the planted user clicked its last document
     is read from the noisy clicks.
     """
-    choosing, depth = mechanism.choosing(), mechanism.depth
-    crowd = choosing.crowd()
+    depth, crowd = mechanism.depth, mechanism.crowd()
     m = max(20, min(200, ROWS // (depth * crowd)))
     rng = random.Random(seed)  # noqa: S311 coins of made-up users
     included = [rng.random() < 0.5 for _ in range(m)]
@@ -303,19 +339,17 @@ def one_run(mechanism: Mechanism, *, seed: int = 0) -> Finding:
             "position": pa.array([*range(1, depth + 1)] * m, pa.int32()),
         }
     )
-    released = release_private(
-        contributions, candidates, privacy=mechanism.privacy, config=mechanism.config.release, threads=1
-    )
+    released = mechanism.released(contributions, candidates)
     scores = {
         row["query"]: row["clicks"]
-        for row in released.table.select(["query", "doc_id", "clicks"]).to_pylist()
+        for row in released.select(["query", "doc_id", "clicks"]).to_pylist()
         if row["doc_id"] == last
     }
     return audit_dp.audit_one_run(
         [scores.get(f"query {i}", 0.0) for i in range(m)],
         included,
-        epsilon=choosing.epsilon,
-        delta=choosing.delta,
+        epsilon=float(mechanism.privacy.epsilon or 0),
+        delta=float(mechanism.privacy.delta or 0),
         guesses=m // 2,
     )
 
