@@ -91,9 +91,7 @@ def checked(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("mechanism", ["weighted_gaussian", "pag"])
 def test_without_candidates_pairs_are_chosen_under_noise(log: Path, tmp_path: Path, mechanism: Any) -> None:
     Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
-    config = hn.Config(
-        read=hn.ReadConfig(position_base="1"), release=hn.ReleaseConfig(mechanism=mechanism, pairs="shown")
-    )
+    config = hn.Config(read=hn.ReadConfig(position_base="1"), release=hn.ReleaseConfig(mechanism=mechanism))
     given = {"candidates": None, "candidates_class": None, "config": config}
     result = mine(log, tmp_path / "ledger", tmp_path / "out", **given)
     # 2,000 users were shown four documents, and clicked the second.

@@ -123,12 +123,11 @@ class ReleaseConfig:
     rounds: int = 16
     """Rounds of `pag`."""
     max_pairs_per_user: int = 100
-    """Pairs (query, document) of one user that count in choosing pairs, without candidates: a random sample."""
-    pairs: Literal["clicked", "shown"] = "clicked"
-    """Which pairs of a user count in choosing pairs."""
+    """Pairs (query, document) shown to one user that count in choosing pairs, without candidates: a random sample."""
     selection_share: float | None = None
-    """Part of the budget (of mu squared) for choosing; the rest counts clicks. 0.6, with `pag` 0.3."""
-    pairs_share: float = 0.5
+    """Part of the budget (of mu squared) for choosing; the rest counts clicks. 0.6, with `pag` 0.3; without candidates,
+    where pairs are chosen, too, 0.75 and 0.5."""
+    pairs_share: float = 0.8
     """Part of that for choosing pairs, where there are no candidates; the rest chooses queries."""
     delta_share: float = 0.5
     """Part of delta for the thresholds of choosing."""

@@ -119,7 +119,7 @@ def _to_the_wall(
         spill_dir=config.spill_dir,
         position_base=raw.position_base,
         has_pages=raw.has_pages,
-        shown=config.release.exposure_weight > 0 or (candidates is None and config.release.pairs == "shown"),
+        shown=config.release.exposure_weight > 0 or candidates is None,
         progress=progress,
     )
     exact = {**contributions.private, "reader": dict(raw.report.quarantine), "rows_read": raw.report.rows_in}

@@ -1,7 +1,7 @@
 """release, under differential privacy: queries chosen under noise, then noisy clicks on documents.
 
 Queries are chosen, or a public list; documents are public lists, or pairs chosen in a second round from what users were
-shown or clicked. docs/PROOFS.md has the mechanism, its proof, and what it does not promise. Everything that
+shown. docs/PROOFS.md has the mechanism, its proof, and what it does not promise. Everything that
 `PrivateReleased` holds has its noise; the contributions are not reachable from it.
 """
 
@@ -70,7 +70,8 @@ def budget_of(privacy: Privacy, config: ReleaseConfig) -> Budget:
     """
     share = config.selection_share
     if share is None:
-        share = 0.6 if config.mechanism == "weighted_gaussian" else 0.3
+        listed, pag = privacy.candidates is not None, config.mechanism == "pag"
+        share = (0.3 if pag else 0.6) if listed else (0.5 if pag else 0.75)
     for name, value in (
         ("selection_share", share),
         ("pairs_share", config.pairs_share),
@@ -167,7 +168,8 @@ def release_private(
     elif found is not None:
         pairs = core.select_pairs(
             keys,
-            shown=config.pairs == "shown",
+            # Clicked ones alone would name positives and hardly a negative.
+            shown=True,
             max_items=config.max_pairs_per_user,
             sigma=found.sigma,
             thresholds=list(found.values),
@@ -176,7 +178,6 @@ def release_private(
         )
         listed = Listed(np.asarray([row for row, *_ in pairs], np.uint32), [doc for _, doc, *_ in pairs], None)
         constants |= {
-            "pairs": config.pairs,
             "max_pairs_per_user": config.max_pairs_per_user,
             "pairs_sigma": found.sigma,
             "pairs_thresholds": list(found.values),

@@ -142,7 +142,7 @@ def _statement(
         "proof": "docs/PRIVACY.md"
         + ("; the mechanism pag is new, and its proof has had no outside review" if new else ""),
         "queries": _public(privacy.public_queries_class, "chosen under noise"),
-        "candidates": _public(privacy.candidates_class, "chosen under noise from what users were shown or clicked"),
+        "candidates": _public(privacy.candidates_class, "chosen under noise from what users were shown"),
         "identifiers": "none in the output; hashed under a key of the run while counting",
         "query_text": QUERY_TEXT[config.scrub.action],
         "not": "protection of people with many ids, of what timing or sizes of the run show, or of releases outside "
