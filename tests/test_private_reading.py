@@ -151,14 +151,19 @@ def cells(core: _hardneg.Contributions) -> dict[tuple[str, str], float]:
     found = keys(core)
     wanted = [i for i, query in enumerate(found.queries) if query in QUERIES]
     rows = [(i, doc) for i in wanted for doc in DOCS]
-    shown, clicked = core.clicks(
+    shown, clicked, _ = core.clicks(
         found,
         shown=[1024] * len(found.queries),
         rows=[i for i, _ in rows],
         docs=[doc for _, doc in rows],
+        positions=[1] * len(rows),
         weights=[4096] * len(rows),
+        exposures=[0] * len(rows),
         length=3_000,
-        sigma=1,
+        noise="gaussian",
+        scale=1,
+        examined=[],
+        most=1,
         threads=1,
     )
     out = {(found.queries[i], doc): n / GRID for (i, doc), n in zip(rows, clicked, strict=True)}
