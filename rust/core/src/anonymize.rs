@@ -2,6 +2,7 @@
 //!
 //! The only module of a job that sees raw identifiers. What leaves it is rows of codes.
 
+use crate::clash::{Ident, check};
 use crate::clean::Window;
 use crate::error::Result;
 use crate::impressions::{Impressions, ReadStats};
@@ -39,25 +40,31 @@ pub struct Anonymizer<'a> {
     /// Rows whose query holds personal data are set aside.
     drops: bool,
     normalizer: Normalizer,
-    query_memo: Memo,
+    query_memo: Memo<u64>,
     /// What was scrubbed from the entries that `query_memo` remembers; empty for nothing.
     scrubbed: Vec<Kinds>,
-    doc_memo: Memo,
-    user_memo: Memo,
-    session_memo: Memo,
-    search_memo: Memo,
+    doc_memo: Memo<u64>,
+    user_memo: Memo<Ident>,
+    session_memo: Memo<Ident>,
+    search_memo: Memo<Ident>,
 }
 
-/// What the entries of the last dictionary came to; 0 for null. Holding the column keeps its memory from being used again.
-#[derive(Default)]
-struct Memo(Option<(TextColumn, Vec<u64>)>);
+/// What the entries of the last dictionary came to, of null the default. Holding the column keeps its memory from being
+/// used again.
+struct Memo<T>(Option<(TextColumn, Vec<T>)>);
 
-impl Memo {
+impl<T> Default for Memo<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Memo<T> {
     fn entries(
         &mut self,
         column: &TextColumn,
-        make: impl FnOnce(&Entries) -> Result<Vec<u64>>,
-    ) -> Result<Coded<'_>> {
+        make: impl FnOnce(&Entries) -> Result<Vec<T>>,
+    ) -> Result<Coded<'_, T>> {
         let entries = column.entries();
         let same = self.0.as_ref().is_some_and(|(last, _)| last.same_dictionary(column));
         if !same {
@@ -68,27 +75,16 @@ impl Memo {
 }
 
 /// A column in codes: the entry of each row, and the code of each entry.
-struct Coded<'a> {
+struct Coded<'a, T> {
     rows: Rows,
-    codes: &'a [u64],
+    codes: &'a [T],
 }
 
-impl Coded<'_> {
+impl<T: Copy + Default> Coded<'_, T> {
     /// 0 for null.
     #[inline]
-    fn of(&self, row: usize) -> u64 {
-        self.codes.get(self.rows[row] as usize).copied().unwrap_or(0)
-    }
-
-    /// The second half, where the codes of all entries are followed by theirs.
-    #[inline]
-    fn rest_of(&self, row: usize) -> u64 {
-        let entry = self.rows[row];
-        if entry == NULL {
-            0
-        } else {
-            self.codes.get(self.codes.len() / 2 + entry as usize).copied().unwrap_or(0)
-        }
+    fn of(&self, row: usize) -> T {
+        self.codes.get(self.rows[row] as usize).copied().unwrap_or_default()
     }
 }
 
@@ -146,46 +142,40 @@ impl<'a> Anonymizer<'a> {
             // What is no text has been set aside already, row by row.
             docs.intern(entries.len(), |i| entries.get(&log.doc, i))
         })?;
-        let coded = |pseudonymizer: &Pseudonymizer,
-                     whole: bool,
-                     column: &TextColumn,
-                     entries: &Entries|
-         -> Result<Vec<u64>> {
-            let values: Vec<&[u8]> =
-                (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
-            let mut codes = Vec::with_capacity(values.len());
-            if whole {
-                pseudonymizer.whole_codes(&values, &mut codes);
-            } else {
-                pseudonymizer.codes(&values, &mut codes);
-            }
-            for (code, value) in codes.iter_mut().zip(&values) {
-                *code = if value.is_empty() { 0 } else { *code };
-            }
-            Ok(codes)
-        };
+        let coded =
+            |pseudonymizer: &Pseudonymizer, column: &TextColumn, entries: &Entries| -> Result<Vec<Ident>> {
+                let values: Vec<&[u8]> =
+                    (0..entries.len()).map(|i| entries.get(column, i).unwrap_or_default()).collect();
+                let mut codes = Vec::with_capacity(values.len());
+                pseudonymizer.idents(&values, &mut codes);
+                for (code, value) in codes.iter_mut().zip(&values) {
+                    *code = if value.is_empty() { Ident::default() } else { *code };
+                }
+                Ok(codes)
+            };
         let users = match &log.user {
-            Some(column) => Some(self.user_memo.entries(column, |e| coded(&keys.user, private, column, e))?),
+            Some(column) => Some(self.user_memo.entries(column, |e| coded(&keys.user, column, e))?),
             None => None,
         };
         let sessions = match &log.session {
-            Some(column) => {
-                Some(self.session_memo.entries(column, |e| coded(&keys.session, false, column, e))?)
-            }
+            Some(column) => Some(self.session_memo.entries(column, |e| coded(&keys.session, column, e))?),
             None => None,
         };
         let searches = match &log.search {
             Some(column) => Some(self.search_memo.entries(column, |entries| {
-                let key = |i| seed.hash("search", &[entries.get(column, i).unwrap_or_default()]);
+                let key = |i| {
+                    searched(seed, ["search", "search check"], &[entries.get(column, i).unwrap_or_default()])
+                };
                 Ok((0..entries.len()).map(key).collect())
             })?),
             None => None,
         };
         let surfaces = surface_mask(log, self.window);
         // What tells a run from the next, in entries: comparing these is cheaper than making codes of every row.
-        let entry = |column: &Option<Coded<'_>>, i: usize| column.as_ref().map_or(NULL, |c| c.rows[i]);
+        let entry = |column: &Option<Coded<'_, Ident>>, i: usize| column.as_ref().map_or(NULL, |c| c.rows[i]);
         let mut last: Option<(u32, u32, u32, u32, i64)> = None;
-        let mut run = RunHead { user: 0, rest: 0, search: 0, query: 0, session: 0, time: NULL_TIME };
+        let mut run =
+            RunHead { user: 0, rest: 0, search: 0, query: 0, session: 0, time: NULL_TIME, check: 0 };
         let mut ahead = [0_u64; AHEAD];
         for i in 0..log.rows {
             if i % AHEAD == 0 {
@@ -236,21 +226,25 @@ impl<'a> Anonymizer<'a> {
             if !same {
                 run.query = queries.of(i);
                 run.time = time;
-                run.session = sessions.as_ref().map_or(0, |s| s.of(i));
-                run.search = match &searches {
+                let session = sessions.as_ref().map_or(Ident::default(), |s| s.of(i));
+                let search = match &searches {
                     Some(searches) => searches.of(i),
-                    None if unit == Unit::Row => 0,
+                    None if unit == Unit::Row => Ident::default(),
                     None => {
                         let session = log.session.as_ref().and_then(|c| c.row(i)).unwrap_or_default();
                         let time = &time.to_be_bytes()[..if time == NULL_TIME { 0 } else { 8 }];
                         // Pages are told apart by query anyhow.
                         let query = if private { 0 } else { run.query };
-                        seed.hash("page", &[session, &query.to_be_bytes(), time])
+                        searched(seed, ["page", "page check"], &[session, &query.to_be_bytes(), time])
                     }
                 };
-                run.user = users.as_ref().map_or(run.search, |u| u.of(i));
+                let user = users.as_ref().map_or(search, |u| u.of(i));
+                (run.user, run.session, run.search) = (user.code, session.code, search.code);
                 if private {
-                    run.rest = users.as_ref().map_or(0, |u| u.rest_of(i));
+                    // Users are grouped by all 128 bits, and nothing is set aside for what others have.
+                    run.rest = user.check;
+                } else {
+                    run.check = check(user, session, search);
                 }
                 last = Some(here);
             }
@@ -265,6 +259,11 @@ impl<'a> Anonymizer<'a> {
         }
         Ok(())
     }
+}
+
+/// The search order key, and bits to tell two searches of one key apart.
+fn searched(seed: Seed, [key, check]: [&str; 2], parts: &[&[u8]]) -> Ident {
+    Ident { code: seed.hash(key, parts), check: seed.hash(check, parts) }
 }
 
 /// Rows left out before cleaning.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::clash::sound;
 use crate::clean::{self, CountConfig};
 use crate::contributions::Contributor;
 use crate::error::Result;
@@ -44,6 +45,7 @@ pub struct Bounder<'a> {
     pub found: Found,
     /// By position: the last user counted in either of the two.
     position_stamps: Vec<[u64; 2]>,
+    checks: Vec<(u64, u16)>,
     rows: Vec<Row>,
     page_buffer: Vec<Page>,
     votes: Votes,
@@ -137,6 +139,7 @@ impl<'a> Bounder<'a> {
             out: Out::new(store),
             found: Found::default(),
             position_stamps: Vec::new(),
+            checks: Vec::new(),
             rows: Vec::new(),
             page_buffer: Vec::new(),
             votes: Votes::default(),
@@ -158,6 +161,10 @@ impl<'a> Bounder<'a> {
         if self.shape.unit == Unit::Row {
             return self.rows_as_pages(runs, chunks);
         }
+        let user = [runs[0].head.user, runs[0].head.rest];
+        let sound = sound(runs, &mut self.checks);
+        self.found.drop_rows("code_clash", sound.as_ref().map_or(0, |(_, gone)| *gone));
+        let runs = sound.as_ref().map_or(runs, |(left, _)| left);
         let (mut rows, mut pages) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.page_buffer));
         rows.clear();
         pages.clear();
@@ -178,7 +185,7 @@ impl<'a> Bounder<'a> {
             let each = |page: &Page| self.one([0; 2], &mut vec![*page], &rows);
             pages.iter().try_for_each(each)
         } else {
-            self.one([runs[0].head.user, runs[0].head.rest], &mut pages, &rows)
+            self.one(user, &mut pages, &rows)
         };
         (self.rows, self.page_buffer) = (rows, pages);
         done

@@ -101,7 +101,8 @@ impl Counts {
         let (doc_strings, doc_clashes) = self.doc_strings.merge(&other.doc_strings, pulse)?;
         if query_clashes.len() + doc_clashes.len() > 0 {
             return Err(Error::data(
-                "these counts cannot be merged: two different queries or documents share a code; count both logs at once",
+                "these counts cannot be merged: two different queries or documents share a code (code_clash); count both logs \
+                 at once",
             ));
         }
         let mut read = self.read.clone();

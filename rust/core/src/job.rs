@@ -87,8 +87,13 @@ pub fn count(
     let budget = Budget::new(job.memory, job.spill);
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::ALL, partitions);
-    let layout =
-        Layout { user: shape.unit != Unit::Page, whole: false, session: shape.sessions, time: shape.times };
+    let layout = Layout {
+        user: shape.unit != Unit::Page,
+        whole: false,
+        session: shape.sessions,
+        time: shape.times,
+        check: shape.unit != Unit::Row,
+    };
     let Read { queries, docs, stats, dropped: left_out, seen } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
     let mut pulse = Pulse::new(|| observe(Progress { stage: "reading", rows: stats.rows, done: Some(1.0) }));
@@ -169,7 +174,8 @@ pub fn contribute(
     let budget = Budget::new(job.memory, job.spill);
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::VOTES, partitions);
-    let layout = Layout { user: true, whole: true, session: shape.sessions, time: shape.times };
+    // No checks: setting two users of one code aside would make one user's rows hang on another's.
+    let layout = Layout { user: true, whole: true, session: shape.sessions, time: shape.times, check: false };
     let Read { queries, docs, stats, dropped: left_out, .. } =
         read(job, shape, layout, log, &store, &budget, threads, observe)?;
     let mut pulse = Pulse::new(|| observe(Progress { stage: "reading", rows: stats.rows, done: Some(1.0) }));

@@ -8,6 +8,7 @@ pub mod batches;
 pub mod blob;
 pub mod bound;
 pub mod budget;
+pub mod clash;
 pub mod clean;
 pub mod click_model;
 pub mod coded;

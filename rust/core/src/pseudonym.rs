@@ -7,6 +7,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::clash::Ident;
 use crate::digest::{Backend, Mac, head};
 use crate::entropy;
 use crate::error::{Error, Result};
@@ -45,6 +46,9 @@ impl MasterKey {
 #[derive(Clone)]
 pub struct Pseudonymizer {
     mac: Mac,
+    /// Fewer bits make codes that clash.
+    #[cfg(test)]
+    code_mask: u64,
 }
 
 impl Pseudonymizer {
@@ -72,13 +76,23 @@ impl Pseudonymizer {
         Hkdf::<Sha256>::new(None, key.0.as_slice())
             .expand(&info, derived.as_mut_slice())
             .map_err(|_| Error::internal("HKDF refused 32 bytes"))?;
-        Ok(Self { mac: Mac::new(derived.as_slice()) })
+        Ok(Self {
+            mac: Mac::new(derived.as_slice()),
+            #[cfg(test)]
+            code_mask: u64::MAX,
+        })
+    }
+
+    /// The same key with codes of so few bits that they clash.
+    #[cfg(test)]
+    pub(crate) fn with_code_bits(self, bits: u32) -> Self {
+        Self { code_mask: u64::MAX >> (64 - bits), ..self }
     }
 
     /// The same key with a backend of choice, for tests and measurements.
     #[must_use]
     pub fn with_backend(self, backend: Backend) -> Self {
-        Self { mac: self.mac.with_backend(backend) }
+        Self { mac: self.mac.with_backend(backend), ..self }
     }
 
     /// The pseudonym of `value`. For many, [`Pseudonymizer::pseudonyms`] is faster.
@@ -95,25 +109,28 @@ impl Pseudonymizer {
 
     /// The first eight bytes of the pseudonym: the code under which the core groups. Never 0, which means none.
     pub fn code(&self, value: &[u8]) -> u64 {
-        code(&self.mac.one(header(value), value))
-    }
-
-    /// Appends to `out` the code of each value, in order, and then of each the second half of its pseudonym.
-    pub fn whole_codes(&self, values: &[&[u8]], out: &mut Vec<u64>) {
-        let mut rests = Vec::with_capacity(values.len());
-        self.mac.each(header, values, |tag| {
-            out.push(code(tag));
-            rests.push(u64::from_be_bytes([
-                tag[8], tag[9], tag[10], tag[11], tag[12], tag[13], tag[14], tag[15],
-            ]));
-        });
-        out.append(&mut rests);
+        self.ident(&self.mac.one(header(value), value)).code
     }
 
     /// Appends to `out` the code of each value, in order.
     pub fn codes(&self, values: &[&[u8]], out: &mut Vec<u64>) {
         out.reserve(values.len());
-        self.mac.each(header, values, |tag| out.push(code(tag)));
+        self.mac.each(header, values, |tag| out.push(self.ident(tag).code));
+    }
+
+    /// Appends to `out` the code of each value with its check, the second half of its pseudonym, in order.
+    pub fn idents(&self, values: &[&[u8]], out: &mut Vec<Ident>) {
+        out.reserve(values.len());
+        self.mac.each(header, values, |tag| out.push(self.ident(tag)));
+    }
+
+    fn ident(&self, tag: &[u8; 32]) -> Ident {
+        let code = head(tag);
+        #[cfg(test)]
+        let code = code & self.code_mask;
+        let mut check = [0; 8];
+        check.copy_from_slice(&tag[8..16]);
+        Ident { code: code.max(1), check: u64::from_be_bytes(check) }
     }
 }
 
@@ -127,8 +144,4 @@ fn cut(tag: &[u8; 32]) -> Pseudonym {
     let mut out = [0; 16];
     out.copy_from_slice(&tag[..16]);
     out
-}
-
-fn code(tag: &[u8; 32]) -> u64 {
-    head(tag).max(1)
 }

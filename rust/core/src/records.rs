@@ -48,6 +48,8 @@ pub struct Layout {
     pub session: bool,
     /// Times.
     pub time: bool,
+    /// Checks of the codes ([`crate::clash`]).
+    pub check: bool,
 }
 
 /// What the rows of a run share.
@@ -65,6 +67,8 @@ pub struct RunHead {
     pub session: u64,
     /// Microseconds, [`NULL_TIME`] for none.
     pub time: i64,
+    /// Of user, session and search: [`crate::clash::check`]; 0 where nobody compares.
+    pub check: u64,
 }
 
 /// One impression.
@@ -186,13 +190,16 @@ impl RunHead {
         if layout.time {
             out.extend_from_slice(&self.time.to_le_bytes());
         }
+        if layout.check {
+            out.extend_from_slice(&self.check.to_le_bytes());
+        }
         out.push(0);
     }
 
     /// Bytes of a head.
     pub fn len(layout: Layout) -> usize {
-        let optional = [layout.user, layout.whole, layout.session, layout.time];
-        17 + 8 * optional.into_iter().map(usize::from).sum::<usize>()
+        let more = [layout.user, layout.whole, layout.session, layout.time, layout.check];
+        17 + 8 * more.into_iter().filter(|has| *has).count()
     }
 
     /// Reads a head and the number of rows behind it.
@@ -203,8 +210,9 @@ impl RunHead {
         let (search, query) = (from.u64(), from.u64());
         let session = if layout.session { from.u64() } else { 0 };
         let time = if layout.time { from.i64() } else { NULL_TIME };
+        let check = if layout.check { from.u64() } else { 0 };
         let user = if layout.user { user } else { search };
-        (Self { user, rest, search, query, session, time }, usize::from(from.u8()))
+        (Self { user, rest, search, query, session, time, check }, usize::from(from.u8()))
     }
 }
 

@@ -169,6 +169,7 @@ fn read(
         }
     }
     strings.iter_mut().for_each(Strings::index);
+    facts.note_clashes(&mut strings).ok_or(Fault::Damaged)?;
     let [query_strings, doc_strings] = strings;
     facts.counts(query_strings, doc_strings, parts).ok_or(Fault::Damaged)
 }

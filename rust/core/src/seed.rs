@@ -15,6 +15,9 @@ const SHORT: usize = 128;
 #[derive(Clone, Copy)]
 pub struct Seed {
     key: [u8; 16],
+    /// Fewer bits make search order keys that clash.
+    #[cfg(test)]
+    search_mask: u64,
 }
 
 impl Seed {
@@ -24,7 +27,7 @@ impl Seed {
             Sha256::new().chain_update(b"hardneg_fast/seed/v1").chain_update(seed.to_be_bytes()).finalize();
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
-        Self { key }
+        Self::of(key)
     }
 
     /// A family that this run alone knows, and nobody after it.
@@ -34,7 +37,21 @@ impl Seed {
     pub fn secret() -> Result<Self> {
         let mut key = [0; 16];
         entropy::fill(&mut key)?;
-        Ok(Self { key })
+        Ok(Self::of(key))
+    }
+
+    fn of(key: [u8; 16]) -> Self {
+        Self {
+            key,
+            #[cfg(test)]
+            search_mask: u64::MAX,
+        }
+    }
+
+    /// The same family with search order keys of so few bits that they clash.
+    #[cfg(test)]
+    pub(crate) fn with_search_bits(self, bits: u32) -> Self {
+        Self { search_mask: u64::MAX >> (64 - bits), ..self }
     }
 
     /// 64 bits for `parts` within `domain`; parts are length-prefixed.
@@ -59,6 +76,9 @@ impl Seed {
             message[at + 4..at + 4 + part.len()].copy_from_slice(part);
             at += 4 + part.len();
         }
-        hasher.hash(message)
+        let hash = hasher.hash(message);
+        #[cfg(test)]
+        let hash = if domain == "search" { hash & self.search_mask } else { hash };
+        hash
     }
 }

@@ -124,7 +124,8 @@ impl Strings {
         self.codes().enumerate().map(|(i, code)| (code, self.at(i)))
     }
 
-    /// Both lists as one. Codes that name different strings in the two are returned beside it, without a string.
+    /// Both lists as one. Codes that name different strings in the two are returned beside it, without a string; so are those
+    /// that one list set aside and the other has.
     ///
     /// # Errors
     /// What `pulse` reports.
@@ -159,6 +160,12 @@ impl Strings {
             };
             out.push(code, value);
         }
+        clashes.extend(self.clashes.iter().filter(|code| other.find(**code).is_some()));
+        clashes.extend(other.clashes.iter().filter(|code| self.find(**code).is_some()));
+        clashes.sort_unstable();
+        out.clashes = [self.clashes(), other.clashes()].concat();
+        out.clashes.sort_unstable();
+        out.clashes.dedup();
         out.index();
         Ok((out, clashes))
     }

@@ -242,9 +242,9 @@ fn a_user_counts_for_no_more_queries_than_the_bound() {
 /// Users whose codes begin alike are two: a run's head is read back with both halves of its user.
 #[test]
 fn runs_keep_both_halves_of_a_user() {
-    let head = RunHead { user: 1, rest: 2, search: 3, query: 4, session: 5, time: 6 };
+    let head = RunHead { user: 1, rest: 2, search: 3, query: 4, session: 5, time: 6, check: 7 };
     for (whole, session, time) in [(true, true, true), (true, false, false), (false, true, false)] {
-        let layout = Layout { user: true, whole, session, time };
+        let layout = Layout { user: true, whole, session, time, check: false };
         let mut bytes = Vec::new();
         head.write(layout, &mut bytes);
         assert_eq!(bytes.len(), RunHead::len(layout));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
+use crate::strings::Strings;
 
 /// Reasons and notations that counts can hold. Those in memory are `'static`, so a file's are looked up here.
 const KNOWN: [&str; 48] = [
@@ -74,6 +75,13 @@ pub(super) struct Facts {
     pub(super) users: u64,
     pub(super) position_users: Vec<[u32; 2]>,
     pub(super) disjoint: bool,
+    /// Codes of queries, and of documents, that several strings of the log share.
+    #[serde(default, skip_serializing_if = "none")]
+    clashes: [Vec<u64>; 2],
+}
+
+fn none(clashes: &[Vec<u64>; 2]) -> bool {
+    clashes.iter().all(Vec::is_empty)
 }
 
 impl Facts {
@@ -90,7 +98,17 @@ impl Facts {
             users: counts.users,
             position_users: counts.position_users.clone(),
             disjoint: counts.disjoint,
+            clashes: [counts.query_strings.clashes().to_vec(), counts.doc_strings.clashes().to_vec()],
         })
+    }
+
+    /// Notes in each list of strings which codes it lacks because several share them; None where it has one.
+    pub(super) fn note_clashes(&self, strings: &mut [Strings; 2]) -> Option<()> {
+        for (codes, strings) in self.clashes.iter().zip(strings) {
+            let sound = codes.is_sorted_by(|a, b| a < b) && codes.iter().all(|c| strings.find(*c).is_none());
+            sound.then(|| codes.iter().for_each(|code| strings.push_clash(*code)))?;
+        }
+        Some(())
     }
 
     pub(super) fn to_json(&self) -> Result<Vec<u8>> {
