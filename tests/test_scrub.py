@@ -264,6 +264,33 @@ def test_twice_is_once_and_nothing_breaks(texts: list[str]) -> None:
     assert hn.normalize(normal).to_pylist() == normal.to_pylist()
 
 
+ISSUED = ["ghp_", "glpat-", "sk_live_", "sk-", "key-", "npm_", "hf_", "dckr_pat_", "xoxb-", "AKIA", "AIza", "SG."]
+CAPITALS = st.tuples(
+    st.sampled_from(ISSUED), st.text("aAbBzZ0189", min_size=12, max_size=40), st.sampled_from(["", "\u00df", "\u0130"])
+)
+
+
+@given(st.lists(st.tuples(CAPITALS, st.sampled_from([str, str.upper, str.lower, str.title])), min_size=1, max_size=8))
+def test_keys_in_capitals(keys: list) -> None:
+    """What is found does not hang on whether a text was folded before; some letters fold to several."""
+    texts = pa.array([f"my {case(prefix + body[:6] + odd + body[6:])}" for (prefix, body, odd), case in keys])
+    once = hn.normalize(texts)
+    assert hn.normalize(once) == once
+    assert hn.normalize(hn.scrub(texts)) == once
+    dropped = hn.normalize(texts, scrub=hn.ScrubConfig(action="drop"))
+    assert [d is None for d in dropped.to_pylist()] == ["<" in n for n in once.to_pylist()]
+
+
+@pytest.mark.parametrize("prefix", ["ghp_", "glpat-", "sk_live_", "key-", "npm_", "hf_"])
+def test_a_key_is_found_in_capitals_too(prefix: str) -> None:
+    key = f"{prefix}a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6"
+    assert scrubbed([key, key.upper(), prefix.upper() + key[len(prefix) :]]) == ["<api_key>"] * 3
+    assert scrubbed(["SK-LEARN-PIPELINES-FOR-TEXT", "NPM_INSTALL_GLOBALLY_ON_MAC"]) == [
+        "SK-LEARN-PIPELINES-FOR-TEXT",
+        "NPM_INSTALL_GLOBALLY_ON_MAC",
+    ]
+
+
 @given(
     st.sampled_from([case for cases in FOUND.values() for case in cases if case[1]]),
     st.sampled_from(["shoes", "wo ist", "\u65e5\u672c"]),

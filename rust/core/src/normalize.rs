@@ -134,12 +134,22 @@ impl Normalizer {
             self.fold(text, out);
             return Kinds::NONE;
         };
-        let kinds = self.scrubbed(scrubber, text, detected, out);
-        if kinds.is_empty() {
-            self.fold(text, out);
-        } else {
-            let scrubbed = std::mem::take(out);
-            self.fold(&scrubbed, out);
+        let mut kinds = self.scrubbed(scrubber, text, detected, out);
+        let masked = std::mem::take(out);
+        let left = if kinds.is_empty() { text } else { &masked };
+        self.fold(left, out);
+        // Folding can make of capitals, or of one letter two, what is then found: looked at again, so that the whole is the
+        // same done once and twice.
+        if left != out && !(scrubber.drops() && !kinds.is_empty()) {
+            let folded = std::mem::take(out);
+            let more = self.scrubbed(scrubber, &folded, &[], out);
+            if more.is_empty() {
+                *out = folded;
+            } else {
+                let scrubbed = std::mem::take(out);
+                self.fold(&scrubbed, out);
+                kinds.extend(more);
+            }
         }
         kinds
     }

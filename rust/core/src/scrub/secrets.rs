@@ -65,7 +65,9 @@ const PREFIXES: [(&str, usize); 48] = [
 const FIRST: [bool; 256] = {
     let (mut first, mut i) = ([false; 256], 0);
     while i < PREFIXES.len() {
-        first[PREFIXES[i].0.as_bytes()[0] as usize] = true;
+        let byte = PREFIXES[i].0.as_bytes()[0];
+        first[byte as usize] = true;
+        first[byte.to_ascii_uppercase() as usize] = true;
         i += 1;
     }
     first
@@ -142,14 +144,21 @@ fn prefixed(text: &[u8]) -> Option<usize> {
     if !FIRST[usize::from(*text.first()?)] {
         return None;
     }
-    let (prefix, least) = PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix.as_bytes()))?;
+    let (prefix, least) = PREFIXES.iter().find(|(prefix, _)| begins(text, prefix.as_bytes()))?;
     let body = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let len = text[prefix.len()..].iter().take(LONGEST).take_while(body).count();
     let value = &text[prefix.len()..prefix.len() + len];
     // sk-learn-pipelines are no keys.
-    let telling = value.iter().any(u8::is_ascii_digit) || value.iter().any(u8::is_ascii_uppercase);
+    let mixed = value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase);
+    let telling = mixed || value.iter().any(u8::is_ascii_digit);
     let len = len - value.iter().rev().take_while(|b| matches!(b, b'.' | b'-' | b'_')).count();
     (len >= *least && telling).then_some(prefix.len() + len)
+}
+
+/// Whether a text begins with a prefix. One in small letters may be typed in capitals: folding makes them equal later.
+fn begins(text: &[u8], prefix: &[u8]) -> bool {
+    let small = !prefix.iter().any(u8::is_ascii_uppercase);
+    text.get(..prefix.len()).is_some_and(|t| if small { t.eq_ignore_ascii_case(prefix) } else { t == prefix })
 }
 
 /// Hexadecimal of 32 digits or more, or 24 characters or more of base64 that no word or name looks like.
