@@ -73,6 +73,16 @@ def test_whole_numbers_are_their_digits(values, kind):
     assert made == hn.pseudonymize(numbers.dictionary_encode(), key=KEY)
 
 
+def test_more_rows_than_are_hashed_at_once():
+    """Nulls, equal neighbours and values longer than a block; whole, sliced and as entries."""
+    values = [None if i % 97 == 0 else f"u{i // 3}" + "x" * (i // 3 % 211) for i in range(5_000)]
+    made = {v: by_hand(MASTER, "user_id", v.encode()) for v in {*values} if v is not None}
+    column = pa.array(values)
+    for ids in (column, column.slice(1_000, 3_001), column.dictionary_encode(), pa.array(["", *values]).slice(1)):
+        expected = [made.get(v) for v in ids.to_pylist()]
+        assert hn.pseudonymize(ids, key=KEY).to_pylist() == expected
+
+
 def test_published_vectors():
     vectors = json.loads((Path(__file__).parent / "data" / "pseudonym_vectors.json").read_text())
     for v in vectors:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,3 +183,53 @@ def test_no_file_tells_when_or_where(log, expected, tmp_path):
     for name, content in first.items():
         for told in (str(tmp_path.parent), str(log.parent), log.name, Path.cwd().name + "/", "threads", "batch_rows"):
             assert told.encode() not in content, (name, told)
+
+
+MACHINE = """
+import sys
+from hardneg_fast import cli
+log, key, batch = sys.argv[1:]
+how = ["--key", key, "--epoch", "2026", "--read.batch-rows", batch]
+runs = {
+    "safe": ["anonymize", "--k-users", "3", "--scrub.action", "token", "--reversible", "session_id", "--manifest", "m"],
+    "times": ["anonymize", "--time", "keep"],
+    "pages": ["anonymize", "--time", "keep", "--query-text", "keep"],
+    "mined": ["mine", "--k-users", "3", "--select.alpha", "1"],
+}
+for out, (command, *options) in runs.items():
+    given = how if command == "anonymize" else ["--key", key, "--read.batch-rows", batch]
+    assert cli.main([command, log, "-o", out, *given, *options]) == 0, out
+"""
+
+
+def test_two_machines_with_one_key_write_the_same_bytes(tmp_path):
+    """Nothing of the machine is in what is written: not its threads, batches, folders, time zone or language."""
+    hn.simulate(tmp_path / "sim", impressions=20_000, seed=3)
+    log = tmp_path / "log.parquet"
+    # Row groups unlike any batch, and times whose zone has to be taken for UTC.
+    table = pq.read_table(tmp_path / "sim" / "log.parquet")
+    naive = table["timestamp"].cast(pa.timestamp("us")).cast(pa.string())
+    table = table.set_column(table.column_names.index("timestamp"), "timestamp", naive)
+    pq.write_table(table, log, row_group_size=3_001)
+    hn.Key(bytes(range(32))).save(tmp_path / "key")
+    machines = [
+        {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C", "HARDNEG_THREADS": "1", "batch": "65536"},
+        {"PYTHONHASHSEED": "7", "TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "HARDNEG_THREADS": "3", "batch": "777"},
+    ]
+    made = []
+    for i, machine in enumerate(machines):
+        home = tmp_path / f"machine{i}"
+        (home / "tmp").mkdir(parents=True)
+        batch = machine.pop("batch")
+        env = {**os.environ, **machine, "TMPDIR": str(home / "tmp"), "HOME": str(home)}
+        command = [sys.executable, "-c", MACHINE, str(log), str(tmp_path / "key"), batch]
+        done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        made.append(files(home))
+    assert {"safe", "m", "times", "pages", "mined/privacy.json"} <= made[0].keys()
+    assert pq.read_metadata(tmp_path / "machine0" / "safe").num_rows > 1_000
+    for name, content in made[0].items():
+        if name == "mined/report.json":  # it says with which batches the log was read
+            continue
+        assert made[1][name] == content, name
+    assert made[0].keys() == made[1].keys()

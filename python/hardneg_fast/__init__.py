@@ -31,6 +31,7 @@ from .exceptions import (
     GateError,
     HardnegError,
     PrivacyError,
+    TokenError,
     UsageError,
 )
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from .related import RelatedQueries
     from .release import Released, release
     from .result import Result
+    from .reversible import reveal
     from .select import Selected, select
     from .simulate import Simulated, simulate
     from .write import write_table
@@ -97,6 +99,7 @@ __all__ = [
     "SelectConfig",
     "Selected",
     "Simulated",
+    "TokenError",
     "UsageError",
     "Weights",
     "anonymize",
@@ -116,6 +119,7 @@ __all__ = [
     "read",
     "related_queries",
     "release",
+    "reveal",
     "scrub",
     "select",
     "simulate",
@@ -156,6 +160,7 @@ _LAZY = {
     "read": "pipeline",
     "related_queries": "pipeline",
     "release": "release",
+    "reveal": "reversible",
     "scrub": "anonymize",
     "select": "select",
     "simulate": "simulate",

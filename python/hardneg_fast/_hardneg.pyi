@@ -359,8 +359,12 @@ def rewrite(
     normalise: bool,
     scrub: tuple[str, Detector | None],
     keep: list[str],
+    plain: list[str],
 ) -> Stream:
-    """A log as canonical impressions without raw identifiers, and the columns of `keep` as they are."""
+    """A log as canonical impressions without raw identifiers, and the columns of `keep` as they are.
+
+    Identifiers in `plain` stay raw: for a caller that replaces them.
+    """
 
 def copy_pages(
     files: list[str],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -14,6 +15,7 @@ from .config import ScrubConfig
 from .detector import Detector
 from .exceptions import UsageError
 from .keys import Key
+from .sources.arrow import arrays_of
 from .sources.keepable import NotByPages
 
 __all__ = ["IDENTIFIERS", "anonymized", "copied", "normalize", "pseudonymize", "scrub", "scrubbing"]
@@ -67,7 +69,7 @@ def pseudonymize(
     def made(part: pa.Array) -> pa.Array:
         return pa.array(_hardneg.pseudonymize(part, key=key.material(), field=field, epoch=epoch, dataset=dataset))
 
-    return pa.concat_arrays([made(part) for part in _parts(ids)])
+    return pa.concat_arrays([made(part) for part in arrays_of(ids)])
 
 
 def normalize(
@@ -88,7 +90,7 @@ def normalize(
         UsageError: no Arrow data; options that cannot be; tokens without a key.
     """
     options, material = scrubbing(scrub or ScrubConfig()), _material(key)
-    made = [pa.array(_hardneg.normalize(part, scrub=options, key=material)) for part in _parts(queries)]
+    made = [pa.array(_hardneg.normalize(part, scrub=options, key=material)) for part in arrays_of(queries)]
     return pa.concat_arrays(made)
 
 
@@ -123,7 +125,7 @@ def scrub(
     """
     config = ScrubConfig(action=action, kinds=tuple(kinds), detector=detector)
     options, material = scrubbing(config), _material(key)
-    made = [pa.array(_hardneg.scrub(part, options=options, key=material)) for part in _parts(queries)]
+    made = [pa.array(_hardneg.scrub(part, options=options, key=material)) for part in arrays_of(queries)]
     return pa.concat_arrays(made)
 
 
@@ -147,27 +149,6 @@ def _material(key: Key | None) -> bytes | None:
     return key.material() if key else None
 
 
-def _parts(values: ArrowArray | ArrowStream) -> list[pa.Array]:
-    """Arrays of one column, at least one; of a table, its only column."""
-    try:
-        if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "__arrow_c_array__"):
-            chunked = pa.chunked_array(values)
-            arrays = chunked.chunks or [pa.array([], chunked.type)]
-        elif hasattr(values, "__arrow_c_array__") or hasattr(values, "__array__"):
-            arrays = [pa.array(values)]
-        else:
-            arrays = []
-    except (pa.ArrowException, TypeError, ValueError):
-        arrays = []
-    if not arrays:
-        raise UsageError("give Arrow data of one column: an array, a series, a chunked array; not a list")
-    if not pa.types.is_struct(arrays[0].type):
-        return arrays
-    if arrays[0].type.num_fields != 1:
-        raise UsageError("this is a table; give one of its columns")
-    return [array.field(0) for array in arrays]
-
-
 def anonymized(
     reader: pa.RecordBatchReader,
     *,
@@ -179,10 +160,13 @@ def anonymized(
     query_text: Literal["normalise", "keep"],
     scrub: ScrubConfig,
     keep: tuple[str, ...],
+    plain: tuple[str, ...] = (),
 ) -> _hardneg.Stream:
-    """A log as a stream of canonical rows without raw identifiers."""
+    """A log as a stream of canonical rows without raw identifiers; those in `plain` stay, for the caller to replace."""
+    # Rows are put out of order within a batch, so batches must not follow how the log was read.
+    steady = pa.RecordBatchReader.from_batches(reader.schema, _steady(reader))
     return _hardneg.rewrite(
-        reader,
+        steady,
         position_base=position_base,
         key=key.material(),
         epoch=epoch,
@@ -191,7 +175,35 @@ def anonymized(
         normalise=query_text == "normalise",
         scrub=scrubbing(scrub),
         keep=list(keep),
+        plain=list(plain),
     )
+
+
+ROWS = 65_536
+"""Rows of the batches that are anonymized at once."""
+
+
+def _steady(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of equal size, whatever those of the reader."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for whole in reader:
+        batch = whole
+        while batch.num_rows:
+            held.append(batch.slice(0, ROWS - rows))
+            batch = batch.slice(held[-1].num_rows)
+            rows += held[-1].num_rows
+            if rows == ROWS:
+                yield _joined(held)
+                held, rows = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
 @dataclass(frozen=True)

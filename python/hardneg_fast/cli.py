@@ -1,8 +1,9 @@
-"""The command line: demo, simulate, inspect, keygen, shred, ledger, anonymize, count, mine, audit, export."""
+"""The command line: demo, simulate, inspect, keygen, shred, ledger, anonymize, reveal, count, mine, audit, export."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from . import cli_audit, cli_export, options
 from .config import CANDIDATES_CLASSES, Config, ContrastConfig, Privacy, ReadConfig
-from .exceptions import ColumnError, HardnegError, PrivacyError, UsageError
+from .exceptions import ColumnError, FileError, HardnegError, PrivacyError, UsageError
 
 if TYPE_CHECKING:
     from .keys import Key
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     _shred(commands)
     _ledger(commands)
     _anonymize(commands)
+    _reveal(commands)
     _count(commands)
     _mine(commands)
     _audit(commands)
@@ -426,6 +428,8 @@ def _anonymize(commands: Any) -> None:
     )
     text = "leave out queries that fewer than K users issued; the log is read twice"
     command.add_argument("--k-users", type=int, metavar="K", help=text)
+    text = "identifiers that become tokens which the holder of --key can read back with reveal, instead of pseudonyms"
+    command.add_argument("--reversible", metavar="FIELD,…", help=text)
     _lineage_options(command)
     text = "JSON file that says what was done to each column"
     command.add_argument("--manifest", type=Path, metavar="FILE", help=text)
@@ -467,6 +471,7 @@ def run_anonymize(args: argparse.Namespace) -> None:
         query_text=args.query_text,
         keep=tuple(name for names in args.keep for name in names.split(",") if name),
         k_users=args.k_users,
+        reversible=tuple(name for name in (args.reversible or "").split(",") if name),
         lineage=args.lineage,
         ledger=args.ledger,
         override_dp_claim=args.override_dp_claim,
@@ -496,9 +501,67 @@ def run_anonymize(args: argparse.Namespace) -> None:
     left_in = done["left_in"]
     if left_in:
         print(f"left in as they are, what is in them was not looked at: {', '.join(left_in)}")
+    if args.reversible:
+        print(f"reversible: whoever has key {done['key_id']} can read {args.reversible} back (hardneg-fast reveal)")
     if args.lineage:
         print(f"lineage {args.lineage!r}: with this log, no release of it is differentially private")
     print("pseudonymised, not anonymous: query text can identify")
+
+
+def _reveal(commands: Any) -> None:
+    about = "read back the ids behind tokens of anonymize --reversible: raw identifiers of people"
+    example = "hardneg-fast reveal hfr1_… --key ~/.hardneg.key\n  hardneg-fast reveal --key ~/.hardneg.key < tokens.txt"
+    command = _command(commands, "reveal", run_reveal, about, example)
+    text = "tokens; without any, one a line from standard input"
+    command.add_argument("tokens", nargs="*", metavar="TOKEN", help=text)
+    command.add_argument("--key", metavar="FILE", help="the key file they were made under, or env:NAME")
+    command.add_argument("--file", type=Path, metavar="FILE", help="text with a token a line, or Parquet with --column")
+    command.add_argument("--column", metavar="NAME", help="column of --file, a Parquet file, that has the tokens")
+    command.add_argument("--field", default="user_id", help="identifier they stand for [user_id]")
+    command.add_argument("--epoch", default="", help="as anonymize was told")
+    command.add_argument("--dataset", default="", help="as anonymize was told")
+
+
+def run_reveal(args: argparse.Namespace) -> None:
+    """Prints each token and its id."""
+    key = _key(args.key)
+    if key is None:
+        raise UsageError("tokens are read back with the key that made them: --key FILE")
+    if args.tokens and args.file:
+        raise UsageError("give tokens or --file, not both")
+    if args.column and not args.file:
+        raise UsageError("--column is one of a Parquet file: --file FILE")
+    import pyarrow as pa
+
+    from .reversible import reveal
+
+    tokens = _tokens(args)
+    ids = reveal(tokens, key=key, field=args.field, epoch=args.epoch, dataset=args.dataset)
+    for token, found in zip(tokens.cast(pa.string()).to_pylist(), ids.to_pylist(), strict=True):
+        if token is not None:
+            sys.stdout.write(f"{token}\t{found.decode(errors='backslashreplace')}\n")
+
+
+def _tokens(args: argparse.Namespace) -> Any:
+    """Tokens as an Arrow array: given, of a file, or of standard input."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if args.tokens:
+        return pa.array(args.tokens, pa.string())
+    if not args.column:
+        try:
+            with args.file.open(encoding="ascii") if args.file else contextlib.nullcontext(sys.stdin) as lines:
+                return pa.array([line.strip() for line in lines if line.strip()], pa.string())
+        except (OSError, UnicodeDecodeError):
+            raise FileError("the tokens cannot be read: text with one a line is expected") from None
+    try:
+        found = pq.read_table(args.file, columns=[args.column]).columns
+    except (OSError, pa.ArrowException, ValueError):
+        found = []
+    if not found:
+        raise FileError(f"{args.file.name!r} cannot be read, or is no Parquet file with a column {args.column!r}")
+    return found[0].combine_chunks()
 
 
 def _count(commands: Any) -> None:

@@ -4,7 +4,8 @@
     ├── UsageError (ValueError)      2   an option or argument that cannot be
     ├── DataError (ValueError)       3   input that cannot be read or is not what it should be
     │   ├── ColumnError                  a column is missing, doubled, or of a type that cannot be read
-    │   └── FileError (OSError)          a path cannot be read or written
+    │   ├── FileError (OSError)          a path cannot be read or written
+    │   └── TokenError                   a token cannot be read back: changed, or of another key
     ├── DetectorError                1   a detector of the user's own failed, or gave an answer that cannot be
     ├── PrivacyError                 4   refused, because it would not be private or not said how
     └── GateError                    5   a quality or audit gate failed
@@ -37,6 +38,10 @@ class ColumnError(DataError):
 
 class FileError(DataError, OSError):
     """A path cannot be read or written."""
+
+
+class TokenError(DataError):
+    """A token is none, was changed, or is of another key, field, epoch or dataset."""
 
 
 class DetectorError(HardnegError):

@@ -29,6 +29,7 @@ from .release import Released, release
 from .release import checked as checked_privacy
 from .release_private import PrivateReleased
 from .result import VALUES, Result, built, quarantined
+from .reversible import Sealer
 from .select import select
 from .sources import keepable, open_source
 from .sources.arrow import is_arrow
@@ -233,6 +234,7 @@ def anonymize(
     query_text: Literal["normalise", "keep"] = "normalise",
     keep: tuple[str, ...] = (),
     k_users: int | None = None,
+    reversible: tuple[str, ...] = (),
     lineage: str | None = None,
     ledger: Path | str | None = None,
     override_dp_claim: bool = False,
@@ -255,6 +257,7 @@ def anonymize(
         query_text: query texts normalised, or as they are.
         keep: further columns to take along as they are; what is in them is not looked at.
         k_users: leave out the rows of queries that fewer users issued; the log is read twice for that.
+        reversible: identifiers that become tokens which the key's holder can read back (`reveal`), not pseudonyms.
         lineage: name of the data. Together with an anonymized log no release of its lineage is differentially private,
             which its ledger then says.
         ledger: file of the budget, where `lineage` is given.
@@ -288,11 +291,20 @@ def anonymize(
         k_users=k_users,
         epoch=epoch,
         dataset=dataset,
+        reversible=tuple(reversible),
         entered=entered,
     )
     if manifest is not None:
-        said = {"file": Path(out).name, "time": time, "query_text": query_text, "k_users": k_users, "epoch": epoch}
+        said: dict[str, Any] = {
+            "file": Path(out).name,
+            "time": time,
+            "query_text": query_text,
+            "k_users": k_users,
+            "epoch": epoch,
+        }
         said |= {"dataset": dataset, "lineage": lineage or None, **done, "claim": PSEUDONYMISED}
+        if reversible:
+            said |= {"reversible": sorted(reversible), "claim": f"{PSEUDONYMISED}; {READ_BACK}"}
         with whole_file(Path(manifest), overwrite=overwrite) as partial:
             partial.write_bytes(to_json(said))
     return done
@@ -302,6 +314,9 @@ PSEUDONYMISED = (
     "pseudonymised, not anonymous (GDPR Art. 4(5), recital 26): personal data still for whoever has the key, or knows "
     "a person's habits"
 )
+
+
+READ_BACK = "whoever has the key can read the reversible identifiers back"
 
 
 def _anonymized(
@@ -317,6 +332,7 @@ def _anonymized(
     k_users: int | None,
     epoch: str,
     dataset: str,
+    reversible: tuple[str, ...],
     entered: Privacy,
 ) -> dict[str, Any]:
     if time not in ("day", "keep"):
@@ -326,6 +342,10 @@ def _anonymized(
         raise UsageError(f"query_text is {query_text!r}; choose one of normalise, keep")
     if k_users is not None and (query_text == "keep" or k_users < 2):
         raise UsageError("k_users is 2 or more, and for normalised queries: leave out query_text keep (--query-text)")
+    if reversible and key is None:
+        raise UsageError("tokens that can be read back need a key that is kept: key, --key FILE")
+    if wrong := sorted({*reversible} - {*IDENTIFIERS}):
+        raise UsageError(f"reversible names {wrong}; choose of {', '.join(IDENTIFIERS)}")
     keep = tuple(keep)
     if isinstance(log, str | Path) and Path(log).exists() and Path(out).exists() and Path(log).samefile(out):
         raise UsageError("the output is the log itself; give another path: a raw log is not replaced")
@@ -336,7 +356,9 @@ def _anonymized(
     # Once, when it is clear what will be read, and before it is.
     enter = cache(lambda: _enter(entered, window=window(Config()), what="an anonymized log"))
     why = "times become days" if time == "day" else "queries are normalised"
-    if time == "keep" and query_text == "keep":
+    if time == "keep" and query_text == "keep" and reversible:
+        why = "tokens that can be read back are made anew"
+    elif time == "keep" and query_text == "keep":
         try:
             pages = keepable.pages(source, files, config.read, keep)
             enter()
@@ -378,6 +400,7 @@ def _anonymized(
             query_text=query_text,
             scrub=config.scrub,
             keep=keep,
+            plain=reversible,
         )
 
     asked = None
@@ -389,16 +412,24 @@ def _anonymized(
         with _named_errors(raw, stream):
             asked = _asked_by(stream, config, k_users)
     raw, stream = opened()
+    if lacking := sorted({*reversible} - {*raw.schema.names}):
+        raise ColumnError(f"reversible names {lacking}, which the log does not have")
     enter()
+    sealers = {name: Sealer(secret, name, epoch, dataset) for name in reversible}
     rows = suppressed = 0
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:
         reader = pa.RecordBatchReader.from_stream(stream)
-        with open_parquet(partial, reader.schema) as writer:
+        schema = pa.schema([(f.name, pa.string() if f.name in sealers else f.type) for f in reader.schema])
+        with open_parquet(partial, schema) as writer:
             for batch in _unbroken(reader, raw, stream):
                 kept = batch if asked is None else batch.filter(pc.is_in(batch["query"], value_set=asked))
                 rows += kept.num_rows
                 suppressed += batch.num_rows - kept.num_rows
-                writer.write_batch(kept)
+                columns = [
+                    sealers[name].seal(column) if name in sealers else column
+                    for name, column in zip(schema.names, kept.columns, strict=True)
+                ]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
             if k_users is not None:
                 writer.add_key_value_metadata({THRESHOLDED.decode(): str(k_users)})
     stats = stream.stats()
@@ -409,7 +440,8 @@ def _anonymized(
         "suppressed": suppressed,
         "scrubbed": stats["scrubbed"],
         "columns": reader.schema.names,
-        "how": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}"),
+        "how": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}")
+        | dict.fromkeys(sealers, "tokens by AES-SIV: whoever has the key can read the ids back"),
         "left_in": [*(["query"] if query_text == "keep" else []), *keep],
         "key_id": key.id if key else None,
         "notes": raw.report.notes,

@@ -153,3 +153,28 @@ def of_streams(files: list[DataFile]) -> ArrowSource:
     source = ArrowSource(opens)
     source.format, source.names = "ipc", tuple(file.name for file in files)
     return source
+
+
+def arrays_of(values: Any) -> list[pa.Array]:
+    """Arrays of one column of Arrow data, at least one; of a table, its only column.
+
+    Raises:
+        UsageError: no Arrow data, or of more than one column.
+    """
+    try:
+        if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "__arrow_c_array__"):
+            chunked = pa.chunked_array(values)
+            arrays = chunked.chunks or [pa.array([], chunked.type)]
+        elif hasattr(values, "__arrow_c_array__") or hasattr(values, "__array__"):
+            arrays = [pa.array(values)]
+        else:
+            arrays = []
+    except (pa.ArrowException, TypeError, ValueError):
+        arrays = []
+    if not arrays:
+        raise UsageError("give Arrow data of one column: an array, a series, a chunked array; not a list")
+    if not pa.types.is_struct(arrays[0].type):
+        return arrays
+    if arrays[0].type.num_fields != 1:
+        raise UsageError("this is a table; give one of its columns")
+    return [array.field(0) for array in arrays]

@@ -54,6 +54,20 @@ impl Backend {
         !matches!(self.0, Kind::Portable)
     }
 
+    /// One block into each state.
+    fn compress_all(self, states: &mut [State; LANES], blocks: &[Block; LANES]) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Interleaved(sha) => sha.compress4(states, blocks),
+            Kind::Portable => {
+                states
+                    .iter_mut()
+                    .zip(blocks)
+                    .for_each(|(state, block)| compress256(state, std::slice::from_ref(block)));
+            }
+        }
+    }
+
     fn compress(self, states: &mut [State; LANES], blocks: &[Block; LANES], lanes: &[Option<Lane>; LANES]) {
         let busy = lanes.iter().flatten().count();
         match self.0 {

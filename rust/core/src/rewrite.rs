@@ -5,20 +5,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, StringBuilder};
 use arrow_array::{
-    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, RecordBatchReader,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array, RecordBatch,
+    RecordBatchReader, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
+use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::take::take;
 
 use crate::error::{Error, Result};
 use crate::impressions::{COLUMNS, Impressions, ReadStats, Verdicts, canonical, check_schema};
 use crate::normalize::{Normalizer, normalized};
-use crate::pseudonym::Pseudonymizer;
+use crate::pseudonym::{Pseudonym, Pseudonymizer};
 use crate::scalar::NONE;
 use crate::scrub::Scrubber;
 use crate::text::{Entries, NULL, TextColumn};
 use crate::time::start_of_day;
+
+/// Rows pseudonymised at once, so that what is in work stays in the cache.
+const ROWS: usize = 1024;
 
 /// What replaces raw identifiers and text.
 pub struct Rewrite {
@@ -36,11 +40,13 @@ pub struct Rewrite {
     pub scrubber: Option<Scrubber>,
     /// Columns that come along as they are, beyond the canonical ones.
     pub keep: Vec<String>,
+    /// Identifiers that stay raw, for a caller that replaces them.
+    pub plain: Vec<String>,
 }
 
 /// Schema of the canonical table for a log with these columns; with `rewrite`, of the anonymized one.
 pub fn schema(log: &Schema, rewrite: Option<&Rewrite>) -> SchemaRef {
-    let anonymized = rewrite.is_some();
+    let anonymized = |name: &str| rewrite.is_some_and(|r| !r.plain.iter().any(|plain| plain == name));
     let has = |name: &str| log.column_with_name(name);
     let fields: Vec<Field> = COLUMNS
         .iter()
@@ -48,7 +54,7 @@ pub fn schema(log: &Schema, rewrite: Option<&Rewrite>) -> SchemaRef {
             let (_, field) = has(name)?;
             let text = if is_binary(field.data_type()) { DataType::Binary } else { DataType::Utf8 };
             let data_type = match *name {
-                "user_id" | "session_id" | "search_id" if anonymized => DataType::FixedSizeBinary(16),
+                "user_id" | "session_id" | "search_id" if anonymized(name) => DataType::FixedSizeBinary(16),
                 "user_id" | "session_id" | "search_id" => text,
                 "position" | "n_clicks" => DataType::Int32,
                 "clicked" | "visible" => DataType::Boolean,
@@ -122,7 +128,8 @@ pub fn batch(
             continue;
         }
         let id = |column: &Option<TextColumn>, pseudonymizer: Option<&Pseudonymizer>| -> Result<ArrayRef> {
-            match (column, pseudonymizer) {
+            let plain = rewrite.is_some_and(|r| r.plain.contains(field.name()));
+            match (column, pseudonymizer.filter(|_| !plain)) {
                 (Some(column), Some(p)) => pseudonyms(column, p, &rows),
                 (Some(column), None) => Ok(copied(column, field.data_type(), &rows)),
                 (None, _) => Ok(arrow_array::new_null_array(field.data_type(), rows.len())),
@@ -320,8 +327,49 @@ impl RecordBatchReader for Canonical {
 /// As [`TextColumn::new`].
 pub fn pseudonymize(array: &ArrayRef, pseudonymizer: &Pseudonymizer) -> Result<ArrayRef> {
     let column = TextColumn::new("ids", array)?;
-    let rows: Vec<usize> = (0..column.len()).collect();
-    pseudonyms(&column, pseudonymizer, &rows)
+    let mut out = vec![[0; 16]; column.len()];
+    let mut valid = BooleanBufferBuilder::new(column.len());
+    if column.dictionary().is_some() {
+        let entries = column.entries();
+        let (present, values) = present(&column, &entries);
+        let mut made = vec![None; entries.len()];
+        present.iter().zip(pseudonymizer.pseudonyms(&values)).for_each(|(i, p)| made[*i] = Some(p));
+        for (place, entry) in out.iter_mut().zip(entries.rows.iter()) {
+            let p = made.get(*entry as usize).copied().flatten();
+            valid.append(p.is_some());
+            *place = p.unwrap_or_default();
+        }
+    } else {
+        each_row(&column, pseudonymizer, &mut out, &mut valid);
+    }
+    let nulls = Some(NullBuffer::new(valid.finish())).filter(|nulls| nulls.null_count() > 0);
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(16, Buffer::from_vec(out.into_flattened()), nulls)?))
+}
+
+/// Pseudonyms row by row: to look for equal values takes longer than to hash them, but where they are neighbours.
+fn each_row(
+    column: &TextColumn,
+    pseudonymizer: &Pseudonymizer,
+    out: &mut [Pseudonym],
+    valid: &mut BooleanBufferBuilder,
+) {
+    let (mut values, mut places) = (Vec::with_capacity(ROWS), Vec::with_capacity(ROWS));
+    for (piece, out) in out.chunks_mut(ROWS).enumerate() {
+        values.clear();
+        places.clear();
+        for i in 0..out.len() {
+            let value = column.row(piece * ROWS + i);
+            valid.append(value.is_some());
+            if let Some(value) = value {
+                if values.last() != Some(&value) {
+                    values.push(value);
+                }
+                places.push((i as u32, values.len() as u32 - 1));
+            }
+        }
+        let made = pseudonymizer.pseudonyms(&values);
+        places.iter().for_each(|(i, value)| out[*i as usize] = made[*value as usize]);
+    }
 }
 
 /// Texts of a whole array with what `scrubber` finds replaced: `hn.scrub`. Where it drops texts, null.

@@ -131,6 +131,7 @@ fn streamed(log: &RecordBatch, rewrite: bool) -> Option<ErrorKind> {
         day: true,
         normalise: true,
         keep: Vec::new(),
+        plain: Vec::new(),
     });
     let made = Canonical::new(reader(log.schema(), vec![log.clone(), log.slice(1, 2)]), 0, rewrite)
         .and_then(|(stream, _)| stream.collect::<Result<Vec<_>, ArrowError>>().map_err(Error::from));

@@ -69,7 +69,7 @@ pub(crate) fn canonicalize(log: AnyRecordBatch, position_base: i64) -> PyResult<
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, position_base, key, epoch, dataset, day, normalise, scrub, keep))]
+#[pyo3(signature = (log, /, *, position_base, key, epoch, dataset, day, normalise, scrub, keep, plain))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn rewrite(
     py: Python<'_>,
@@ -82,12 +82,13 @@ pub(crate) fn rewrite(
     normalise: bool,
     scrub: Scrub,
     keep: Vec<String>,
+    plain: Vec<String>,
 ) -> PyResult<Stream> {
     let key = MasterKey::new(key).map_err(to_py)?;
     let of = |field: &str| Pseudonymizer::new(&key, field, epoch, dataset).map_err(to_py);
     let (user, session, search) = (of("user_id")?, of("session_id")?, of("search_id")?);
     let scrubber = scrubber(py, scrub, Some(&key), epoch, dataset)?;
-    let rewrite = Rewrite { user, session, search, day, normalise, scrubber, keep };
+    let rewrite = Rewrite { user, session, search, day, normalise, scrubber, keep, plain };
     let (stream, seen) = Canonical::new(log.into_reader()?, position_base, Some(rewrite)).map_err(to_py)?;
     Ok(Stream::new(Box::new(stream), seen))
 }
