@@ -161,7 +161,7 @@ mod tests {
             position_base: 1,
             has_pages: true,
             threads,
-            memory: 1 << 28,
+            memory: 1 << 24,
             spill: &std::env::temp_dir(),
         };
         let pieces: Vec<_> = (0..batch.num_rows())
@@ -241,7 +241,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(128))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
 
         /// Codes of a few bits clash all the time: what is left is what would be counted without the rows that clash.
         #[test]
