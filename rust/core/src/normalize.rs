@@ -140,7 +140,7 @@ impl Normalizer {
         self.fold(left, out);
         // Folding can make of capitals, or of one letter two, what is then found: looked at again, so that the whole is the
         // same done once and twice.
-        if left != out && !(scrubber.drops() && !kinds.is_empty()) {
+        if left != out && (kinds.is_empty() || !scrubber.drops()) {
             let folded = std::mem::take(out);
             let more = self.scrubbed(scrubber, &folded, &[], out);
             if more.is_empty() {

@@ -91,8 +91,9 @@ impl Pseudonymizer {
 
     /// The same key with a backend of choice, for tests and measurements.
     #[must_use]
-    pub fn with_backend(self, backend: Backend) -> Self {
-        Self { mac: self.mac.with_backend(backend), ..self }
+    pub fn with_backend(mut self, backend: Backend) -> Self {
+        self.mac = self.mac.with_backend(backend);
+        self
     }
 
     /// The pseudonym of `value`. For many, [`Pseudonymizer::pseudonyms`] is faster.
