@@ -261,6 +261,18 @@ def test_a_ledger_of_another_version_is_refused(path: Path, monkeypatch: pytest.
         Ledger(path)
 
 
+def test_a_ledger_of_before_releases_without_delta_still_counts(path: Path, ledger: Ledger) -> None:
+    reserve(ledger)
+    before = ledger.claim("web")
+    older = rechained(path.read_bytes().replace(b'"pure": 0.0, ', b""))
+    assert b"pure" not in older
+    path.write_bytes(older)
+    last = hashlib.sha256(older.split(b"\n")[-2]).hexdigest()
+    path.with_name(path.name + ".head").write_text(json.dumps({"lines": older.count(b"\n"), "hash": last}))
+    assert Ledger(path).claim("web") == before
+    reserve(Ledger(path))
+
+
 def test_a_writer_killed_within_a_line_had_looked_at_nothing(path: Path, ledger: Ledger) -> None:
     reserve(ledger)
     with path.open("ab") as file:

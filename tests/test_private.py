@@ -234,6 +234,37 @@ def test_constants_are_refused_before_they_are_paid_for(log: Path, tmp_path: Pat
     assert Ledger(tmp_path / "ledger").claims() == []
 
 
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-15])
+def test_noise_too_large_is_refused_before_it_is_paid_for(log: Path, tmp_path: Path, epsilon: float) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    public = {"public_queries": PUBLIC, "public_queries_class": "already_public"}
+    with pytest.raises(hn.UsageError, match="epsilon"):
+        mine(log, tmp_path / "ledger", epsilon=epsilon, delta=0.0, **public)
+    assert Ledger(tmp_path / "ledger").claims() == []
+
+
+def test_an_output_says_nothing_of_runs_that_broke_off(log: Path, tmp_path: Path) -> None:
+    # One user's row can break a run; what is released afterwards must not tell.
+    Ledger.create(tmp_path / "ledger", epsilon=9, delta=3e-6)
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(log.read_bytes()[:-4_000] + b"x" * 3_000 + log.read_bytes()[-1_000:])
+    with pytest.raises(hn.HardnegError):
+        mine(broken, tmp_path / "ledger")
+    mine(log, tmp_path / "ledger", tmp_path / "out", epsilon=3.0)
+    for name in ("privacy.json", "report.json", "README.md", "report.html"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "unfinished" not in text
+        assert '"charges"' not in text
+
+
+def test_claims_are_printed_with_all_their_digits(log: Path, tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    mine(log, tmp_path / "ledger", tmp_path / "out", epsilon=1.0000004)
+    statement = json.loads((tmp_path / "out" / "privacy.json").read_text())
+    assert statement["claim"].startswith("(1.0000004, 1e-06)-differential privacy")
+    assert checked(tmp_path)["privacy statement"] == "pass"
+
+
 def test_a_document_listed_twice_is_refused_before_it_is_paid_for(log: Path, tmp_path: Path) -> None:
     Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
     # Also of a query that will never be named, and in another spelling.

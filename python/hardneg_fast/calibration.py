@@ -319,13 +319,19 @@ def laplace_scale(epsilon: float, l1_sensitivity: int) -> int:
     return math.ceil(l1_sensitivity / Fraction(epsilon))
 
 
+def exactly(value: float) -> str:
+    """A figure of a claim in text: no digit is rounded away, since what is rounded down is more than was promised."""
+    return repr(float(value)).removesuffix(".0")
+
+
 def pure(epsilon: float) -> Budget:
     """A budget of discrete Laplace noise alone: (epsilon, `CODES_DELTA`), the noise itself being (epsilon, 0).
 
     Raises:
         UsageError: `epsilon` is out of its range.
     """
-    _check("epsilon", epsilon, 0 < epsilon <= 1_000, "above 0 and at most 1,000")
+    # Below, the scale of the noise is beyond what the core can draw.
+    _check("epsilon", epsilon, 2**-20 <= epsilon <= 1_000, "2^-20 to 1,000 where delta is 0")
     return Budget(epsilon, CODES_DELTA, 0.0, 0.0, 0.0, 0.0, CODES_DELTA, 0.0, 0.0, pure=epsilon)
 
 

@@ -32,7 +32,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .calibration import compose, epsilon_at, within
+from .calibration import compose, epsilon_at, exactly, within
 from .exceptions import FileError, PrivacyError, UsageError
 
 __all__ = ["Ledger", "Reservation"]
@@ -340,14 +340,19 @@ class _File:
         try:
             entry = json.loads(line)
             kind, known = entry["type"], set(entry) - {"n", "previous", "type"}
-            fits = entry["n"] == number and entry["previous"] == previous and known == _FIELDS[kind]
+            fits = (
+                entry["n"] == number
+                and entry["previous"] == previous
+                and known in (_FIELDS[kind], _FIELDS[kind] - {"pure"})
+            )
         except (ValueError, KeyError, TypeError):
             raise self._broken(f"line {number} cannot be read") from None
         if not fits or (kind == "ledger") != (number == 1):
             raise self._broken(f"line {number} does not follow the line before it: something was edited or taken out")
         if kind == "ledger" and entry["version"] != _VERSION:
             raise PrivacyError(f"ledger {self._path.name!r} is of another version than this program's")
-        return dict(entry)
+        # Ledgers of before there were releases without delta do not say that there were none.
+        return {"pure": 0.0, **entry} if kind == "reserve" else dict(entry)
 
     def _broken(self, what: str) -> PrivacyError:
         return PrivacyError(f"ledger {self._path.name!r} is refused: {what}; restore both files as they were last")
@@ -429,7 +434,7 @@ class _Lineage:
         epsilon = f"{math.ceil(total['epsilon'] * 10_000) / 10_000:.4f}".rstrip("0").rstrip(".")
         period = "the one window" if windows == 1 else f"all {windows} windows together"
         return (
-            f"All that was released of lineage {self.name!r} under this ledger is ({epsilon}, {self.delta:g})-"
+            f"All that was released of lineage {self.name!r} under this ledger is ({epsilon}, {exactly(self.delta)})-"
             f"differentially private for one user id, added or removed, over {period}; "
             "a person with several ids, and releases outside this ledger, are not covered."
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from . import _hardneg
-from .calibration import CODES_DELTA
+from .calibration import CODES_DELTA, exactly
 from .config import Config, Privacy
 from .contrast import Contrasts
 from .release_private import PrivateReleased
@@ -91,10 +91,17 @@ def _unclaimed(
         "sessions_stand_for_users": sessions,
         "window": window,
         "lineage": privacy.lineage,
-        "lineage_claim": dict(claim),
+        "lineage_claim": {name: claim[name] for name in ("lineage", "dp", "without", "sentence")},
         "identifiers": "none in the output; hashed under a key of the run while counting",
         "query_text": QUERY_TEXT[config.scrub.action],
     }
+
+
+def _of_lineage(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """The ledger's claim without how many runs there were and broke off: a run can break off for one user's row."""
+    runs = {"charges", "unfinished"}
+    windows = [{name: value for name, value in window.items() if name not in runs} for window in claim["windows"]]
+    return {**{name: value for name, value in claim.items() if name not in runs}, "windows": windows}
 
 
 def _public(why: str | None, chosen: str) -> dict[str, Any]:
@@ -111,6 +118,7 @@ def _statement(
     new = released.constants["mechanism"] == "pag"
     if not claim["dp"]:
         return _unclaimed(privacy, config, claim, window, sessions)
+    promised = f"({exactly(privacy.epsilon or 0)}, {exactly(budget.delta)})"
     return {
         "mode": "dp",
         "epsilon": privacy.epsilon,
@@ -119,8 +127,8 @@ def _statement(
         "sessions_stand_for_users": sessions,
         "window": window,
         "lineage": privacy.lineage,
-        "claim": f"({privacy.epsilon:g}, {budget.delta:g})-differential privacy for one {unit} over the log read",
-        "lineage_claim": dict(claim),
+        "claim": f"{promised}-differential privacy for one {unit} over the log read",
+        "lineage_claim": _of_lineage(claim),
         "gaussian": {
             "mu": budget.mu,
             "mu_selection": budget.mu_selection,

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import audit_dp
-from ..calibration import CODES_DELTA, GRID, compose, laplace_scale, selection_thresholds, sigma_on_grid, within
+from ..calibration import (
+    CODES_DELTA,
+    GRID,
+    compose,
+    exactly,
+    laplace_scale,
+    selection_thresholds,
+    sigma_on_grid,
+    within,
+)
 from ..exceptions import FileError
 from ..ledger import Ledger
 from .checks import Check, of_findings
@@ -73,7 +82,7 @@ def _recomputed(said: Mapping[str, Any]) -> tuple[list[str], list[audit_dp.Findi
             f"{said['delta']:g}",
         ),
         (
-            not str(said["claim"]).startswith(f"({said['epsilon']:g}, {said['delta']:g})-"),
+            not str(said["claim"]).startswith(f"({exactly(said['epsilon'])}, {exactly(said['delta'])})-"),
             "the sentence of the claim has other figures",
         ),
         (pure > 0 and mu > 0, "it has both a Gaussian part and one without delta"),

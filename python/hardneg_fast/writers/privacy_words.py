@@ -78,9 +78,9 @@ def _no_claim(privacy: Mapping[str, Any]) -> tuple[str, list[str]]:
     return (
         "No differential privacy claim",
         [
-            "Queries were chosen, and clicks counted, under random noise. But whoever ran this overrode a refusal: "
-            "other releases of the same data are not differentially private, and together with them these files are "
-            "not, either.",
+            "Clicks were counted under random noise, and what was not declared public was chosen under it. But whoever "
+            "ran this overrode a refusal: other releases of the same data are not differentially private, and together "
+            "with them these files are not, either.",
             f"{claim[:1].upper()}{claim[1:]}.",
             _NO_IDS,
         ],

@@ -149,7 +149,9 @@ impl<'a> Contributor<'a> {
             *hash =
                 self.sample.hash("contribution", &[&user[0], &user[1], self.texts[0].get(*query).as_bytes()]);
         }
-        self.queries.sort_unstable();
+        // Codes hang on what others asked, so they break no tie; texts do.
+        let text = |query: &u64| self.texts[0].get(*query);
+        self.queries.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| text(&a.1).cmp(text(&b.1))));
         put_varint(&mut self.record, self.queries.len() as u64);
         for (_, query) in &self.queries {
             let text = self.texts[0].get(*query).as_bytes();
@@ -160,7 +162,8 @@ impl<'a> Contributor<'a> {
                 let hash = self.sample.hash("document", &[&user[0], &user[1], text, name]);
                 self.order.push((hash, Contribution { doc: *doc, position: *position, clicked: !unclicked }));
             }
-            self.order.sort_unstable_by_key(|(hash, _)| *hash);
+            let name = |own: &Contribution| self.texts[1].get(own.doc);
+            self.order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| name(&a.1).cmp(name(&b.1))));
             self.record.extend_from_slice(&query.to_le_bytes());
             put_varint(&mut self.record, self.order.len() as u64);
             for (_, own) in &self.order {

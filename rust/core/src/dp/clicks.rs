@@ -82,7 +82,10 @@ pub enum Noise {
 const HEAVIEST: u64 = 1 << 24;
 
 /// Likewise factors of weights.
-const FURTHEST: u64 = 1 << 10;
+const FURTHEST: u64 = 1 << 4;
+
+/// Likewise cells: a square is at most 2^56, and 2^40 times the sum of 2^31 of them fits 128 bits.
+const MOST_CELLS: usize = 1 << 31;
 
 /// Clips beyond this leave nothing of a vector.
 const LONGEST: u64 = 1 << 40;
@@ -170,7 +173,7 @@ struct Cells<'a> {
 impl<'a> Cells<'a> {
     fn new(listed: &'a [Listed], constants: &'a Clicks) -> Result<Self> {
         if constants.most == 0 || constants.most > FURTHEST || constants.examined.contains(&0) {
-            return Err(Error::usage("examination must be above 0, and its ratios clipped to at most 1,024"));
+            return Err(Error::usage("examination must be above 0, and its ratios clipped to at most 16"));
         }
         let state = RandomState::default();
         let hash = |i: &u32| state.hash_one(listed[*i as usize].query);
@@ -196,6 +199,9 @@ impl<'a> Cells<'a> {
             }
             starts.push(n);
             n += 1 + query.docs.len() * if constants.exposures { 2 } else { 1 };
+        }
+        if n > MOST_CELLS {
+            return Err(Error::usage("more than 2 billion cells are listed; give fewer candidates"));
         }
         Ok(Self { listed, constants, starts, n, table, state })
     }
