@@ -61,6 +61,7 @@ def mine_private(
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
         check_directory(_beside(out), replaceable=EXACT if overwrite else ())
+    _refuse(config)
     ledger = Ledger(str(privacy.ledger))
     passed = _to_the_wall(log, ledger, privacy=privacy, config=config, progress=progress)
     # From here on nothing can reach the log: what was opened and counted of it went with the call.
@@ -93,7 +94,6 @@ def _to_the_wall(
     log: object, ledger: Ledger, *, privacy: Privacy, config: Config, progress: Progress | None
 ) -> _Passed:
     """Opens the log, reserves, reads and releases; nothing but this function holds any of it."""
-    _refuse(config)
     raw = open_log(log, config.read)
     _refuse_log(raw)
     candidates, queries = _candidates(privacy, config), _queries(privacy, config)
