@@ -93,13 +93,12 @@ def test_counts_of_any_arrow_type_and_batching(data: st.DataObject, log: strateg
     assert_counts_equal(log, variants[name], config, 2)
 
 
-def selected(table: pa.Table, config: Config, k: int | None) -> tuple[list[dict], list[dict], dict, dict]:
+def selected(table: pa.Table, config: Config, k: int | None) -> tuple[list[dict], list[dict], dict]:
     counts = hn.count(table, config=config)
     privacy = hn.Privacy.none() if k is None else hn.Privacy.k_users(k)
     evidence = hn.evidence(hn.release(counts, privacy=privacy), config=config.evidence)
     chosen = hn.select(evidence, config=config.select, seed=config.seed)
-    tables = pa.table(chosen.negatives).to_pylist(), pa.table(chosen.triplets).to_pylist()
-    return *tables, dict(chosen.funnel), dict(evidence.model)
+    return pa.table(chosen.negatives).to_pylist(), pa.table(chosen.triplets).to_pylist(), dict(chosen.funnel)
 
 
 @settings(max_examples=400)
@@ -125,13 +124,12 @@ def test_negatives(
         with pytest.raises(hn.PrivacyError, match="user"):
             selected(strategies.to_table(log.rows, log.columns), config, k)
         return
-    refused, model = "", None
+    naive = reference.mine(log.rows, log.columns, "search_id" in log.columns, config, k)
+    refused = ""
     try:
-        negatives, triplets, funnel, model = selected(strategies.to_table(log.rows, log.columns), config, k)
+        negatives, triplets, funnel = selected(strategies.to_table(log.rows, log.columns), config, k)
     except hn.DataError as error:
         refused = str(error)
-    open_model = model if k is None else None
-    naive = reference.mine(log.rows, log.columns, "search_id" in log.columns, config, k, open_model)
     if refused:
         assert "no rule can run" in refused
         assert naive.selected.negatives == []
@@ -141,10 +139,6 @@ def test_negatives(
     for fast, slow in zip(negatives, naive.selected.negatives, strict=True):
         slow = slow if users else slow | {"users": None}
         assert fast.keys() == slow.keys()
-        if k is not None:
-            assert fast["examinations"] % k == 0
-            assert (fast["p_false_negative"] or 0.0) <= 1.0
-            slow |= {name: fast[name] for name in ("examinations", "p_false_negative")}
         for column, value in slow.items():
             same = (
                 math.isclose(fast[column], value, rel_tol=1e-12, abs_tol=1e-12)
