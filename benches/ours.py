@@ -88,7 +88,8 @@ def _negatives(counts: hn.Counts, setting: Setting) -> None:
         max_queries_per_document=UNLIMITED,
         carry=("skip_weight", "skips"),
     )
-    evidence = hn.evidence(hn.release(counts, privacy=hn.Privacy.none()))
+    released = hn.release(counts, privacy=hn.Privacy.none())
+    evidence = hn.evidence(released, config=hn.EvidenceConfig(debias="none"))
     selected = hn.select(evidence, config=select)
     negatives = _arrow(selected.negatives).select(["query", "neg_id", "skip_weight", "skips"])
     negatives = negatives.rename_columns(["query", "negative", "evidence", "skips"])

@@ -252,7 +252,10 @@ def count_configs(draw: st.DrawFn, columns: set[str] | None = None) -> CountConf
 
 def evidence_configs() -> st.SearchStrategy[EvidenceConfig]:
     return st.builds(
-        EvidenceConfig, shrinkage=st.sampled_from([0.1, 0.5, 1.0, 10.0]), page_depth=st.sampled_from([0, 3, 10])
+        EvidenceConfig,
+        shrinkage=st.sampled_from([0.1, 0.5, 1.0, 10.0]),
+        page_depth=st.sampled_from([0, 3, 10]),
+        debias=st.sampled_from(["auto", "auto", "none"]),
     )
 
 
@@ -267,7 +270,7 @@ def select_configs() -> st.SearchStrategy[SelectConfig]:
         "skipped",
     ]
     carry = ["skips", "clicks", "satisfied_clicks", "rejections", "impressions", "skip_weight"]
-    carry += ["coec", "p_zero", "mean_position", "ctr_upper"]
+    carry += ["coec", "p_zero", "mean_position", "ctr_upper", "p_examined"]
     return st.builds(
         SelectConfig,
         rules=st.permutations(rules).flatmap(lambda order: st.integers(1, 6).map(lambda n: tuple(order[:n]))),

@@ -259,12 +259,18 @@ def test_the_same_key_gives_the_same_file(tmp_path):
 def test_an_anonymized_log_gives_the_same_negatives(tmp_path):
     hn.simulate(tmp_path / "sim", impressions=20_000, seed=9)
     raw = tmp_path / "sim" / "log.parquet"
-    config = hn.Config(select=hn.SelectConfig(positive_coec=0.5, alpha=1.0, num_negatives=2))
+    select = hn.SelectConfig(positive_coec=0.5, alpha=1.0, num_negatives=2)
+    # What is held out to choose a click model goes by search id, which is another one in a log without raw ids; and so
+    # does the order in which examinations are added up.
+    config = hn.Config(select=select, evidence=hn.EvidenceConfig(debias="none"))
     hn.anonymize(raw, tmp_path / "safe.parquet", key=KEY, time="keep")
     for privacy in (hn.Privacy.none(), hn.Privacy.k_users(2)):
         first, again = (hn.mine(path, privacy=privacy, config=config) for path in (raw, tmp_path / "safe.parquet"))
         assert first.negatives.num_rows > 50
-        assert again.negatives == first.negatives
+        sums = [r.negatives["examinations"].fill_null(0).to_pylist() for r in (first, again)]
+        assert sums[0] == pytest.approx(sums[1], rel=1e-12)
+        plain = [r.negatives.drop_columns(["examinations"]) for r in (first, again)]
+        assert plain[0] == plain[1]
         assert again.triplets == first.triplets
         assert again.report == first.report
     # To the day, sessions and order within a day are lost, but no row is.

@@ -337,11 +337,17 @@ def test_decoding_keeps_columns_too(tmp_path):
 def test_a_copy_gives_the_same_negatives(tmp_path):
     hn.simulate(tmp_path / "sim", impressions=20_000, seed=9)
     raw = tmp_path / "sim" / "log.parquet"
-    config = hn.Config(select=hn.SelectConfig(positive_coec=0.5, alpha=1.0, num_negatives=2))
+    select = hn.SelectConfig(positive_coec=0.5, alpha=1.0, num_negatives=2)
+    # What is held out to choose a click model goes by search id, which is another one in a log without raw ids; and so
+    # does the order in which examinations are added up.
+    config = hn.Config(select=select, evidence=hn.EvidenceConfig(debias="none"))
     check(raw, tmp_path / "safe.parquet")
     first, again = (hn.mine(p, privacy=hn.Privacy.none(), config=config) for p in (raw, tmp_path / "safe.parquet"))
     assert first.negatives.num_rows > 50
-    assert (again.negatives, again.triplets, again.report) == (first.negatives, first.triplets, first.report)
+    sums = [r.negatives["examinations"].to_pylist() for r in (first, again)]
+    assert sums[0] == pytest.approx(sums[1], rel=1e-12)
+    plain = [(r.negatives.drop_columns(["examinations"]), r.triplets, r.report) for r in (first, again)]
+    assert plain[0] == plain[1]
 
 
 def test_damaged_files_are_named_errors(tmp_path):

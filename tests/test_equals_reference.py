@@ -93,12 +93,13 @@ def test_counts_of_any_arrow_type_and_batching(data: st.DataObject, log: strateg
     assert_counts_equal(log, variants[name], config, 2)
 
 
-def selected(table: pa.Table, config: Config, k: int | None) -> tuple[list[dict], list[dict], dict]:
+def selected(table: pa.Table, config: Config, k: int | None) -> tuple[list[dict], list[dict], dict, dict]:
     counts = hn.count(table, config=config)
     privacy = hn.Privacy.none() if k is None else hn.Privacy.k_users(k)
     evidence = hn.evidence(hn.release(counts, privacy=privacy), config=config.evidence)
     chosen = hn.select(evidence, config=config.select, seed=config.seed)
-    return pa.table(chosen.negatives).to_pylist(), pa.table(chosen.triplets).to_pylist(), dict(chosen.funnel)
+    tables = pa.table(chosen.negatives).to_pylist(), pa.table(chosen.triplets).to_pylist()
+    return *tables, dict(chosen.funnel), dict(evidence.model)
 
 
 @settings(max_examples=400)
@@ -124,12 +125,13 @@ def test_negatives(
         with pytest.raises(hn.PrivacyError, match="user"):
             selected(strategies.to_table(log.rows, log.columns), config, k)
         return
-    naive = reference.mine(log.rows, log.columns, "search_id" in log.columns, config, k)
-    refused = ""
+    refused, model = "", None
     try:
-        negatives, triplets, funnel = selected(strategies.to_table(log.rows, log.columns), config, k)
+        negatives, triplets, funnel, model = selected(strategies.to_table(log.rows, log.columns), config, k)
     except hn.DataError as error:
         refused = str(error)
+    open_model = model if k is None else None
+    naive = reference.mine(log.rows, log.columns, "search_id" in log.columns, config, k, open_model)
     if refused:
         assert "no rule can run" in refused
         assert naive.selected.negatives == []
@@ -139,6 +141,10 @@ def test_negatives(
     for fast, slow in zip(negatives, naive.selected.negatives, strict=True):
         slow = slow if users else slow | {"users": None}
         assert fast.keys() == slow.keys()
+        if k is not None:
+            assert fast["examinations"] % k == 0
+            assert (fast["p_false_negative"] or 0.0) <= 1.0
+            slow |= {name: fast[name] for name in ("examinations", "p_false_negative")}
         for column, value in slow.items():
             same = (
                 math.isclose(fast[column], value, rel_tol=1e-12, abs_tol=1e-12)

@@ -19,6 +19,8 @@ import reference
 import strategies
 
 NOT_COUNTS = {"k", "position", "config", "version", "files", "position_bases", "position_neg", "position_pos", "preset"}
+NOT_COUNTS |= {"attractiveness_prior", "attractive", "attraction", "prior", "satisfied", "examination", "held_out"}
+NOT_COUNTS |= {"expected", "lower", "upper", "from", "below"}
 """Keys of a report whose numbers are no counts of the log."""
 
 

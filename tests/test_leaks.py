@@ -352,6 +352,7 @@ def test_counts_are_multiples_of_k(released):
     seen: list[str] = []
     # Options are public, positions are places, and how many rows a table has is seen in the table.
     public = (".input.files", ".input.position_bases.", ".release.k", ".ctr_by_position.position")
+    public += (".evidence.positions.position",)
     walk({name: part for name, part in report.items() if name not in ("config", "written")}, "")
     assert len(seen) > 40
     for number in re.findall(r"at least (\d+) users", json.dumps(report["examples"])):

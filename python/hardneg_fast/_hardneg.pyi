@@ -213,10 +213,36 @@ class Released:
     @property
     def passed(self) -> dict[str, tuple[int, int]]: ...
 
+@type_check_only
+class EvidencePosition(TypedDict):
+    """Figures of a position; docs/ARCHITECTURE.md, evidence."""
+
+    position: int
+    examination: float
+    attraction: list[float] | None
+    prior: list[float] | None
+
+@type_check_only
+class EvidenceModel(TypedDict):
+    """What all pairs have in common; docs/ARCHITECTURE.md, evidence."""
+
+    debias: str
+    reason: str
+    held_out: dict[str, float]
+    attractiveness_prior: tuple[float, float]
+    kinds: str | None
+    unknown: str | None
+    satisfied: list[float] | None
+    attractive: list[float] | None
+    positions: list[EvidencePosition]
+    places: list[tuple[int, int, float]]
+
 @final
 class Evidence:
     """Evidence per (query, document)."""
 
+    @property
+    def model(self) -> EvidenceModel: ...
     def table(self) -> Table: ...
     def positions(self) -> Table: ...
 
@@ -510,7 +536,7 @@ def related_clicks(
 ) -> Related:
     """Related queries of a stream with query, doc_id and either clicks (whole numbers) or clicked (booleans)."""
 
-def evidence(released: Released, /, *, options: str) -> Evidence:
+def evidence(released: Released, /, *, options: str, seed: int, threads: int) -> Evidence:
     """Evidence of what was released."""
 
 def select(evidence: Evidence, /, *, options: str, carry: list[str], seed: int, threads: int) -> Selected:

@@ -252,7 +252,8 @@ def _simulate(commands: Any) -> None:
     command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
     command.add_argument("--impressions", type=int, required=True, metavar="N")
     command.add_argument("--seed", type=int, required=True, metavar="S")
-    command.add_argument("--model", choices=["pbm", "dbn", "mixed"], default="mixed", help="how users examine [mixed]")
+    models = ["pbm", "dbn", "mixed", "trust"]
+    command.add_argument("--model", choices=models, default="mixed", help="how users examine [mixed]")
 
 
 def run_simulate(args: argparse.Namespace) -> None:

@@ -147,12 +147,19 @@ class ReleaseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceConfig:
-    """Expected clicks and what follows from them."""
+    """Expected clicks, examination, and what follows from them."""
 
     shrinkage: float = 1.0
     """Prior clicks and prior expected clicks added to both sides of COEC."""
     page_depth: int = 10
     """A skip at position r weighs page_depth + 1 - r in `skip_weight`."""
+    debias: Literal["auto", "ubm", "pbm", "propensities", "none"] = "auto"
+    """Where examination comes from: a click model, fitted (`ubm`, `pbm`), or of these and `none` the one that explains
+    held-out impressions best (`auto`); `propensities` as given; `none`: everything shown counts as looked at."""
+    propensities: tuple[float, ...] = ()
+    """For `propensities`: P(looked at) by position, from the top; positions further down are like the last."""
+    bound: float = 0.9
+    """P(attractiveness is below `attractiveness_upper`), and above `attractiveness_lower`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +191,8 @@ class SelectConfig:
     """An absolute negative was shown at least this often."""
     max_ctr_upper: float = 1.0
     """Wilson upper bound (z 1.96) of the click rate of an absolute negative; 1 switches it off."""
+    max_p_false_negative: float = 1.0
+    """An absolute negative is relevant with at most this probability; 1 switches it off."""
     top_positions: float = 10.0
     """top_shown_never_clicked: mean position at most this."""
     abandoned: Literal["drop", "keep"] = "drop"

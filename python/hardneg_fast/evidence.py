@@ -33,17 +33,25 @@ class Evidence:
         """query, doc_id and the figures of docs/ARCHITECTURE.md, evidence; rates are null under k-users."""
         return self._core.table()
 
+    @property
+    def model(self) -> _hardneg.EvidenceModel:
+        """What all pairs have in common: docs/ARCHITECTURE.md, evidence; under k-users to the hundredth."""
+        return self._core.model
+
     def positions(self) -> _hardneg.Table:
         """position, impressions, clicks, ctr."""
         return self._core.positions()
 
 
-def evidence(released: HasReleased, /, *, config: EvidenceConfig | None = None) -> Evidence:
-    """Expected clicks (Zhang & Jones 2007), COEC, zero-click significance.
+def evidence(
+    released: HasReleased, /, *, config: EvidenceConfig | None = None, seed: int = 0, threads: int = 0
+) -> Evidence:
+    """Expected clicks (Zhang & Jones 2007), COEC, zero-click significance; examination, attractiveness, P(relevant).
 
     Raises:
+        DataError: the log lacks what the click model asked for needs: positions, or the click above.
         UsageError: options that cannot be.
     """
     config = checked_section("evidence", config or EvidenceConfig())
     options = json.dumps(dataclasses.asdict(config))
-    return Evidence(_hardneg.evidence(released._core, options=options), released.privacy)
+    return Evidence(_hardneg.evidence(released._core, options=options, seed=seed, threads=threads), released.privacy)

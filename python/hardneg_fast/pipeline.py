@@ -51,7 +51,7 @@ __all__ = [
     "related_queries",
 ]
 
-MINED_TABLES = ("queries", "pairs", "preferences")
+MINED_TABLES = ("queries", "cells", "pairs", "preferences")
 """Tables that the stages after counting use today; the others are counted when asked for."""
 
 
@@ -113,7 +113,7 @@ def mine(
     counts = _counted(raw, config, key, MINED_TABLES, progress)
     _refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
-    weighed = weigh(released, config=config.evidence)
+    weighed = weigh(released, config=config.evidence, seed=config.seed, threads=config.threads)
     selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads)
     result = built(raw, counts, released, weighed, selected, config)
     if out is not None:

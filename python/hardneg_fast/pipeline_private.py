@@ -182,6 +182,16 @@ def _refuse(config: Config) -> None:
         raise UsageError(
             "with --epsilon personal data is masked or dropped, not replaced by tokens: --scrub.action mask"
         )
+    if config.evidence.debias not in ("auto", "none"):
+        raise UsageError(
+            f"with --epsilon evidence.debias cannot be {config.evidence.debias}: what is released does not keep "
+            "positions apart, and examination is the constant --release.examination-exponent: leave it at auto"
+        )
+    if config.select.max_p_false_negative < 1:
+        raise UsageError(
+            "with --epsilon P(false negative) is not known, so no limit to it can be kept; leave out "
+            "select.max_p_false_negative"
+        )
     check(config.contrast, config.select)
 
 

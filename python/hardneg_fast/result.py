@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
     queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
     report = _report(raw, counts, released, selected, config)
     report["ctr_by_position"] = by_position.to_pylist()
+    report["evidence"] = {**weighed.model, "false_negatives": false_negatives(negatives, privacy.k)}
+    del report["evidence"]["places"]
     positives = pa.table(selected.positives)
     report["examples"] = examples(negatives, positives, privacy.k)
     return Result(
@@ -157,6 +160,33 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
         "select": {k: shown(v) for k, v in funnel.items() if k != "rules_off"},
         "rules_off": funnel["rules_off"],
         "config": plain_config(config),
+    }
+
+
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Where the distribution of P(false negative) is cut."""
+
+
+def false_negatives(negatives: pa.Table, k: int | None) -> dict[str, Any] | None:
+    """The share of `negatives` to expect relevant after all, by their P(false negative); None where that is null.
+
+    The interval is that of the share in these rows were every probability right: rows are taken as independent, and
+    what the estimates of the model are off is not in it.
+    """
+    p = negatives["p_false_negative"].drop_null().to_numpy()
+    if not len(p):
+        return None
+    mean, spread = float(p.mean()), 1.96 * float((p * (1 - p)).sum()) ** 0.5 / len(p)
+    edges = (0.0, *SHARES, 1.0)
+    rows = [int(((p >= low) & ((p < high) | (high == 1))).sum()) for low, high in itertools.pairwise(edges)]
+    return {
+        "expected": round(mean, 4),
+        "lower": round(max(mean - spread, 0.0), 4),
+        "upper": round(min(mean + spread, 1.0), 4),
+        "distribution": [
+            {"from": low, "below": high, "rows": n // (k or 1) * (k or 1)}
+            for (low, high), n in zip(itertools.pairwise(edges), rows, strict=True)
+        ],
     }
 
 

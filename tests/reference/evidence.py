@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from .release import Released
+from .relevance import examined, known, p_relevant
 
 if TYPE_CHECKING:
     from hardneg_fast.config import EvidenceConfig
@@ -26,7 +27,8 @@ def wilson_upper(clicks: int, impressions: int, z: float = 1.96) -> float:
     return (rate + z * z / (2 * impressions) + spread) / (1 + z * z / impressions)
 
 
-def evidence(released: Released, config: EvidenceConfig) -> dict:
+def evidence(released: Released, config: EvidenceConfig, model: dict | None = None) -> dict:
+    """Evidence; with a `model` that was fitted (hn.Evidence.model), also what it says of each pair."""
     clicks_at: dict[int, int] = {}
     impressions_at: dict[int, int] = {}
     for (_query, _doc, position), cell in released.cells.items():
@@ -49,5 +51,13 @@ def evidence(released: Released, config: EvidenceConfig) -> dict:
             "mean_position": pair["position_sum"] / pair["positioned"] if pair["positioned"] else None,
             "skip_weight": (config.page_depth + 1) * pair["skips"] - pair["skip_position_sum"],
             "ctr_upper": wilson_upper(clicks, pair["impressions"]),
+            "examinations": None,
+            "p_examined": None,
+            "p_relevant": None,
         }
+        if model is not None:
+            history = released.histories[query, doc]
+            table[query, doc]["examinations"], table[query, doc]["p_examined"] = examined(history, model)
+            if model["kinds"] and known(history, model):
+                table[query, doc]["p_relevant"] = p_relevant(history, model)
     return table

@@ -22,8 +22,15 @@ class Mined:
     selected: Selected
 
 
-def mine(rows: list[dict], columns: set[str], has_pages: bool, config: Config, k: int | None = None) -> Mined:
+def mine(
+    rows: list[dict],
+    columns: set[str],
+    has_pages: bool,
+    config: Config,
+    k: int | None = None,
+    model: dict | None = None,
+) -> Mined:
     counts = count(rows, columns, has_pages, config.count, config.seed)
     released = release(counts, k)
-    table = evidence(released, config.evidence)
+    table = evidence(released, config.evidence, model)
     return Mined(counts, released, table, select(released, table, config.select, config.seed, k))

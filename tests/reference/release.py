@@ -16,6 +16,8 @@ class Released:
     pairs: dict
     cells: dict
     """(query, doc_id, position) → clicks, impressions and their weights."""
+    histories: dict
+    """(query, doc_id) → cells by position and previous click, as reference.relevance takes them."""
     preferences: dict
     successions: dict
     succession_clicks: dict
@@ -37,11 +39,14 @@ def release(counts: Counts, k: int | None) -> Released:
         if (query,) in queries and value["users_shown"] >= least
     }
     cells = {}
-    for (query, doc, position, _previous_click, _fold), value in counts.cells.items():
+    histories = {}
+    for (query, doc, position, previous_click, _fold), value in counts.cells.items():
         if (query, doc) in pairs:
             cell = cells.setdefault((query, doc, position), {"clicks": 0, "impressions": 0})
             cell["clicks"] += value["clicks"]
             cell["impressions"] += value["impressions"]
+            place = {"position": position, "previous_click": previous_click}
+            histories.setdefault((query, doc), []).append(value | place)
     for cell in cells.values():
         cell |= {"clicks_variance": 0, "impressions_variance": 0, "weighting": 1}
     # reading: the ends of a preference pass as pairs of its query, those of a succession as queries.
@@ -63,4 +68,6 @@ def release(counts: Counts, k: int | None) -> Released:
     }
     # reading: whole pages carry no user count, so k-users can vouch for none of them and releases none.
     pages = dict(counts.pages) if k is None else {}
-    return Released(k, counts.page_rules, queries, pairs, cells, preferences, successions, succession_clicks, pages)
+    return Released(
+        k, counts.page_rules, queries, pairs, cells, histories, preferences, successions, succession_clicks, pages
+    )

@@ -202,7 +202,7 @@ def negative(
             carried["clicks"] = 0
         if row["users_satisfied"] < k and "satisfied_clicks" in carried:
             carried["satisfied_clicks"] = 0
-        for name in ("coec", "p_zero", "ctr_upper", "rejections", "skips", "skip_weight"):
+        for name in ("coec", "p_zero", "ctr_upper", "p_examined", "rejections", "skips", "skip_weight"):
             if name in carried:
                 carried[name] = None
         if carried.get("mean_position") is not None:
@@ -219,9 +219,10 @@ def negative(
         "position_neg": position_neg,
         # reading: of the negative document, for preferences too.
         "expected_clicks": reported(row["expected_clicks"], k),
-        "examinations": None,
+        # reading: under k-users these follow from rounded figures, which a test of their own looks at.
+        "examinations": row["examinations"],
         "users": reported(users, k),
-        "p_false_negative": None,
+        "p_false_negative": row["p_relevant"],
         "weight": None,
         "split": None,
         # reading: carried columns are those of (query, neg_id); a mean position is no count.

@@ -25,6 +25,7 @@ PUBLIC: tuple[str, ...] = (
     "input.position_bases",
     "release.k",
     "ctr_by_position.position",
+    "evidence.positions.position",
 )
 PUBLIC += ("without_text", "documents_without_text")
 """Numbers of a report that are options, places, or seen in the tables themselves."""

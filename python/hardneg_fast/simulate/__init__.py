@@ -54,7 +54,8 @@ def simulate(out_dir: Path | str, *, impressions: int, seed: int, model: Model =
         out_dir: a directory that does not exist, is empty, or holds an earlier simulation, which is replaced.
         impressions: rows wanted; pages are whole, so the log has up to half a page more or less.
         seed: any integer from 0.
-        model: how users examine and click; `mixed` has half of each kind.
+        model: how users examine and click: by position (`pbm`), from the top until satisfied (`dbn`), half of each
+            kind (`mixed`), or by position and with much trust in it (`trust`).
 
     Raises:
         UsageError: fewer than 10 impressions, a negative seed, an unknown model, or other files in `out_dir`.

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .catalogue import EPOCHS, Catalogue, Codes, Floats, Grades, Ints
-from .people import BUDGET_MS, CLICKER, DAYS, DBN, PBM, SCRAPER, START_MS, People, walk_queries
+from .people import BUDGET_MS, CLICKER, DAYS, DBN, PBM, SCRAPER, START_MS, TRUST, People, walk_queries
 
 Flags = npt.NDArray[np.bool_]
 
@@ -23,6 +23,8 @@ _GOES_ON = 0.90
 """DBN: chance of looking at the next result where nothing satisfied."""
 _TRUST = 0.05
 """Extra chance of a click at the top because it is the top; falls as 1/position."""
+_BLIND_TRUST = 0.3
+"""The same of users who trust."""
 _ACCIDENT = 0.006
 """Chance of a click by accident on a result looked at."""
 _DWELL_S = np.array([7.0, 35.0, 65.0])
@@ -86,12 +88,13 @@ def _rank(world: Catalogue, query: Codes, epoch: Ints, rng: np.random.Generator)
 def _click(grades: Grades, appeal: Floats, kind: Grades, eta: Floats, rng: np.random.Generator) -> tuple[Flags, Flags]:
     """Clicks, and which of them are accidents."""
     attractive = np.where(appeal < 0, np.float32(0.4), _ATTRACTIVE[grades] * np.abs(appeal))
-    attractive += np.float32(_TRUST) / _RANK * (1 - attractive)
+    trust = np.where(kind == TRUST, np.float32(_BLIND_TRUST), np.float32(_TRUST))[:, None]
+    attractive += trust / _RANK * (1 - attractive)
     looked = np.zeros(grades.shape, bool)
     clicked = rng.random(grades.shape, dtype=np.float32) < attractive
     accident = rng.random(grades.shape, dtype=np.float32) < _ACCIDENT
 
-    pbm = kind == PBM
+    pbm = (kind == PBM) | (kind == TRUST)
     examination = _RANK ** -eta[pbm, None]
     looked[pbm] = rng.random(examination.shape, dtype=np.float32) < examination
 

@@ -10,10 +10,10 @@ import numpy as np
 from .catalogue import Catalogue, Codes, Floats, Grades, Ints
 from .vocabulary import NEEDS_PER_DOMAIN
 
-Model = Literal["pbm", "dbn", "mixed"]
+Model = Literal["pbm", "dbn", "mixed", "trust"]
 
-PBM, DBN, CLICKER, SCRAPER = range(4)
-"""Kinds of user."""
+PBM, DBN, CLICKER, SCRAPER, TRUST = range(5)
+"""Kinds of user; TRUST examines as PBM, and clicks what is at the top because it is there."""
 
 START_MS = 1_772_409_600_000
 """2026-03-02T00:00:00Z, a Monday: when the log begins."""
@@ -35,7 +35,7 @@ class People:
     """Users, and their sessions in order of time. Codes are row numbers."""
 
     kind: Grades
-    """User → PBM, DBN, CLICKER or SCRAPER."""
+    """User → PBM, DBN, CLICKER, SCRAPER or TRUST."""
     eta: Floats
     """User → how steeply examination falls: position^-eta."""
     session_user: Ints
@@ -50,7 +50,7 @@ def make_people(impressions: int, searches: int, model: Model, rng: np.random.Ge
     """Draw users and sessions with `searches` searches in all; every user comes at least once where there is room."""
     users = max(1, round(impressions / _IMPRESSIONS_PER_USER))
     robots = int(users * _ROBOTS)
-    kind = np.full(users, DBN if model == "dbn" else PBM, np.uint8)
+    kind = np.full(users, {"dbn": DBN, "trust": TRUST}.get(model, PBM), np.uint8)
     if model == "mixed":
         kind[rng.random(users) < 0.5] = DBN
     order = rng.permutation(users)

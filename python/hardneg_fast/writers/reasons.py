@@ -86,6 +86,7 @@ GUARDS = {
     "coec": "It gets nearly the clicks that its positions let expect.",
     "min_impressions": "It was shown too rarely.",
     "ctr_upper": "Its true click rate may still be high.",
+    "p_false_negative": "By what was shown and clicked it may be relevant.",
 }
 """Why a candidate is not trusted to be a negative."""
 

@@ -26,6 +26,7 @@ def report_html(report: Figures, privacy: Figures) -> str:
             _privacy(privacy, report),
             section("From log to training rows", _funnel(report), "What is left after each step."),
             section("Clicks by position", _positions(report), _POSITIONS_LEAD),
+            section("False negatives to expect", _false_negatives(report), _FALSE_LEAD),
             _left_out(report),
             _selection(report),
             section("Examples", _examples(report), "Queries and documents as they stand in the files."),
@@ -106,6 +107,32 @@ def _positions(report: Figures) -> str:
     return (
         f"{drawing}<p class=soft>Position below, percent above each bar.</p>"
         f"<details><summary>Figures</summary>{figures}</details>"
+    )
+
+
+_FALSE_LEAD = (
+    "How many negatives are relevant after all, by what was shown, clicked and stayed with. The interval is what "
+    "chance leaves were the model right; how far models are off was measured on simulated logs, in the benchmarks."
+)
+
+
+def _false_negatives(report: Figures) -> str:
+    evidence = part(report, "evidence")
+    if not evidence:
+        return ""
+    found = part(evidence, "false_negatives")
+    named, reason = as_html(evidence.get("debias", "")), as_html(evidence.get("reason", ""), 300)
+    how = f"<p>Examination: <code>{named}</code>, {reason}.</p>"
+    if not found:
+        return f"{how}<p>Not known: {as_html(evidence.get('unknown') or 'there are no negatives', 300)}.</p>"
+    rows = [
+        (f"{percent(row.get('from'))} to {percent(row.get('below'))}", number(row.get("rows")))
+        for row in found.get("distribution") or ()
+        if isinstance(row, Mapping)
+    ]
+    return (
+        f"{how}<p><b>{percent(found.get('expected'))}</b> of the negatives, between {percent(found.get('lower'))} and "
+        f"{percent(found.get('upper'))}.</p>{table(('Probability', 'Negatives'), rows, numeric=(1,))}"
     )
 
 

@@ -1,13 +1,25 @@
 //! What the released counts say about a document for a query, with position bias taken out of its clicks.
 
+mod debias;
+mod relevance;
+mod sample;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::click_model::Beta;
 use crate::error::{Error, Result};
 use crate::group::Group;
+use crate::pulse::Pulse;
 use crate::release::Released;
-use crate::tables::Pair;
+use crate::seed::Seed;
+use crate::tables::{Cell, Pair};
+use sample::Sample;
+
+pub use debias::{Curve, Debias};
+pub use relevance::{EXPOSURES, Kinds, Relevance};
 
 /// Options; see docs/ARCHITECTURE.md, evidence.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,6 +29,12 @@ pub struct EvidenceConfig {
     pub shrinkage: f64,
     /// A skip at position r weighs page_depth + 1 - r.
     pub page_depth: u32,
+    /// Where examination comes from.
+    pub debias: Debias,
+    /// Given propensities, by position from the top.
+    pub propensities: Vec<f64>,
+    /// P(attractiveness is below its upper bound), and above its lower.
+    pub bound: f64,
 }
 
 /// Impressions and clicks at a position (0: none) over everything released.
@@ -46,6 +64,14 @@ pub struct EvidenceRow {
     pub coec: f64,
     /// P(Poisson(expected clicks) <= clicks).
     pub p_zero: f64,
+    /// Satisfied clicks at known positions.
+    pub satisfied: f64,
+    /// Expected number of times it was looked at.
+    pub examinations: f64,
+    /// P(looked at at least once).
+    pub p_examined: f64,
+    /// P(relevant | what was shown, clicked and stayed with); NaN where the log cannot tell.
+    pub p_relevant: f64,
 }
 
 /// Evidence of everything released. Its rows are worked out where they are wanted: they follow from the released counts
@@ -60,6 +86,14 @@ pub struct Evidence {
     shrinkage: f64,
     /// For `skip_weight`.
     page_depth: u32,
+    /// Examination.
+    pub curve: Curve,
+    /// Of satisfied clicks in examinations.
+    pub attractiveness: Beta,
+    /// What tells relevant pairs from others, or why nothing does.
+    pub relevance: std::result::Result<Relevance, &'static str>,
+    /// For the bounds of attractiveness.
+    pub bound: f64,
 }
 
 impl Evidence {
@@ -80,11 +114,85 @@ impl Evidence {
             expected_clicks += impressions as f64 * self.ctr[usize::from(position)];
         }
         let a = self.shrinkage;
-        EvidenceRow {
-            expected_clicks,
-            coec: (f64::from(clicks) + a) / (expected_clicks + a),
-            p_zero: poisson_cdf(clicks, expected_clicks),
+        let mut row = self.looked_at(group.cells_of(i));
+        row.expected_clicks = expected_clicks;
+        row.coec = (f64::from(clicks) + a) / (expected_clicks + a);
+        row.p_zero = poisson_cdf(clicks, expected_clicks);
+        row
+    }
+
+    /// What examination says of these cells of a pair.
+    ///
+    /// Of a skip, examination has the posterior θ (1 − a) / (1 − θ a) (Chuklin, Markov & de Rijke 2015, section 4.2), a being
+    /// the posterior mean of attractiveness: two rounds of both settle them.
+    fn looked_at(&self, cells: &[Cell]) -> EvidenceRow {
+        let known = || cells.iter().filter(|c| self.curve.counts(c));
+        let theta = |c: &Cell| self.curve.at(self.curve.place(c.position, c.previous_click));
+        let skips = |c: &Cell| f64::from(c.impressions.saturating_sub(c.clicks));
+        let clicks: f64 = known().map(|c| f64::from(c.clicks)).sum();
+        let satisfied = known().map(|c| f64::from(c.satisfied_clicks.min(c.clicks))).sum();
+        let mut examinations = clicks + known().map(|c| skips(c) * theta(c)).sum::<f64>();
+        let mut unseen = 0.0;
+        for _ in 0..2 {
+            let a = self.attractiveness.mean(clicks, examinations);
+            (examinations, unseen) = (clicks, 0.0);
+            for cell in known() {
+                let looked = theta(cell) * (1.0 - a) / (1.0 - theta(cell) * a);
+                examinations += skips(cell) * looked;
+                unseen += skips(cell) * (-looked).ln_1p();
+            }
         }
+        EvidenceRow {
+            expected_clicks: 0.0,
+            coec: 0.0,
+            p_zero: 0.0,
+            satisfied,
+            examinations,
+            p_examined: if clicks > 0.0 { 1.0 } else { -f64::exp_m1(unseen) },
+            p_relevant: self.relevance.as_ref().map_or(f64::NAN, |r| r.posterior(cells, &self.curve)),
+        }
+    }
+
+    /// What attractiveness, satisfied clicks per examination, lies below with probability `p`, row by row. Few histories are
+    /// the history of one pair alone, and a quantile costs a microsecond or more.
+    pub fn attractiveness_below(&self, p: f64) -> impl FnMut(&EvidenceRow) -> f64 {
+        let (prior, mut known) = (self.attractiveness, HashMap::new());
+        move |row| {
+            let history = (row.satisfied.to_bits(), row.examinations.to_bits());
+            *known.entry(history).or_insert_with(|| prior.quantile(row.satisfied, row.examinations, p))
+        }
+    }
+
+    /// Positions of which figures may be shown: under k-users those at which K users clicked.
+    pub fn shown_positions(&self) -> impl Iterator<Item = u16> {
+        let k = self.released.k.unwrap_or(0);
+        let users = |p: u16| self.released.position_users.get(usize::from(p)).copied().unwrap_or_default();
+        let first = u16::from(self.curve.depth > 0);
+        (first..=self.curve.depth).filter(move |p| k == 0 || self.curve.depth == 0 || users(*p)[1] >= k)
+    }
+
+    /// A figure that all pairs have in common, as it may be shown: under k-users to the hundredth.
+    pub fn rounded(&self, x: f64) -> f64 {
+        if self.released.k.is_some() { (x * 100.0).round() / 100.0 } else { x }
+    }
+
+    /// The same of what is shown of a pair under k-users, and of nothing else: impressions, clicks, satisfied clicks and
+    /// the mean position, each rounded.
+    pub fn shown_row(&self, pair: &Pair) -> EvidenceRow {
+        let (released, k) = (&*self.released, self.released.k.unwrap_or(0));
+        let shown = |n: u32| released.shown(n.into()) as u32;
+        let clicks = if pair.users_clicked < k { 0 } else { shown(pair.clicks) };
+        let satisfied = if pair.users_satisfied < k { 0 } else { shown(pair.satisfied_clicks) };
+        let position = mean_position(pair).map_or(0, |m| (m + 0.5).floor().min(f64::from(u16::MAX)) as u16);
+        let impressions = shown(pair.impressions).max(clicks);
+        self.looked_at(&[Cell {
+            position,
+            previous_click: debias::ANY,
+            fold: 0,
+            impressions,
+            clicks,
+            satisfied_clicks: satisfied.min(clicks),
+        }])
     }
 }
 
@@ -100,13 +208,24 @@ pub fn wilson_upper(clicks: u32, impressions: u32) -> f64 {
     (p + z2 / (2.0 * n) + 1.96 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt()) / (1.0 + z2 / n)
 }
 
-/// Expected clicks (Zhang & Jones 2007), COEC and zero-click significance of everything released.
+/// Evidence of everything released: expected clicks (Zhang & Jones 2007), COEC and zero-click significance; examination,
+/// attractiveness and relevance, whose common figures are estimated from a sample of the pairs.
 ///
 /// # Errors
-/// [`Error::usage`] for a shrinkage that is not above 0.
-pub fn evidence(released: Arc<Released>, config: &EvidenceConfig) -> Result<Evidence> {
+/// [`Error::usage`] for options that cannot be; [`Error::data`] where the log lacks what a click model needs; what `pulse`
+/// reports.
+pub fn evidence(
+    released: Arc<Released>,
+    config: &EvidenceConfig,
+    seed: Seed,
+    threads: usize,
+    pulse: &mut Pulse<'_>,
+) -> Result<Evidence> {
     if config.shrinkage.is_nan() || config.shrinkage <= 0.0 {
         return Err(Error::usage("evidence.shrinkage must be above 0"));
+    }
+    if !(config.bound > 0.5 && config.bound < 1.0) {
+        return Err(Error::usage("evidence.bound must be above 0.5 and below 1"));
     }
     let row = |(p, [impressions, clicks]): (usize, [u64; 2])| PositionRow {
         position: p as u16,
@@ -117,7 +236,31 @@ pub fn evidence(released: Arc<Released>, config: &EvidenceConfig) -> Result<Evid
         released.tables.by_position().0.into_iter().enumerate().map(row).collect();
     let ctr = positions.iter().map(PositionRow::ctr).collect();
     positions.retain(|p| p.impressions > 0);
-    Ok(Evidence { released, positions, ctr, shrinkage: config.shrinkage, page_depth: config.page_depth })
+    let sample = Sample::of(&released, seed, threads, pulse)?;
+    let curve = debias::curve(config.debias, &config.propensities, released.has, &sample, threads, pulse)?;
+    let exposed = (0..sample.pairs.len()).map(|i| {
+        let (mut hits, mut trials, mut squares) = (0.0, 0.0, 0.0);
+        for cell in sample.cells_of(i).iter().filter(|c| curve.counts(c)) {
+            let theta = curve.at(curve.place(cell.position, cell.previous_click));
+            hits += f64::from(cell.satisfied_clicks.min(cell.clicks));
+            trials += theta * f64::from(cell.impressions);
+            squares += theta * theta * f64::from(cell.impressions);
+        }
+        (hits, trials, squares)
+    });
+    let attractiveness = Beta::fitted_to(exposed);
+    let relevance = relevance::relevance(&sample, &curve, pulse)?;
+    Ok(Evidence {
+        released,
+        positions,
+        ctr,
+        shrinkage: config.shrinkage,
+        page_depth: config.page_depth,
+        curve,
+        attractiveness,
+        relevance,
+        bound: config.bound,
+    })
 }
 
 /// P(Poisson(mean) <= n): terms summed downwards from n, relative to the last, so that nothing under- or overflows.

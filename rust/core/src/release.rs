@@ -12,7 +12,7 @@ use crate::group::Group;
 use crate::packed::{Packer, Sizes, Tables};
 use crate::pulse::Pulse;
 use crate::strings::Strings;
-use crate::tables::{Cell, Pair, Summed};
+use crate::tables::Pair;
 
 /// Rows of each table before and after.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub fn k_users(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Release
 
 fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
     let named = Named::of(counts, k, pulse)?;
-    let mut packer = Packer::new(false);
+    let mut packer = Packer::new(counts.tables.detail());
     let (mut queries, mut docs) = (Vec::new(), Vec::new());
     let mut kept = Group::default();
     for part in 0..counts.tables.len() {
@@ -136,12 +136,12 @@ fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
     }
     docs.sort_unstable();
     docs.dedup();
-    let tables = Tables::new(packer.into_parts()?, false);
+    let tables = Tables::new(packer.into_parts()?, counts.tables.detail());
     Ok(Released {
         query_strings: Arc::new(counts.query_strings.subset(&queries)),
         doc_strings: Arc::new(counts.doc_strings.subset(&docs)),
         position_users: counts.position_users.clone(),
-        has: Has { cell_detail: false, page_counts: false, bounded: 0, ..counts.has },
+        has: Has { page_counts: false, bounded: 0, ..counts.has },
         k: Some(k),
         passed: Passed { before: counts.sizes(), after: tables.sizes() },
         tables: Arc::new(tables),
@@ -197,17 +197,13 @@ impl Named {
     }
 }
 
-/// What passes of a query that passes itself: pairs, their cells by position, preferences, successions.
+/// What passes of a query that passes itself: pairs, their cells, preferences, successions.
 fn passing(group: &Group, k: u32, named: &Named, out: &mut Group) {
     out.reset(group.query);
     (out.users, out.searches, out.searches_clicked) = (group.users, group.searches, group.searches_clicked);
     for (i, pair) in group.pairs.iter().enumerate().filter(|(_, p)| p.users_shown >= k) {
         out.pairs.push(*pair);
-        for same in group.cells_of(i).chunk_by(|a, b| a.position == b.position) {
-            let mut cell = Cell { previous_click: 0, fold: 0, ..same[0] };
-            same[1..].iter().for_each(|more| Summed::add(&mut cell, more));
-            out.cells.push(cell);
-        }
+        out.cells.extend_from_slice(group.cells_of(i));
         out.ends.push(out.cells.len() as u32);
     }
     let has_pair = |doc: u64| out.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();

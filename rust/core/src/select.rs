@@ -29,6 +29,7 @@ pub struct SelectConfig {
     pub negative_coec: f64,
     pub min_impressions: u32,
     pub max_ctr_upper: f64,
+    pub max_p_false_negative: f64,
     pub top_positions: f64,
     pub abandoned: Abandoned,
     pub order: Order,
@@ -243,7 +244,7 @@ pub fn select(
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Selected> {
-    check(config)?;
+    check(config, evidence)?;
     let released = &*evidence.released;
     let mut funnel = Funnel::default();
     let mut rules = Vec::new();
@@ -285,7 +286,7 @@ pub fn select(
     Ok(selected)
 }
 
-fn check(config: &SelectConfig) -> Result<()> {
+fn check(config: &SelectConfig, evidence: &Evidence) -> Result<()> {
     if config.rules.is_empty() {
         return Err(Error::usage("select.rules is empty: name at least one rule"));
     }
@@ -293,6 +294,13 @@ fn check(config: &SelectConfig) -> Result<()> {
         if config.rules[..i].contains(rule) {
             return Err(Error::usage(format!("select.rules names {} twice", rule.name())));
         }
+    }
+    if config.max_p_false_negative < 1.0
+        && let Err(why) = &evidence.relevance
+    {
+        return Err(Error::data(format!(
+            "select.max_p_false_negative needs P(relevant), which this log does not give: {why}; leave the option out"
+        )));
     }
     if config.num_negatives == 0 {
         return Err(Error::usage("select.num_negatives must be at least 1"));
@@ -449,8 +457,10 @@ impl<'a> Selector<'a> {
         if pair.impressions < config.min_impressions {
             return Some("min_impressions");
         }
-        (config.max_ctr_upper < 1.0 && wilson_upper(pair.clicks, pair.impressions) > config.max_ctr_upper)
-            .then_some("ctr_upper")
+        if config.max_ctr_upper < 1.0 && wilson_upper(pair.clicks, pair.impressions) > config.max_ctr_upper {
+            return Some("ctr_upper");
+        }
+        (row.p_relevant > config.max_p_false_negative).then_some("p_false_negative")
     }
 
     /// Orders the surviving documents, keeps the first, and appends their rows in output order.

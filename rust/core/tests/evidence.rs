@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use hardneg_core::counts::Has;
-use hardneg_core::evidence::{Evidence, EvidenceConfig, evidence, poisson_cdf, wilson_upper};
+use hardneg_core::evidence::{Debias, Evidence, EvidenceConfig, evidence, poisson_cdf, wilson_upper};
 use hardneg_core::group::Group;
 use hardneg_core::packed::{Packer, Tables};
+use hardneg_core::pulse::Pulse;
 use hardneg_core::release::{Passed, Released};
+use hardneg_core::seed::Seed;
 use hardneg_core::strings::Strings;
 use hardneg_core::tables::{Cell, Pair};
 use proptest::prelude::*;
@@ -122,7 +124,9 @@ fn made_of(group: Option<&Group>, page_depth: u32) -> Evidence {
         k: None,
         passed: Passed::default(),
     };
-    evidence(Arc::new(released), &EvidenceConfig { shrinkage: 1.0, page_depth }).expect("fine options")
+    let config =
+        EvidenceConfig { shrinkage: 1.0, page_depth, debias: Debias::Auto, propensities: vec![], bound: 0.9 };
+    evidence(Arc::new(released), &config, Seed::new(0), 1, &mut Pulse::silent()).expect("fine options")
 }
 
 #[test]
@@ -154,6 +158,8 @@ fn expected_clicks_by_hand() {
                 assert!((row.expected_clicks - ec).abs() < 1e-12);
                 assert!((row.coec - (clicks + 1.0) / (ec + 1.0)).abs() < 1e-12);
                 assert!((row.p_zero - naive_cdf(clicks as u32, ec)).abs() < 1e-12);
+                assert!(row.examinations > 0.0 && row.p_examined > 0.0 && row.p_examined <= 1.0);
+                assert!(row.p_relevant.is_nan(), "so few clicks tell nothing");
             }
             Ok(())
         })

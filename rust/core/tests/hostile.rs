@@ -12,12 +12,14 @@ use arrow_array::{
 use arrow_schema::ArrowError;
 use hardneg_core::clean::CountConfig;
 use hardneg_core::error::{Error, ErrorKind};
-use hardneg_core::evidence::{EvidenceConfig, evidence};
+use hardneg_core::evidence::{Debias, EvidenceConfig, evidence};
 use hardneg_core::group::Group;
 use hardneg_core::impressions::COLUMNS;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
+use hardneg_core::pulse::Pulse;
 use hardneg_core::release::everything;
 use hardneg_core::rewrite::{Canonical, Rewrite};
+use hardneg_core::seed::Seed;
 
 mod common;
 use common::{config, count_with, reader};
@@ -114,8 +116,15 @@ fn counted(config: &CountConfig, base: i64, log: &RecordBatch) -> Option<ErrorKi
         let table = counts.table(name, &[]).expect("asked for");
         assert_eq!(table.batches().map(|b| b.expect("exports").num_rows()).sum::<usize>(), table.rows);
     }
-    let options = EvidenceConfig { shrinkage: 1.0, page_depth: u32::MAX };
-    let made = evidence(everything(&counts).into(), &options).expect("fine options");
+    let options = EvidenceConfig {
+        shrinkage: 1.0,
+        page_depth: u32::MAX,
+        debias: Debias::Auto,
+        propensities: vec![],
+        bound: 0.9,
+    };
+    let made = evidence(everything(&counts).into(), &options, Seed::new(0), 1, &mut Pulse::silent())
+        .expect("fine options");
     assert!(Arc::new(made).table().expect("exports").batches().all(|b| b.is_ok()));
     None
 }

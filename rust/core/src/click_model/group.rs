@@ -278,25 +278,9 @@ fn add(to: &mut Cell, held: usize, impressions: u32, clicks: u32) {
 pub(super) fn add_group(bucket: &mut Bucket, group: &Group, seed: &Seed) {
     let first = bucket.docs.len() as u32;
     let query = bucket.queries.len() as u32;
-    let mut cells = bucket.cells.take().unwrap_or_default();
     for (i, pair) in group.pairs.iter().enumerate() {
-        bucket.docs.push(pair.doc);
-        let place = |c: &crate::tables::Cell| (c.position, c.previous_click);
-        for same in group.cells_of(i).chunk_by(|a, b| place(a) == place(b)) {
-            let mut sum = Cell {
-                position: same[0].position,
-                previous_click: same[0].previous_click,
-                impressions: [0; 2],
-                clicks: [0; 2],
-            };
-            for cell in same {
-                add(&mut sum, usize::from(cell.fold == HELD_FOLD), cell.impressions, cell.clicks);
-            }
-            cells.cells.push(sum);
-        }
-        cells.ends.push(cells.cells.len() as u32);
+        add_pair(bucket, pair.doc, group.cells_of(i));
     }
-    bucket.cells = OnceLock::from(cells);
     bucket.queries.push(group.query);
     bucket.ends.push(bucket.docs.len() as u32);
     let mut draft = Draft::default();
@@ -328,6 +312,27 @@ pub(super) fn add_group(bucket: &mut Bucket, group: &Group, seed: &Seed) {
     let before = bucket.rows.len() as u32;
     bucket.rows.extend(own.rows);
     bucket.pages.extend(own.pages.into_iter().map(|p| Page { end: p.end + before, ..p }));
+}
+
+/// Adds a pair's cells to a bucket that has no other.
+pub(super) fn add_pair(bucket: &mut Bucket, doc: u64, counted: &[crate::tables::Cell]) {
+    let mut cells = bucket.cells.take().unwrap_or_default();
+    bucket.docs.push(doc);
+    let place = |c: &crate::tables::Cell| (c.position, c.previous_click);
+    for same in counted.chunk_by(|a, b| place(a) == place(b)) {
+        let mut sum = Cell {
+            position: same[0].position,
+            previous_click: same[0].previous_click,
+            impressions: [0; 2],
+            clicks: [0; 2],
+        };
+        for cell in same {
+            add(&mut sum, usize::from(cell.fold == HELD_FOLD), cell.impressions, cell.clicks);
+        }
+        cells.cells.push(sum);
+    }
+    cells.ends.push(cells.cells.len() as u32);
+    bucket.cells = OnceLock::from(cells);
 }
 
 fn clashes(strings: &Strings, code: u64) -> bool {

@@ -253,6 +253,15 @@ impl Fitted {
         )
     }
 
+    /// PBM and UBM: P(examined) at a position from 1, below a click at `previous_click` (0 for none); None for other models.
+    pub fn examination(&self, position: u16, previous_click: u16) -> Option<f64> {
+        match self.model {
+            Model::Pbm => Some(self.learnt.places.at(pbm::place(position, previous_click))),
+            Model::Ubm => Some(self.learnt.places.at(ubm::place(position, previous_click))),
+            _ => None,
+        }
+    }
+
     /// DBN: probability of going on, where it is one for all positions.
     pub fn gamma(&self) -> Option<f64> {
         (self.model == Model::Dbn && self.gamma != Gamma::Position).then(|| self.learnt.places.at(0))

@@ -31,6 +31,20 @@ impl Beta {
         ((self.hits + hits) / (self.hits + self.misses + trials)).min(BELOW_ONE)
     }
 
+    /// What the posterior after `hits` in `trials` lies below with probability `p`.
+    pub fn quantile(&self, hits: f64, trials: f64, p: f64) -> f64 {
+        quantile(self.hits + hits, self.misses + (trials - hits).max(0.0), p)
+    }
+
+    /// Fitted to pairs, of each its hits, Σ e and Σ e² of its trials: see [`fitted`].
+    pub fn fitted_to(pairs: impl Iterator<Item = (f64, f64, f64)>) -> Self {
+        let mut sums = [0.0; MOMENTS];
+        for (hits, trials, squares) in pairs {
+            note(&mut sums, Noted { hits, variance: 0.0, trials, squares });
+        }
+        fitted(&sums)
+    }
+
     /// Equal-tailed interval that the posterior after `hits` in `trials` gives 95 %.
     pub fn interval(&self, hits: f64, trials: f64) -> (f64, f64) {
         let (a, b) = (self.hits + hits, self.misses + (trials - hits).max(0.0));

@@ -12,7 +12,7 @@ use super::log::{BUCKETS, Bucket, ClickLog, Crew, HELD_FOLD, Known, bucket_of};
 use crate::batches::Batches;
 use crate::budget::Budget;
 use crate::coded::{Code, Codes, Queries, narrowed};
-use crate::counts::Counts;
+use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
 use crate::intern::Interner;
@@ -151,6 +151,38 @@ impl ClickLog {
         };
         let (queries, docs) = (counts.query_strings.clone(), counts.doc_strings.clone());
         Ok(Self { counted: true, ..Self::of(queries, docs, buckets, known, ReadStats::default()) })
+    }
+
+    /// Cells of pairs, in canonical order; their strings are not known.
+    pub fn of_cells<'a>(
+        pairs: impl Iterator<Item = (u64, u64, &'a [crate::tables::Cell])>,
+        has: Has,
+    ) -> Self {
+        let mut buckets: Vec<Bucket> = Vec::new();
+        for (query, doc, cells) in pairs {
+            let number = bucket_of(query);
+            if buckets.last().is_none_or(|b| usize::from(b.number) != number) {
+                let bucket = Bucket { number: number as u16, ..Bucket::default() };
+                bucket.cells.get_or_init(Default::default);
+                buckets.push(bucket);
+            }
+            if let Some(bucket) = buckets.last_mut() {
+                if bucket.queries.last() != Some(&query) {
+                    bucket.queries.push(query);
+                    bucket.ends.push(bucket.docs.len() as u32);
+                }
+                super::group::add_pair(bucket, doc, cells);
+                if let Some(end) = bucket.ends.last_mut() {
+                    *end += 1;
+                }
+            }
+        }
+        let known = Known {
+            previous_clicks: has.cell_detail && has.pages,
+            folds: has.cell_detail,
+            ..Known::default()
+        };
+        Self::of(Arc::default(), Arc::default(), buckets, known, ReadStats::default())
     }
 
     /// A log of buckets.

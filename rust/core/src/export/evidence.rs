@@ -67,7 +67,7 @@ impl Released {
 }
 
 /// Names of the evidence columns beyond query and doc_id; these can be carried into `negatives`.
-pub const EVIDENCE_COLUMNS: [&str; 14] = [
+pub const EVIDENCE_COLUMNS: [&str; 20] = [
     "users_shown",
     "users_clicked",
     "users_satisfied",
@@ -82,6 +82,12 @@ pub const EVIDENCE_COLUMNS: [&str; 14] = [
     "coec",
     "p_zero",
     "ctr_upper",
+    "examinations",
+    "p_examined",
+    "attractiveness",
+    "attractiveness_lower",
+    "attractiveness_upper",
+    "p_relevant",
 ];
 
 /// What an evidence column is worked out from.
@@ -89,7 +95,7 @@ pub(super) type Weighed = (Pair, EvidenceRow);
 
 impl Evidence {
     /// One evidence column of these pairs. Under k-users counts are rounded, the mean position is a whole number, and
-    /// rates, from which exact counts could be worked out, are null.
+    /// rates, from which exact counts could be worked out, are null; examinations and relevance follow from those figures.
     pub(super) fn column<'r>(&self, name: &str, rows: impl Iterator<Item = &'r Weighed>) -> ArrayRef {
         let released = &*self.released;
         let open = released.k.is_none();
@@ -121,7 +127,24 @@ impl Evidence {
             "expected_clicks" => float(rows.map(|r| Some(released.shown_measure(r.1.expected_clicks)))),
             "coec" => float(rows.map(|r| open.then_some(r.1.coec))),
             "p_zero" => float(rows.map(|r| open.then_some(r.1.p_zero))),
-            _ => float(rows.map(|r| open.then(|| wilson_upper(r.0.clicks, r.0.impressions)))),
+            "ctr_upper" => float(rows.map(|r| open.then(|| wilson_upper(r.0.clicks, r.0.impressions)))),
+            "examinations" => float(rows.map(|r| {
+                let n = if open { r.1.examinations } else { self.shown_row(&r.0).examinations };
+                Some(released.shown_measure(n))
+            })),
+            "p_examined" => float(rows.map(|r| open.then_some(r.1.p_examined))),
+            "attractiveness" => {
+                float(rows.map(|r| open.then(|| self.attractiveness.mean(r.1.satisfied, r.1.examinations))))
+            }
+            "attractiveness_lower" | "attractiveness_upper" => {
+                let p = if name == "attractiveness_upper" { self.bound } else { 1.0 - self.bound };
+                let mut below = self.attractiveness_below(p);
+                float(rows.map(|r| open.then(|| below(&r.1))))
+            }
+            _ => float(rows.map(|r| {
+                let p = if open { r.1.p_relevant } else { self.rounded(self.shown_row(&r.0).p_relevant) };
+                (!p.is_nan()).then_some(p)
+            })),
         }
     }
 

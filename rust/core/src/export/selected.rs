@@ -24,7 +24,7 @@ impl Evidence {
                 EVIDENCE_COLUMNS
                     .into_iter()
                     .find(|c| c == name)
-                    .filter(|c| *c != "expected_clicks")
+                    .filter(|c| !["expected_clicks", "examinations", "p_relevant"].contains(c))
                     .ok_or_else(|| {
                         Error::usage(format!(
                             "select.carry names {name:?}; what can be carried: {EVIDENCE_COLUMNS:?}"
@@ -58,9 +58,9 @@ impl Evidence {
             column!(out, "position_neg", position(rows.iter().map(|r| r.position_neg)));
             let evidence = &*evidence;
             column!(out, "expected_clicks", evidence.column("expected_clicks", weighed.iter()));
-            column!(out, "examinations", nothing());
+            column!(out, "examinations", evidence.column("examinations", weighed.iter()));
             column!(out, "users", Arc::new(Int64Array::from_iter(users())));
-            column!(out, "p_false_negative", nothing());
+            column!(out, "p_false_negative", evidence.column("p_relevant", weighed.iter()));
             column!(out, "weight", nothing());
             column!(out, "split", Arc::new(StringArray::new_null(n)));
             for name in &carried {

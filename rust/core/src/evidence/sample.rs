@@ -1,0 +1,75 @@
+//! The pairs from which is estimated what all pairs have in common: a sample, so that estimating takes the same time and
+//! memory for a log of any size. Chosen by seed hash of query and document, so by no order, thread or memory.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::pulse::Pulse;
+use crate::release::Released;
+use crate::seed::Seed;
+use crate::tables::Cell;
+use crate::workers::collect;
+
+/// Pairs to choose, about.
+const PAIRS: u64 = 1 << 16;
+
+/// Pairs with what was counted of them at positions; without positions, with all of it.
+#[derive(Default)]
+pub(super) struct Sample {
+    /// Query and document, in canonical order.
+    pub(super) pairs: Vec<(u64, u64)>,
+    /// Where each pair's cells end.
+    pub(super) ends: Vec<u32>,
+    pub(super) cells: Vec<Cell>,
+}
+
+impl Sample {
+    /// Chooses pairs of a release.
+    pub(super) fn of(released: &Released, seed: Seed, threads: usize, pulse: &mut Pulse<'_>) -> Result<Self> {
+        let all = released.tables.sizes().pairs;
+        let below = if all <= PAIRS { u64::MAX } else { (PAIRS as f64 / all as f64 * 2_f64.powi(64)) as u64 };
+        let parts = collect(
+            released.tables.len(),
+            threads,
+            || pulse.beat(),
+            |part| {
+                let mut out = Self::default();
+                released.tables.part(part, |group| {
+                    for (i, pair) in group.pairs.iter().enumerate() {
+                        let subject: [&[u8]; 2] = [&group.query.to_be_bytes(), &pair.doc.to_be_bytes()];
+                        if below < u64::MAX && seed.hash("evidence", &subject) >= below {
+                            continue;
+                        }
+                        let before = out.cells.len();
+                        let known = |c: &&Cell| c.position > 0 || !released.has.positions;
+                        out.cells.extend(group.cells_of(i).iter().filter(known));
+                        if out.cells.len() > before {
+                            out.pairs.push((group.query, pair.doc));
+                            out.ends.push(out.cells.len() as u32);
+                        }
+                    }
+                    Ok(())
+                })?;
+                Ok(out)
+            },
+        )?;
+        let mut out = Self::default();
+        for part in parts {
+            let before = out.cells.len() as u32;
+            out.pairs.extend(part.pairs);
+            out.cells.extend(part.cells);
+            out.ends.extend(part.ends.iter().map(|end| end + before));
+        }
+        Ok(out)
+    }
+
+    /// Cells of pair number `i`.
+    pub(super) fn cells_of(&self, i: usize) -> &[Cell] {
+        &self.cells[self.range(i)]
+    }
+
+    fn range(&self, i: usize) -> Range<usize> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        start..self.ends[i] as usize
+    }
+}
