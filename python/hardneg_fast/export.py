@@ -13,8 +13,8 @@ from .exceptions import FileError, UsageError
 from .targets import TARGETS, Job, MinedDirectory, Target
 from .targets.features import Features
 from .writers.atomic import whole_directory
+from .writers.given import given_table
 from .writers.privacy_words import statement
-from .writers.texts import documents_table
 
 __all__ = ["export"]
 
@@ -60,7 +60,13 @@ def export(
         raise UsageError("the export would stand inside the dataset; give a directory beside it")
     mined = MinedDirectory(source)
     held = mined.tables["documents"]
-    given = documents_table(documents) if documents is not None else held if "text" in held.column_names else None
+    given = (
+        given_table(documents, "documents", ["doc_id", "text"])
+        if documents is not None
+        else held
+        if "text" in held.column_names
+        else None
+    )
     with whole_directory(final, replaceable=(*target.files, "README.md") if overwrite else ()) as partial:
         job = Job(
             source=mined,

@@ -36,9 +36,9 @@ from .sources.arrow import is_arrow
 from .write import Mined, check_target
 from .write import write as write_directory
 from .writers.atomic import check_file, whole_file
+from .writers.given import given_table
 from .writers.parquet import open_parquet
 from .writers.stable_json import to_json
-from .writers.texts import documents_table
 
 __all__ = [
     "anonymize",
@@ -96,7 +96,7 @@ def mine(
         )
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
-    texts = None if documents is None else documents_table(documents)
+    texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress

@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
 from . import options
 from .anonymize import normalize, scrubbing
@@ -22,7 +21,7 @@ from .config import Config, Privacy
 from .contrast import Contrasts, check, contrasts
 from .contribute import Progress, contribute_stream
 from .count import default_memory, micros
-from .exceptions import ColumnError, DataError, FileError, PrivacyError, UsageError
+from .exceptions import ColumnError, DataError, PrivacyError, UsageError
 from .ledger import Ledger, Reservation
 from .read import RawLog, open_log
 from .release_private import PrivateReleased, budget_of, release_private
@@ -31,6 +30,7 @@ from .result import Result
 from .result_private import private_result
 from .write import Mined, check_target, write
 from .writers.atomic import check_directory, whole_directory
+from .writers.given import given_table
 from .writers.stable_json import to_json
 
 __all__ = ["mine_private"]
@@ -219,38 +219,11 @@ def _refuse_log(raw: RawLog) -> None:
         )
 
 
-def _public(given: object, name: str, wanted: list[str], optional: list[str]) -> pa.Table:
-    """Columns of a table that is declared public.
-
-    Raises:
-        FileError, ColumnError, UsageError: it cannot be read.
-    """
-    said = ", ".join([*wanted, *optional])
-    if isinstance(given, str | Path):
-        file = Path(given).name
-        try:
-            names = pq.read_schema(given).names
-            table = pq.read_table(given, columns=[n for n in [*wanted, *optional] if n in names])
-        except FileNotFoundError:
-            raise FileError(f"{name} {file!r}: no such file") from None
-        except (pa.ArrowException, OSError, ValueError) as e:
-            what = f"{name} {file!r} cannot be read ({type(e).__name__})"
-            raise FileError(f"{what}; give a Parquet file with {said}") from None
-    else:
-        try:
-            table = pa.table(given)
-        except (pa.ArrowException, TypeError, ValueError):
-            raise UsageError(f"{name} must be a Parquet file or a table with {said}") from None
-    if any(table.column_names.count(column) != 1 for column in wanted):
-        raise ColumnError(f"{name}: one column each of {wanted} expected; available: {table.column_names}")
-    return table
-
-
 def _queries(privacy: Privacy, config: Config) -> list[str] | None:
     """Public queries, normalised, each once, in order of their text; None where there are none."""
     if privacy.public_queries is None:
         return None
-    table = _public(privacy.public_queries, "public queries", ["query"], [])
+    table = given_table(privacy.public_queries, "public queries", ["query"])
     found = pc.unique(pc.drop_null(normalize(table["query"], scrub=config.scrub)))
     return sorted(found.to_pylist())
 
@@ -259,7 +232,7 @@ def _candidates(privacy: Privacy, config: Config) -> pa.Table | None:
     """Candidates with normalised queries: query, doc_id, position; None where there are none."""
     if privacy.candidates is None:
         return None
-    table = _public(privacy.candidates, "candidates", ["query", "doc_id"], ["position"])
+    table = given_table(privacy.candidates, "candidates", ["query", "doc_id"], ["position"])
     query = normalize(table["query"], scrub=config.scrub)
     position = table["position"] if "position" in table.column_names else pa.nulls(table.num_rows, pa.int32())
     try:

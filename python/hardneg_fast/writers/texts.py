@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
-from ..exceptions import ColumnError, FileError, UsageError
+from ..exceptions import ColumnError
 
 pc: Any = pyarrow.compute
 
@@ -53,34 +51,6 @@ class Texts:
         """Texts of a few documents."""
         places = self.find(pa.array([None if doc_id is None else str(doc_id) for doc_id in ids], pa.string()))
         return [str(self.take(places[[i]])[0].as_py()) if place >= 0 else None for i, place in enumerate(places)]
-
-
-def documents_table(documents: object) -> pa.Table:
-    """Documents as a table with doc_id and text.
-
-    Raises:
-        FileError, ColumnError, UsageError: they are no such thing.
-    """
-    wanted = ["doc_id", "text"]
-    if isinstance(documents, str | Path):
-        name = Path(documents).name
-        try:
-            names = pq.read_schema(documents).names
-            table = pq.read_table(documents, columns=wanted) if {*wanted} <= {*names} else None
-        except FileNotFoundError:
-            raise FileError(f"documents {name!r}: no such file") from None
-        except (pa.ArrowException, OSError, ValueError) as e:
-            what = f"documents {name!r} cannot be read ({type(e).__name__})"
-            raise FileError(f"{what}; give a Parquet file with doc_id and text") from None
-    else:
-        try:
-            table = pa.table(documents)
-        except (pa.ArrowException, TypeError, ValueError):
-            raise UsageError("documents must be a Parquet file or a table with doc_id and text") from None
-        names = table.column_names
-    if any(names.count(column) != 1 for column in wanted) or table is None:
-        raise ColumnError(f"documents: one column each of {wanted} expected; available: {names}; rename two to these")
-    return table.select(wanted)
 
 
 def _text(column: Any, name: str) -> Any:

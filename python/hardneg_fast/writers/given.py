@@ -1,0 +1,45 @@
+"""Small tables that a caller gives beside the log: documents, candidates, public queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..exceptions import ColumnError, FileError, UsageError
+
+
+def given_table(given: object, name: str, wanted: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
+    """The columns that are wanted, and those of the optional ones that are there.
+
+    Args:
+        given: a Parquet file, or anything that pyarrow makes a table of.
+        name: what it is called in errors.
+        wanted: columns that must be there, each once.
+        optional: columns that may be.
+
+    Raises:
+        FileError, ColumnError, UsageError: it is no such thing.
+    """
+    said = ", ".join([*wanted, *optional])
+    if isinstance(given, str | Path):
+        file = Path(given).name
+        try:
+            names = pq.read_schema(given).names
+            table = pq.read_table(given, columns=[n for n in [*wanted, *optional] if names.count(n) == 1])
+        except FileNotFoundError:
+            raise FileError(f"{name} {file!r}: no such file") from None
+        except (pa.ArrowException, OSError, ValueError) as e:
+            what = f"{name} {file!r} cannot be read ({type(e).__name__})"
+            raise FileError(f"{what}; give a Parquet file with {said}") from None
+    else:
+        try:
+            table = pa.table(given)
+        except (pa.ArrowException, TypeError, ValueError):
+            raise UsageError(f"{name} must be a Parquet file or a table with {said}") from None
+        names = table.column_names
+    if any(names.count(column) != 1 for column in wanted):
+        raise ColumnError(f"{name}: one column each of {[*wanted]} expected; available: {names}; rename yours to these")
+    return table.select([n for n in [*wanted, *optional] if names.count(n) == 1])
