@@ -153,7 +153,15 @@ def test_negatives(
             )
             assert same, (column, fast[column], value)
     assert triplets == naive.selected.triplets
-    for name in ("own_positive", "abandoned", "zero_click_significance", "coec", "min_impressions", "ctr_upper"):
+    for name in (
+        "own_positive",
+        "same_intent",
+        "abandoned",
+        "zero_click_significance",
+        "coec",
+        "min_impressions",
+        "ctr_upper",
+    ):
         assert funnel["guards"].get(name, 0) == naive.selected.funnel[name], name
     for name in ("max_negatives_per_query", "max_queries_per_document"):
         assert funnel["caps"].get(name, 0) == naive.selected.funnel[name], name

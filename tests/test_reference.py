@@ -990,7 +990,15 @@ def test_k_users_reports_multiples_of_k(log, k, data):
 def test_the_funnel_adds_up(log, data):
     config = Config(count=data.draw(count_configs(log.columns)), select=data.draw(select_configs()))
     funnel = mine(log.rows, log.columns, log.has_pages, config).selected.funnel
-    guards = ["own_positive", "abandoned", "zero_click_significance", "coec", "min_impressions", "ctr_upper"]
+    guards = [
+        "own_positive",
+        "same_intent",
+        "abandoned",
+        "zero_click_significance",
+        "coec",
+        "min_impressions",
+        "ctr_upper",
+    ]
     drops = sum(funnel[name] for name in [*guards, "max_negatives_per_query", "max_queries_per_document"])
     assert funnel["candidates"] == drops + funnel["negatives"]
     assert funnel["candidates"] == sum(funnel[rule] for rule in config.select.rules)

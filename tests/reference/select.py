@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .intent import elsewhere
 from .normalize import canonical_key, code, query_id
 from .release import Released
 from .seedhash import seed_hash
@@ -76,17 +77,25 @@ def find_candidates(
     return found
 
 
-def guard(pos_id: str | None, is_positive: bool, row: dict, page_rules: bool, config: SelectConfig) -> str | None:
+def guard(
+    pos_id: str | None, is_positive: bool, vetoed: bool, row: dict, page_rules: bool, config: SelectConfig
+) -> str | None:
     """The first guard that fires."""
     if config.own_positive == "strict":
         # reading: `clicks` says the same as users_clicked >= 1, for a clicked impression is a vote first of all.
         clicked = row["clicks"] >= 1
+    elif config.own_positive == "satisfied":
+        clicked = row["satisfied_clicks"] >= 1
     else:
         # reading: users_clicked as it is, below K too: a guard reports nothing.
         clicked = row["users_clicked"] >= config.own_positive_users
     # reading: a document that qualifies as a positive is never a negative, kept by max_positives_per_query or not.
     if clicked or is_positive:
         return "own_positive"
+    if vetoed:
+        return "same_intent"
+    if (row["examinations"] or 0.0) < config.min_examinations:
+        return "min_examinations"
     if pos_id is not None:
         return None
     # reading: where each row is a page of its own, no page was abandoned: the guard is one of the page rules.
@@ -107,6 +116,7 @@ def guard(pos_id: str | None, is_positive: bool, row: dict, page_rules: bool, co
 def select(released: Released, evidence: dict, config: SelectConfig, seed: int, k: int | None) -> Selected:
     funnel: Counter = Counter()
     queries = sorted({query for query, _ in evidence}, key=canonical_key)
+    there = elsewhere(evidence, config, k)
     positives: dict[str, list[str]] = {}
     kept: dict[str, dict[tuple[str | None, str], str]] = {}
     places: dict[str, list[str]] = {}
@@ -121,7 +131,8 @@ def select(released: Released, evidence: dict, config: SelectConfig, seed: int, 
         candidates = find_candidates(query, positives[query], released, evidence, config)
         for (pos_id, neg_id), rule in candidates.items():
             funnel.update(["candidates", rule])
-            reason = guard(pos_id, neg_id in qualified, evidence[query, neg_id], released.page_rules, config)
+            row, vetoed = evidence[query, neg_id], (query, neg_id) in there
+            reason = guard(pos_id, neg_id in qualified, vetoed, row, released.page_rules, config)
             if reason:
                 funnel[reason] += 1
             else:

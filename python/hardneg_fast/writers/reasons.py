@@ -81,6 +81,9 @@ RULES = {
 
 GUARDS = {
     "own_positive": "Somebody clicked the document for this very query: it may be what is wanted.",
+    "same_intent": "It satisfied somebody who asked for the same in other words.",
+    "min_examinations": "It was looked at too rarely, as far as positions tell.",
+    "attractiveness": "People who look at it may well click and stay.",
     "abandoned": "It was only seen on pages where nothing was clicked: that speaks about the page.",
     "zero_click_significance": "It was seen too little: having no clicks could well be chance.",
     "coec": "It gets nearly the clicks that its positions let expect.",

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position, wilson_upper};
 use crate::group::Group;
+use crate::intent::Elsewhere;
 use crate::pulse::Pulse;
 use crate::records::Rule as PairRule;
 use crate::release::Released;
@@ -25,6 +26,10 @@ pub struct SelectConfig {
     pub max_positives_per_query: usize,
     pub own_positive: OwnPositive,
     pub own_positive_users: u32,
+    pub same_intent_clicks: f64,
+    pub same_intent_words: f64,
+    pub max_attractiveness: f64,
+    pub min_examinations: f64,
     pub alpha: f64,
     pub negative_coec: f64,
     pub min_impressions: u32,
@@ -113,6 +118,8 @@ pub enum OwnPositive {
     Strict,
     /// Clicks of `own_positive_users` users.
     Users,
+    /// One satisfied click, by anybody.
+    Satisfied,
 }
 
 /// Guard F9.
@@ -233,12 +240,13 @@ struct Candidate {
     order: usize,
 }
 
-/// Selects negatives from evidence.
+/// Selects negatives from evidence. `elsewhere` is what satisfied somebody for a query of the same intent.
 ///
 /// # Errors
 /// [`Error::usage`] for options that cannot be; [`Error::data`] where none of the rules can run on this log.
 pub fn select(
     evidence: &Evidence,
+    elsewhere: &Elsewhere,
     config: &SelectConfig,
     seed: Seed,
     threads: usize,
@@ -265,7 +273,7 @@ pub fn select(
         threads,
         || pulse.beat(),
         |part| {
-            let mut selector = Selector::new(evidence, config, seed, &rules);
+            let mut selector = Selector::new(evidence, elsewhere, config, seed, &rules);
             released.tables.part(part, |group| {
                 selector.query(group);
                 Ok(())
@@ -311,18 +319,29 @@ fn check(config: &SelectConfig, evidence: &Evidence) -> Result<()> {
 /// Selects from one query after another; what it looks at is one query's.
 struct Selector<'a> {
     evidence: &'a Evidence,
+    elsewhere: &'a Elsewhere,
     released: &'a Released,
     config: &'a SelectConfig,
     seed: Seed,
     rules: &'a [Rule],
     rows: Vec<EvidenceRow>,
+    /// Upper bound of attractiveness.
+    below: Box<dyn FnMut(&EvidenceRow) -> f64 + 'a>,
     selected: Selected,
 }
 
 impl<'a> Selector<'a> {
-    fn new(evidence: &'a Evidence, config: &'a SelectConfig, seed: Seed, rules: &'a [Rule]) -> Self {
+    fn new(
+        evidence: &'a Evidence,
+        elsewhere: &'a Elsewhere,
+        config: &'a SelectConfig,
+        seed: Seed,
+        rules: &'a [Rule],
+    ) -> Self {
         let released = &*evidence.released;
-        Self { evidence, released, config, seed, rules, rows: Vec::new(), selected: Selected::default() }
+        let (rows, selected) = (Vec::new(), Selected::default());
+        let below = Box::new(evidence.attractiveness_below(evidence.bound));
+        Self { evidence, elsewhere, released, config, seed, rules, rows, below, selected }
     }
 
     fn query(&mut self, group: &Group) {
@@ -350,9 +369,11 @@ impl<'a> Selector<'a> {
         for candidate in &candidates {
             *self.selected.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
         }
+        let elsewhere = self.elsewhere.of(group.query);
         candidates.retain(|c| {
+            let absolute = c.negative.positive.is_none();
             let Some(guard) =
-                self.guard(&group.pairs[c.pair], &rows[c.pair], c.negative.positive.is_none(), &qualified)
+                self.guard(&group.pairs[c.pair], &rows[c.pair], absolute, &qualified, elsewhere)
             else {
                 return true;
             };
@@ -428,19 +449,30 @@ impl<'a> Selector<'a> {
 
     /// The first guard that fires, if any.
     fn guard(
-        &self,
+        &mut self,
         pair: &Pair,
         row: &EvidenceRow,
         absolute: bool,
         qualified: &[u64],
+        elsewhere: &[(u64, u64)],
     ) -> Option<&'static str> {
         let config = self.config;
         let clicked = match config.own_positive {
             OwnPositive::Strict => pair.clicks >= 1 || pair.users_clicked >= 1,
             OwnPositive::Users => pair.users_clicked >= config.own_positive_users,
+            OwnPositive::Satisfied => pair.satisfied_clicks >= 1 || pair.users_satisfied >= 1,
         };
         if clicked || qualified.contains(&pair.doc) {
             return Some("own_positive");
+        }
+        if elsewhere.binary_search_by_key(&pair.doc, |(_, doc)| *doc).is_ok() {
+            return Some("same_intent");
+        }
+        if row.examinations < config.min_examinations {
+            return Some("min_examinations");
+        }
+        if config.max_attractiveness < 1.0 && (self.below)(row) > config.max_attractiveness {
+            return Some("attractiveness");
         }
         if !absolute {
             return None;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::group::Group;
+use crate::intent::{Elsewhere, Likeness};
 use crate::packed::Groups;
 use crate::pulse::Pulse;
 use crate::release::Released;
@@ -60,7 +61,9 @@ pub fn selection(
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Selection> {
-    let selected = select(evidence, config, seed, threads, pulse)?;
+    let likeness = Likeness { clicks: config.same_intent_clicks, words: config.same_intent_words };
+    let elsewhere = Elsewhere::new(&evidence.released, likeness, threads, pulse)?;
+    let selected = select(evidence, &elsewhere, config, seed, threads, pulse)?;
     let (rows, short_rows) = triplets(evidence, &selected, config, seed, pulse)?;
     Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows })
 }

@@ -21,6 +21,7 @@ use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::scalar::{NONE, flags, ints};
 use crate::strings::Strings;
+use crate::tables::Pair;
 use crate::text::TextColumn;
 use crate::workers::{threads as cores, workers};
 
@@ -50,13 +51,31 @@ impl Clicks {
     /// # Errors
     /// Where the spill cannot be read.
     pub fn shown(released: &Released, pulse: &mut Pulse<'_>) -> Result<Self> {
+        Self::released(released, pulse, |pair| (pair.users_clicked, pair.clicks))
+    }
+
+    /// The satisfied clicks that a release shows, likewise.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub fn satisfied(released: &Released, pulse: &mut Pulse<'_>) -> Result<Self> {
+        Self::released(released, pulse, |pair| (pair.users_satisfied, pair.satisfied_clicks))
+    }
+
+    /// Clicks of pairs, and the users behind them.
+    fn released(
+        released: &Released,
+        pulse: &mut Pulse<'_>,
+        of: impl Fn(&Pair) -> (u32, u32),
+    ) -> Result<Self> {
         let mut out = Self::new(released.query_strings.clone(), released.doc_strings.clone());
         for part in 0..released.tables.len() {
             pulse.beat()?;
             released.tables.part(part, |group| {
                 for pair in &group.pairs {
-                    if pair.users_clicked >= released.k.unwrap_or(0) {
-                        out.push(group.query, pair.doc, released.shown(pair.clicks.into()) as u32);
+                    let (users, clicks) = of(pair);
+                    if users >= released.k.unwrap_or(0) {
+                        out.push(group.query, pair.doc, released.shown(clicks.into()) as u32);
                     }
                 }
                 Ok(())

@@ -1,0 +1,127 @@
+//! Queries of alike words, by prefix filtering: exact, and without a look at pairs that cannot be.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::pulse::Pulse;
+use crate::workers;
+
+/// Texts that a worker takes at a time.
+const CHUNK: usize = 256;
+/// Weights are whole numbers of this fraction, so that sums are exact in any order.
+const WEIGHT_UNIT: f64 = 1.0 / 1024.0;
+
+/// Texts as words, each once, rarest first.
+pub(super) struct Words {
+    /// By text: numbers of its words, ascending; rarer words have lower numbers.
+    of: Vec<Vec<u32>>,
+    /// By word: ln((texts + 1) / texts with it).
+    weights: Vec<u64>,
+}
+
+impl Words {
+    /// Words are runs of letters and digits.
+    pub(super) fn new(texts: &[&str]) -> Self {
+        let mut number: HashMap<&str, u32> = HashMap::new();
+        let mut of: Vec<Vec<u32>> = Vec::with_capacity(texts.len());
+        let (mut names, mut degrees): (Vec<&str>, Vec<usize>) = Default::default();
+        for text in texts {
+            let said = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            let mut words: Vec<u32> = said
+                .map(|word| {
+                    *number.entry(word).or_insert_with(|| {
+                        names.push(word);
+                        degrees.push(0);
+                        degrees.len() as u32 - 1
+                    })
+                })
+                .collect();
+            words.sort_unstable();
+            words.dedup();
+            words.iter().for_each(|w| degrees[*w as usize] += 1);
+            of.push(words);
+        }
+        let mut order: Vec<usize> = (0..degrees.len()).collect();
+        order.sort_unstable_by_key(|i| (degrees[*i], names[*i]));
+        let mut rank = vec![0_u32; order.len()];
+        order.iter().enumerate().for_each(|(place, i)| rank[*i] = place as u32);
+        for words in &mut of {
+            words.iter_mut().for_each(|word| *word = rank[*word as usize]);
+            words.sort_unstable();
+        }
+        let all = texts.len() as f64 + 1.0;
+        let weight = |i: &usize| ((all / degrees[*i] as f64).ln() / WEIGHT_UNIT).round() as u64;
+        let weights = order.iter().map(weight).collect();
+        Self { of, weights }
+    }
+
+    fn squares(&self, words: &[u32]) -> u64 {
+        words.iter().map(|w| self.weights[*w as usize].pow(2)).sum()
+    }
+
+    /// How many of its rarest words a text must share one of with any text whose cosine is above `least`: what they share
+    /// among the others has at most the others' norm (Chaudhuri, Ganti & Kaushik 2006; Bayardo, Ma & Srikant 2007).
+    fn prefix(&self, words: &[u32], least: f64) -> usize {
+        let bound = self.squares(words) as f64 * least * least;
+        let mut left = self.squares(words);
+        let mut n = 0;
+        while n < words.len() && left as f64 > bound {
+            left -= self.weights[words[n] as usize].pow(2);
+            n += 1;
+        }
+        n
+    }
+
+    /// Cosine of two texts; 0 where one has no words.
+    fn cosine(&self, a: usize, b: usize) -> f64 {
+        let (one, other) = (&self.of[a], &self.of[b]);
+        let (mut i, mut j, mut dot) = (0, 0, 0);
+        while i < one.len() && j < other.len() {
+            match one[i].cmp(&other[j]) {
+                std::cmp::Ordering::Less => i += 1,
+                std::cmp::Ordering::Greater => j += 1,
+                std::cmp::Ordering::Equal => {
+                    dot += self.weights[one[i] as usize].pow(2);
+                    (i, j) = (i + 1, j + 1);
+                }
+            }
+        }
+        let norms = self.squares(one) as f64 * self.squares(other) as f64;
+        if norms > 0.0 { dot as f64 / norms.sqrt() } else { 0.0 }
+    }
+
+    /// All (text, other text) whose cosine is above `least`, both ways.
+    pub(super) fn alike(&self, least: f64, threads: usize, pulse: &mut Pulse<'_>) -> Result<Vec<(u32, u32)>> {
+        let mut listed: Vec<Vec<u32>> = vec![Vec::new(); self.weights.len()];
+        for (text, words) in self.of.iter().enumerate() {
+            words[..self.prefix(words, least)].iter().for_each(|w| listed[*w as usize].push(text as u32));
+        }
+        let found: Mutex<Vec<(u32, u32)>> = Mutex::default();
+        workers::each(
+            self.of.len().div_ceil(CHUNK),
+            workers::threads(threads),
+            || pulse.beat(),
+            || (Vec::new(), Vec::new()),
+            |(others, near): &mut (Vec<u32>, Vec<(u32, u32)>), chunk| {
+                for text in chunk * CHUNK..((chunk + 1) * CHUNK).min(self.of.len()) {
+                    let words = &self.of[text];
+                    others.clear();
+                    words[..self.prefix(words, least)]
+                        .iter()
+                        .for_each(|w| others.extend(&listed[*w as usize]));
+                    others.sort_unstable();
+                    others.dedup();
+                    others.retain(|o| *o as usize != text && self.cosine(text, *o as usize) > least);
+                    near.extend(others.iter().map(|o| (text as u32, *o)));
+                }
+                found.lock().unwrap_or_else(PoisonError::into_inner).append(near);
+                Ok(())
+            },
+            |_| Ok(()),
+        )?;
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found.sort_unstable();
+        Ok(found)
+    }
+}
