@@ -185,8 +185,8 @@ class SelectConfig:
     own_positive_users: int = 2
     """See `own_positive`."""
     same_intent_clicks: float = 0.5
-    """What satisfied somebody for a query of the same intent is no negative: a query whose satisfied clicks have a cosine
-    above this; 1 switches it off …"""
+    """What satisfied somebody for a query of the same intent is no negative. Such is a query whose satisfied clicks
+    have a cosine above this; 1 switches it off …"""
     same_intent_words: float = 0.6
     """… or whose words, weighted by rarity, have one above this; 1 switches it off."""
     max_attractiveness: float = 1.0
