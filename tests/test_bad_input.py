@@ -378,7 +378,7 @@ def test_the_program_by_itself(tmp_path):
         (["mine", log], 2, "-o/--out"),
         (["mine", log, "-o", tmp_path / "out"], 4, "exactly one of"),
         (["mine", tmp_path / "none", "-o", tmp_path / "out", "--no-privacy"], 3, "no such file"),
-        (["moan"], 2, "invalid choice"),
+        (["moan"], 2, "no command is called 'moan'"),
         ([], 2, "COMMAND"),
     ]:
         done = run(*args)

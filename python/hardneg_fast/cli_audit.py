@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from . import cli_shared as shared
 from . import options
 from .exceptions import GateError
 
-if TYPE_CHECKING:
-    from .keys import Key
-
-__all__ = ["arguments", "run", "short"]
+__all__ = ["AUDIT", "short"]
 
 
-def arguments(command: argparse.ArgumentParser) -> None:
+def _audit(command: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
     text = "what mine or anonymize wrote: a dataset directory, or a log (its manifest beside it, or in its directory)"
     command.add_argument("out", type=Path, metavar="OUT", help=text)
@@ -33,12 +29,10 @@ def arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--ledger", type=Path, metavar="FILE", help="of a release under differential privacy")
     text = "also run the mechanism of a private release, thousands of times on made-up logs; minutes"
     command.add_argument("--mechanism", action="store_true", help=text)
-    command.add_argument(
-        "--format", choices=["text", "json"], default="text", dest="print_as", help="how to print [text]"
-    )
+    shared.format_option(command)
 
 
-def run(args: argparse.Namespace, key: Key | None) -> None:
+def run_audit(args: argparse.Namespace) -> None:
     """Prints what an audit found.
 
     Raises:
@@ -53,15 +47,13 @@ def run(args: argparse.Namespace, key: Key | None) -> None:
         args.out,
         log=log,
         other=args.other,
-        key=key,
+        key=shared.key(args.key),
         messages=args.messages,
         ledger=args.ledger,
         config=options.load(args.config, overrides) if args.config or overrides else None,
         mechanism=args.mechanism,
     )
-    if args.print_as == "json":
-        print(json.dumps(found.to_dict(), indent=2, sort_keys=True))
-    else:
+    if not shared.as_json(args, found.to_dict()):
         print("\n".join(found.lines()))
     _gate(found.failed)
 
@@ -85,3 +77,16 @@ def short(out: Path, log: Path) -> None:
 def _gate(failed: tuple[str, ...]) -> None:
     if failed:
         raise GateError(f"audit failed: {', '.join(failed)}; do not pass this output on")
+
+
+AUDIT = shared.Command(
+    name="audit",
+    about="check that an output keeps what it says of itself, and nothing of the log is in it that must not be",
+    examples=(
+        "hardneg-fast audit negatives --log clicks.parquet",
+        "hardneg-fast audit safe.parquet --log clicks.parquet --key ~/.hardneg.key",
+        "hardneg-fast audit negatives --other safe.parquet --format json",
+    ),
+    options=_audit,
+    run=run_audit,
+)

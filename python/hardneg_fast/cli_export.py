@@ -5,20 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from . import cli_shared as shared
+
 FORMATS = (
     "st-triplet", "st-ntuple", "st-pairs", "st-list", "st-ids", "flag", "tevatron", "pylate", "msmarco", "lightgbm",
     "xgboost", "letor", "qrels", "opensearch", "colbert", "beir", "torcheasyrec", "croissant",
 )  # fmt: skip
 """Names for the help: to import the formats takes Arrow, half a second."""
-ABOUT = "write a dataset in the format of another library: trainers, rankers, evaluation, search engines"
-EXAMPLE = (
-    "hardneg-fast export negatives --to flag -o for-flag\n"
-    "  hardneg-fast export negatives --to st-ntuple --num-negatives 4 -o for-st\n"
-    "  hardneg-fast export negatives --to lightgbm --features features.parquet -o for-lightgbm"
-)
 
 
-def add_options(command: argparse.ArgumentParser) -> None:
+def _export(command: argparse.ArgumentParser) -> None:
     """The options of the command."""
     command.add_argument("dataset", type=Path, metavar="OUT", help="dataset directory that mine wrote")
     command.add_argument("--to", required=True, metavar="FORMAT", help=f"one of {', '.join(FORMATS)}")
@@ -34,7 +30,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace an export that stands at DIR")
 
 
-def run(args: argparse.Namespace) -> None:
+def run_export(args: argparse.Namespace) -> None:
     """Exports, and says what was written and left out."""
     from .export import export
 
@@ -53,3 +49,16 @@ def run(args: argparse.Namespace) -> None:
         print(f"  {name}: {rows:,} rows")
     for reason, n in done["left_out"].items():
         print(f"  left out: {reason} {n:,}")
+
+
+EXPORT = shared.Command(
+    name="export",
+    about="write a dataset in the format of another library: trainers, rankers, evaluation, search engines",
+    examples=(
+        "hardneg-fast export negatives --to flag -o for-flag",
+        "hardneg-fast export negatives --to st-ntuple --num-negatives 4 -o for-st",
+        "hardneg-fast export negatives --to lightgbm --features features.parquet -o for-lightgbm",
+    ),
+    options=_export,
+    run=run_export,
+)

@@ -10,7 +10,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,20 @@ MOST |= {"click_model.max_iterations": 100_000, "click_model.max_position": 1_00
 """Bounds beyond which the core, or the machine, would give up without saying why."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """An option as it stands in the end."""
+
+    name: str
+    """With its section: `select.alpha`."""
+    value: Any
+    """As JSON can hold it."""
+    origin: str = "default"
+    """`default`, `file`, `environment`, `flag`; `preset` where the preset of a log says it."""
+    place: str = ""
+    """The file, variable, flag or preset; nothing for a default."""
+
+
 def load(path: Path | None, overrides: Mapping[str, Any]) -> Config:
     """The configuration of a TOML file, with `section.option` overrides on top.
 
@@ -44,20 +58,50 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Config:
         FileError: the file cannot be read.
         UsageError: it is no TOML, or an option does not exist or cannot have the value.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as e:
-            raise FileError(f"configuration {path.name!r} cannot be read: {type(e).__name__}") from None
-        except tomllib.TOMLDecodeError as e:
-            raise UsageError(f"configuration {path.name!r} is not TOML: {e}") from None
+    tree = {} if path is None else _file(path)
     for dotted, value in overrides.items():
         section, _, option = dotted.rpartition(".")
         if section and not isinstance(tree.get(section, {}), dict):
             raise UsageError(f"[{section}] must be a table of options")
         (tree.setdefault(section, {}) if section else tree)[option] = value
     return from_mapping(tree)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as e:
+        raise FileError(f"configuration {path.name!r} cannot be read: {type(e).__name__}") from None
+    except tomllib.TOMLDecodeError as e:
+        raise UsageError(f"configuration {path.name!r} is not TOML: {e}") from None
+
+
+def settings(path: Path | None, given: Mapping[str, tuple[Any, str]]) -> list[Setting]:
+    """Every option with its value, and where that is from.
+
+    Args:
+        path: as for `load`.
+        given: dotted option → its value, and the flag or environment variable that gives it.
+
+    Raises:
+        FileError, UsageError: as `load`.
+    """
+    tree = {} if path is None else _file(path)
+    found = []
+    for name, value in as_plain(load(path, {dotted: value for dotted, (value, _) in given.items()})).items():
+        for option, each in value.items() if name in SECTIONS else [("", value)]:
+            dotted, stands = (f"{name}.{option}", tree.get(name, {})) if option else (name, tree)
+            if dotted in given:
+                found.append(
+                    Setting(
+                        dotted, each, "flag" if given[dotted][1].startswith("-") else "environment", given[dotted][1]
+                    )
+                )
+            elif (option or name) in stands:
+                found.append(Setting(dotted, each, "file", str(path)))
+            else:
+                found.append(Setting(dotted, each))
+    return found
 
 
 def from_mapping(tree: Mapping[str, Any]) -> Config:
@@ -108,11 +152,11 @@ def _as_mapping(section: str, options: Any) -> dict[str, Any]:
     return {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
 
 
-def fields() -> list[tuple[str, str, Any, str]]:
-    """(dotted name, type in words, default, help) of every option, for the command line."""
+def fields(sections: Collection[str] = SECTIONS) -> list[tuple[str, str, Any, str]]:
+    """(dotted name, type in words, default, help) of every option of these sections, for the command line."""
     hints = typing.get_type_hints(Config)
     out = []
-    for section in SECTIONS:
+    for section in (name for name in SECTIONS if name in sections):
         section_hints = typing.get_type_hints(hints[section])
         docs = _docs(hints[section])
         for f in dataclasses.fields(hints[section]):
@@ -150,9 +194,21 @@ def _section(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
     return kind(**built)
 
 
+def nearest(name: str, known: Collection[str]) -> str:
+    """`; did you mean …?` for a name that does not exist, or nothing.
+
+    What is called so in another section comes first: `alpha`, `read.alpha` and `--alpha` are `select.alpha`.
+    """
+    last = name.lstrip("-").rpartition(".")[2].replace("_", "-")
+    elsewhere = [k for k in known if "." in k and k.rpartition(".")[2].replace("_", "-") == last]
+    close = elsewhere or difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
 def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"no option is called {name!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are: {known}")
+    """What to say of an option that does not exist; one of another section is found there."""
+    everywhere = dict.fromkeys([*known, *typing.get_type_hints(Config), *(dotted for dotted, *_ in fields())])
+    return f"no option is called {name!r}" + (nearest(name, everywhere) or f"; there are: {known}")
 
 
 def _value(kind: Any, name: str, value: Any) -> Any:

@@ -1,0 +1,151 @@
+"""`hardneg-fast mine`: its options, and how a result is told."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from . import cli_shared as shared
+from .config import CANDIDATES_CLASSES, Privacy
+from .exceptions import PrivacyError
+
+PRIVACY = """say how the output is to be protected, with exactly one of:
+  --k-users K      name only what at least K users stand behind; K = 10 is a common choice
+  --epsilon E      user-level differential privacy; also needs --lineage and --ledger
+  --no-privacy     everything may leave; for logs that are nobody's secret"""
+
+
+def _mine(command: argparse.ArgumentParser) -> None:
+    shared.log_options(command, ("read", "scrub", "count", "release", "evidence", "select", "contrast"))
+    command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
+    command.add_argument("--k-users", type=int, metavar="K", help="name only what at least K users stand behind")
+    command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy")
+    text = "well below one over the number of users; never read off the data; 0 where all is public [1e-8]"
+    command.add_argument("--delta", type=float, default=1e-8, metavar="D", help=text)
+    shared.lineage_options(command)
+    text = "public: Parquet with query, doc_id, position: the documents each query may be judged on"
+    command.add_argument("--candidates", type=Path, metavar="FILE", help=text)
+    text = "public: Parquet with query: the queries to release, all of them, asked or not"
+    command.add_argument("--public-queries", type=Path, metavar="FILE", help=text)
+    command.add_argument("--public-queries-class", metavar="WHY", help="why they are public, as --candidates-class")
+    command.add_argument(
+        "--candidates-class",
+        metavar="WHY",
+        help=f"why they are public: {', '.join(CANDIDATES_CLASSES)}",
+    )
+    command.add_argument("--no-privacy", action="store_true", help="everything may leave")
+    command.add_argument(
+        "--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text"
+    )
+    command.add_argument("--key", metavar="FILE", help="key file for identifiers, or env:NAME; a fresh key otherwise")
+    command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
+
+
+def run_mine(args: argparse.Namespace) -> None:
+    """Mines a log."""
+    privacy = _privacy(args)
+    config = shared.config(args)
+    from .pipeline import mine
+    from .progress import Progress
+
+    with Progress() as progress:
+        result = mine(
+            shared.log(args),
+            args.out,
+            privacy=privacy,
+            config=config,
+            documents=args.documents,
+            key=shared.key(args.key),
+            overwrite=args.overwrite,
+            progress=progress,
+        )
+    print_result(result.report, args.out)
+    print(f"privacy: {result.privacy['claim']}")
+
+
+def _privacy(args: argparse.Namespace) -> Privacy:
+    chosen = [args.k_users is not None, args.epsilon is not None, args.no_privacy]
+    if sum(chosen) != 1:
+        raise PrivacyError(PRIVACY if not any(chosen) else f"these exclude each other; {PRIVACY}")
+    entered = {"lineage": args.lineage, "ledger": args.ledger, "override_dp_claim": args.override_dp_claim}
+    if args.no_privacy:
+        return Privacy.none(**entered)
+    if args.k_users is not None:
+        return Privacy.k_users(args.k_users, **entered)
+    return Privacy.dp(
+        epsilon=args.epsilon,
+        delta=args.delta,
+        lineage=args.lineage or "",
+        ledger=args.ledger or "",
+        candidates=args.candidates,
+        candidates_class=args.candidates_class,
+        public_queries=args.public_queries,
+        public_queries_class=args.public_queries_class,
+        override_dp_claim=args.override_dp_claim,
+    )
+
+
+def print_result(report: dict[str, Any], out: Path) -> None:
+    """What became of the log, where the output is, and what to try where there is little of it."""
+    k = report["release"]["k"]
+    print("what became of the log" + (f" (rounded down to multiples of {k})" if k else ""))
+    widest = max(len(step["stage"]) for step in report["funnel"])
+    for step in report["funnel"]:
+        print(f"  {step['stage']:<{widest}}  {step['count']:>14,}")
+    for title, section in (
+        ("set aside", report["quarantine"]),
+        ("personal data", report["scrubbed"]),
+        ("left out", report["cleaning"]),
+        ("guards", report["select"]["guards"]),
+    ):
+        for reason, n in sorted(section.items()):
+            print(f"  {title}: {reason} {n:,}")
+    for rule, reason in sorted(report["rules_off"].items()):
+        print(f"  rule off: {rule}: {reason}")
+    for note in report["input"]["notes"]:
+        print(f"  note: {note}")
+    if report["select"].get("triplets", 0) or (not report["release"]["k"] and report["funnel"][-1]["count"]):
+        print(f"-> {out} (report.html, README.md; datasets.load_dataset opens it)")
+    else:
+        print(f"-> {out} (report.html says where the rest went; too few training rows to show, or none)")
+    print_advice(report)
+
+
+ADVICE = {
+    "zero_click_significance": "most candidates were seen too little to tell: more log helps, or --select.alpha 0.2",
+    "own_positive": "most candidates were clicked by somebody: --select.own-positive users lets single clicks pass",
+    "coec": "most candidates get nearly the clicks of their positions: --select.negative-coec 0.5 is looser",
+    "abandoned": "most candidates stood on pages without any click: --select.abandoned keep lets these count",
+}
+"""Guard that took most → what it means and the option that moves it."""
+
+
+def print_advice(report: dict[str, Any]) -> None:
+    """What took most, and what to try."""
+    released = report["release"]
+    if released["k"] and released["pairs_out"] * 10 < released["pairs_in"]:
+        print(
+            f"  hint: most pairs have fewer than {released['k']} users; a longer log helps, or a smaller K if that is "
+            "private enough"
+        )
+    guards = report["select"]["guards"]
+    if guards:
+        worst = max(sorted(guards), key=lambda guard: guards[guard])
+        if worst in ADVICE:
+            print(f"  hint: {ADVICE[worst]}")
+
+
+MINE = shared.Command(
+    name="mine",
+    about="turn a click log into a dataset of hard negatives",
+    examples=(
+        "hardneg-fast mine clicks.parquet -o negatives --k-users 10",
+        "hardneg-fast mine clicks.parquet -o negatives --k-users 10 --columns user_id=uid,position=rank",
+        "hardneg-fast mine 'logs/*.parquet' -o out --no-privacy --documents docs.parquet --select.num-negatives 4",
+        "hardneg-fast mine clicks.parquet -o private --epsilon 2 --lineage web --ledger budget.ledger "
+        "--read.position-base 1",
+    ),
+    options=_mine,
+    run=run_mine,
+)

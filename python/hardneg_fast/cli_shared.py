@@ -1,0 +1,202 @@
+"""What the commands share: their parser, options of reading, keys, how they print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import options
+from .config import Config
+from .exceptions import UsageError
+
+if TYPE_CHECKING:
+    from .keys import Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command: what its help says, what fills its parser, what runs it."""
+
+    name: str
+    about: str
+    examples: tuple[str, ...]
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers what is mistyped with what is near, and ends with the exit code of a usage error.
+
+    The options of a command are made when the command is asked for: hundreds of them take a third of a second.
+    """
+
+    fill: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def filled(self) -> Parser:
+        """This parser, with its options."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return self
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As of argparse; an option that does not exist is named before what lacks because of it."""
+        self.filled()
+        words = list(sys.argv[1:] if args is None else args)
+        self._refuse_unknown(words)
+        return super().parse_known_args(words, namespace)
+
+    def _refuse_unknown(self, words: Sequence[str]) -> None:
+        known = list(self._option_string_actions)
+        for word in words:
+            if word == "--" or (self._subparsers is not None and not word.startswith("-")):
+                return
+            name = word.partition("=")[0]
+            if name.startswith("--") and " " not in name and name not in known:
+                self.error(f"no option or argument {name!r} here{options.nearest(name, known)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuses a command or a word that is none of the choices."""
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            is_command = isinstance(action, argparse._SubParsersAction)
+            what = f"no command is called {value!r}" if is_command else f"{value!r} is no choice"
+            near = options.nearest(str(value), known)
+            raise argparse.ArgumentError(None if is_command else action, f"{what}{near}; there are: {', '.join(known)}")
+
+    def error(self, message: str) -> NoReturn:
+        """Prints what is wrong, and where to read more."""
+        self.exit(UsageError.exit_code, f"hardneg-fast: {message}\nsee: {self.prog} --help\n")
+
+
+def add(commands: Any, command: Command) -> None:
+    """Adds a command, whose options wait until it is asked for."""
+    made = commands.add_parser(
+        command.name,
+        help=command.about,
+        description=command.about,
+        epilog="\n  ".join([f"example{'s' * (len(command.examples) > 1)}:", *command.examples]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.set_defaults(run=command.run, parser=made)
+    made.fill = command.options
+
+
+def log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
+    """LOG, and the configuration of these sections."""
+    command.add_argument(
+        "log", nargs="+", metavar="LOG", help="files, folders or globs; Parquet, Arrow, CSV, TSV, NDJSON"
+    )
+    config_options(command, sections)
+
+
+def config_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
+    """The configuration of these sections."""
+    command.add_argument("--preset", help="a known schema, or a mapping file NAME.toml: docs/SOURCES.md")
+    command.add_argument("--columns", metavar="NAME=THEIRS,…", help="which column is which: user_id=uid,position=rank")
+    command.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file with [read], [scrub], [count], [evidence], [select]"
+    )
+    if "count" in sections:
+        command.add_argument("--threads", metavar="N", help="worker threads; HARDNEG_THREADS; all cores otherwise")
+        command.add_argument("--seed", metavar="N", help="of all sampling (default 0)")
+        text = "budget for counting, such as 512MB; a quarter of RAM otherwise"
+        command.add_argument("--memory", metavar="SIZE", help=text)
+        command.add_argument("--spill-dir", metavar="DIR", help="where encrypted spill goes; TMPDIR otherwise")
+    group = command.add_argument_group("configuration, also in --config (defaults in brackets)")
+    for dotted, words, default, about in options.fields(sections):
+        if dotted not in ("read.preset", "read.columns"):
+            shown = ",".join(default) if isinstance(default, tuple) else default
+            text = f"{about} [{'none' if shown in ('', None) or shown == {} else shown}]".replace("%", "%%")
+            group.add_argument(f"--{dotted.replace('_', '-')}", dest=f"option:{dotted}", metavar=words, help=text)
+
+
+def lineage_options(command: argparse.ArgumentParser) -> None:
+    """Options of a release that is entered in a ledger."""
+    text = "which data this is a release of; enters it in --ledger"
+    command.add_argument("--lineage", metavar="NAME", help=text)
+    text = "what was released of each lineage so far; begun with: hardneg-fast ledger FILE --create"
+    command.add_argument("--ledger", type=Path, metavar="FILE", help=text)
+    text = "go on where releases of the lineage with and without differential privacy meet: none is private then"
+    command.add_argument("--override-dp-claim", action="store_true", help=text)
+
+
+def format_option(command: argparse.ArgumentParser) -> None:
+    """`--format`, of every command that prints."""
+    command.add_argument(
+        "--format", choices=["text", "json"], default="text", dest="print_as", help="how to print [text]"
+    )
+
+
+def as_json(args: argparse.Namespace, found: Any) -> bool:
+    """Prints `found` as JSON if that was asked for, and says whether it was."""
+    if args.print_as == "json":
+        import json
+
+        sys.stdout.write(json.dumps(found, indent=2, sort_keys=True, default=str) + "\n")
+    return bool(args.print_as == "json")
+
+
+def given(args: argparse.Namespace) -> dict[str, tuple[Any, str]]:
+    """Option → its value and the flag or environment variable that gives it."""
+    import os
+
+    words = vars(args)
+    found = {}
+    for name, value in words.items():
+        if name.startswith("option:") and value is not None:
+            dotted = name.partition(":")[2]
+            found[dotted] = (value, f"--{dotted.replace('_', '-')}")
+    if threads := os.environ.get("HARDNEG_THREADS"):
+        found["threads"] = (threads, "HARDNEG_THREADS")
+    for dotted in ("read.preset", "read.columns", "seed", "memory", "spill_dir", "threads"):
+        if words.get(name := dotted.rpartition(".")[2]) is not None:
+            found[dotted] = (words[name], f"--{name.replace('_', '-')}")
+    return found
+
+
+def config(args: argparse.Namespace) -> Config:
+    """The configuration: defaults, file, environment, flags, each over those before it."""
+    return options.load(args.config, {dotted: value for dotted, (value, _) in given(args).items()})
+
+
+def log(args: argparse.Namespace) -> Any:
+    """LOG as the stages take it."""
+    return args.log[0] if len(args.log) == 1 else list(args.log)
+
+
+def key(given: str | None) -> Key | None:
+    """The key that `--key` names; its passphrase is asked for where it is sealed."""
+    from .keys import Key, SealedError
+
+    if not given:
+        return None
+    variable = given.removeprefix("env:") if given.startswith("env:") else None
+
+    def read(passphrase: str | None) -> Key:
+        return Key.load(given, passphrase) if variable is None else Key.from_env(variable, passphrase)
+
+    try:
+        return read(None)
+    except SealedError:
+        return read(passphrase())
+
+
+def passphrase(*, twice: bool = False) -> str:
+    """Of a sealed key: from the environment, or typed."""
+    import getpass
+    import os
+
+    if given := os.environ.get("HARDNEG_PASSPHRASE"):
+        return given
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to type a passphrase at; set HARDNEG_PASSPHRASE")
+    typed = getpass.getpass("passphrase: ")
+    if twice and getpass.getpass("once more: ") != typed:
+        raise UsageError("the two differ; nothing was written")
+    return typed
