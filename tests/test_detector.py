@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import hardneg_fast as hn
 from hardneg_fast import cli
+from hardneg_fast.anonymize import anonymized
 
 NAMES = re.compile(r"anna|jürgen w|李|o'neil", re.IGNORECASE)
 KEY = hn.Key(b"k" * 32)
@@ -256,6 +257,23 @@ def test_an_interrupt_is_one(log: Path, tmp_path: Path, stage: str) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         stages(log, tmp_path / "out", hn.Detector(interrupted, name="x"))[stage]()
+
+
+def test_a_stream_may_end_while_another_detector_is_asked() -> None:
+    """pyarrow frees a reader with Python's lock given up; here within a call of ours, and with it the detector."""
+    log = pa.table({"query": ["a"], "doc_id": ["d"], "clicked": [True]}).to_reader()
+    scrub = hn.ScrubConfig(detector=hn.Detector(lambda texts: [[]] * len(texts), name="first"))
+    how = {"position_base": 1, "key": KEY, "epoch": "", "dataset": "", "time": "day", "query_text": "normalise"}
+    stream = anonymized(log, scrub=scrub, keep=(), **how)
+    held = [pa.RecordBatchReader.from_stream(stream)]
+    del stream, scrub
+
+    def ends_it(texts: pa.Array) -> list[list[tuple[int, int]]]:
+        held.clear()
+        return [[]] * len(texts)
+
+    assert hn.scrub(pa.array(["b"]), detector=hn.Detector(ends_it, name="second")).to_pylist() == ["b"]
+    assert held == []
 
 
 def struct(*names: str, kind: pa.DataType | None = None) -> pa.DataType:

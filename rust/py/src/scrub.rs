@@ -1,7 +1,8 @@
 //! How to scrub: options as they come from Python, and a user's own detector.
 
+use std::mem;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -31,6 +32,8 @@ pub(crate) fn scrubber(
         Some(key) => Pseudonymizer::new(key, "query", epoch, dataset),
         None => Err(Error::usage("scrub.action token needs a key: key=Key.load(FILE), or mask")),
     };
+    let given_up = mem::take(&mut *GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner));
+    drop(given_up); // here Python may be called, and a detector's end may call us: the lock is free again
     let scrubber = Scrubber::of(&config(&options.0)?, token).map_err(to_py)?;
     let (Some(scrubber), Some(detector)) = (&scrubber, options.1) else { return Ok(scrubber) };
     let offsets = match detector.getattr(py, "offsets")?.extract::<String>(py)?.as_str() {
@@ -38,14 +41,27 @@ pub(crate) fn scrubber(
         _ => Offsets::Characters,
     };
     let name = detector.getattr(py, "name")?.extract(py)?;
-    Ok(Some(scrubber.clone().with(Arc::new(Called { name, offsets, detector }))))
+    Ok(Some(scrubber.clone().with(Arc::new(Called { name, offsets, detector: Some(detector) }))))
 }
+
+/// Detectors that nothing holds any more, until the next scrubber is made.
+///
+/// A stream that scrubs can end anywhere, for instance where pyarrow frees its reader: with Python's lock given up, on a
+/// thread that has it as far as pyo3 knows. A reference that is dropped there brings the interpreter down.
+static GIVEN_UP: Mutex<Vec<Py<PyAny>>> = Mutex::new(Vec::new());
 
 /// A `Detector` of Python's.
 struct Called {
     name: String,
     offsets: Offsets,
-    detector: Py<PyAny>,
+    /// None from its end on.
+    detector: Option<Py<PyAny>>,
+}
+
+impl Drop for Called {
+    fn drop(&mut self) {
+        GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner).extend(self.detector.take());
+    }
 }
 
 impl Detector for Called {
@@ -58,10 +74,11 @@ impl Detector for Called {
     }
 
     fn find(&self, texts: &[&str]) -> Result<Vec<Vec<Range<usize>>>> {
+        let detector = self.detector.as_ref().ok_or_else(|| Error::internal("a detector after its end"))?;
         let array: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
         Python::attach(|py| {
             let asked = PyArray::from_array_ref(array);
-            let found = self.detector.call_method1(py, "spans", (asked.to_pyarrow(py)?,))?;
+            let found = detector.call_method1(py, "spans", (asked.to_pyarrow(py)?,))?;
             found.extract::<(PyArray, PyArray, PyArray)>(py)
         })
         .map_err(|e| Python::attach(|py| self.failed(py, &e)))
