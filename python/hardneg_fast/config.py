@@ -179,23 +179,23 @@ class SelectConfig:
     """A positive is clicked more than this times what its positions explain."""
     max_positives_per_query: int = 4
     """Positives kept per query, best first."""
-    own_positive: Literal["strict", "users", "satisfied"] = "strict"
+    own_positive: Literal["strict", "users", "satisfied"] = "satisfied"
     """strict: one click by anybody rules a negative out. users: `own_positive_users` users do. satisfied: one satisfied
     click does."""
     own_positive_users: int = 2
     """See `own_positive`."""
-    same_intent_clicks: float = 0.5
+    same_intent_clicks: float = 0.2
     """What satisfied somebody for a query of the same intent is no negative. Such is a query whose satisfied clicks
     have a cosine above this; 1 switches it off …"""
-    same_intent_words: float = 0.6
+    same_intent_words: float = 0.4
     """… or whose words, weighted by rarity, have one above this; 1 switches it off."""
-    max_attractiveness: float = 1.0
+    max_attractiveness: float = 0.5
     """Upper bound of attractiveness (`evidence.bound`), of every negative; 1 switches it off."""
     min_examinations: float = 0.0
     """Every negative was looked at this often, as far as positions tell; 0 switches it off."""
-    alpha: float = 0.10
+    alpha: float = 1.0
     """Zero-click significance: P(Poisson(expected clicks) <= clicks) must not exceed it; 1 switches it off."""
-    negative_coec: float = 0.25
+    negative_coec: float = 1.0
     """An absolute negative is clicked less than this times what its positions explain."""
     min_impressions: int = 1
     """An absolute negative was shown at least this often."""
