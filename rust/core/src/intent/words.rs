@@ -125,3 +125,41 @@ impl Words {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Prefix filtering finds what comparing all with all finds, on one thread or two.
+        #[test]
+        fn nothing_alike_is_missed(
+            texts in prop::collection::vec("[a-e]{0,2}( [a-h]){0,4}", 0..40),
+            least in prop::sample::select(vec![0.05, 0.3, 0.4, 0.6, 0.9]),
+        ) {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let words = Words::new(&texts);
+            let mut all = Vec::new();
+            for a in 0..texts.len() {
+                all.extend((0..texts.len()).filter(|b| a != *b && words.cosine(a, *b) > least).map(|b| (a as u32, b as u32)));
+            }
+            for threads in [1, 2] {
+                let found = words.alike(least, threads, &mut Pulse::new(|| Ok(()))).unwrap();
+                prop_assert_eq!(&found, &all);
+            }
+        }
+    }
+
+    #[test]
+    fn cosines_by_hand() {
+        let words = Words::new(&["red shoes", "shoes, red!", "red", "blue hat", ""]);
+        assert_eq!(words.cosine(0, 1), 1.0);
+        assert_eq!(words.cosine(0, 3), 0.0);
+        assert_eq!(words.cosine(0, 4), 0.0);
+        // red is in three of five texts, shoes in two: ln(6/3), ln(6/2).
+        let (red, shoes) = (2.0_f64.ln(), 3.0_f64.ln());
+        assert!((words.cosine(0, 2) - red / red.hypot(shoes)).abs() < 1e-3);
+    }
+}
