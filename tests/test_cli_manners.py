@@ -7,11 +7,15 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hardneg_fast import cli, options
 from hardneg_fast.cli_config import SHOW
+from hardneg_fast.ledger import Ledger
 
 
 def said(capsys, *words: str) -> tuple[int, str, str]:
@@ -130,3 +134,139 @@ def test_what_config_show_prints_is_a_configuration(tmp_path, capsys):
     _, out, _ = said(capsys, "config", "show", "--config", str(odd))
     (tmp_path / "shown.toml").write_text(out)
     assert options.load(tmp_path / "shown.toml", {}) == options.load(odd, {})
+
+
+# --- mine --dry-run ---
+
+PERSON = "somebody 4242"
+LOG = pa.table(
+    {
+        "uid": [PERSON, "b"] * 20,
+        "q": [f"query of {PERSON}"] * 40,
+        "doc_id": [f"d{i % 4}" for i in range(40)],
+        "position": [i % 4 + 1 for i in range(40)],
+        "clicked": [i % 4 == 2 for i in range(40)],
+    }
+)
+MAPPED = ("--columns", "user_id=uid,query=q")
+
+
+def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    pq.write_table(LOG, tmp_path / "log.parquet", row_group_size=10)
+    pq.write_table(pa.table({"doc_id": ["d1"], "text": [PERSON]}), tmp_path / "docs.parquet")
+    Ledger.create(tmp_path / "ledger", epsilon=3, delta=1e-6)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+DP = ("--epsilon", "2", "--lineage", "web", "--ledger", "ledger", "--read.position-base", "1")
+MODES = {
+    "none": ("--no-privacy",),
+    "k": ("--k-users", "2"),
+    "entered": ("--k-users", "2", "--lineage", "web", "--ledger", "ledger"),
+    "dp": DP,
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_dry_run_reads_no_row_and_writes_nothing(mode, folder, capsys):
+    # Of a file whose rows are spoilt, only the footer can have been read.
+    log = folder / "log.parquet"
+    footer = pq.ParquetFile(log).metadata
+    start = footer.row_group(0).column(0).dictionary_page_offset
+    data = log.read_bytes()
+    end = len(data) - 8 - footer.serialized_size
+    log.write_bytes(data[:start] + b"\xff" * (end - start) + data[end:])
+    before = everything(folder)
+    words = ("mine", "log.parquet", "-o", "out", *MODES[mode], *MAPPED, "--select.alpha", "0.2", "--dry-run")
+    code, out, error = said(capsys, *words, "--documents", "docs.parquet")
+    assert (code, error) == (0, "")
+    assert everything(folder) == before
+    for line in (
+        "dry run     no row was read, nothing was written or charged",
+        "log         1 file, parquet, shape rows",
+        "column      user_id   <- uid (string)",
+        "would write out: triplets, negatives,",
+        "option      select.alpha = 0.2 (--select.alpha)",
+        {
+            "none": "privacy     none: everything counted",
+            "k": "privacy     k users: only what at least 2 users",
+            "entered": "ledger      ledger: lineage 'web' would be without a claim",
+            "dp": "ledger      ledger: lineage 'web' would go from epsilon 0 to ",
+        }[mode],
+    ):
+        assert f"\n{line}" in f"\n{out}"
+    assert ("would write out.private: exact.json" in out) is (mode == "dp")
+    code, out, _ = said(capsys, *words, "--format", "json")
+    found = json.loads(out)
+    assert (code, found["columns"]["user_id"], found["privacy"]["mode"]) == (
+        0,
+        {"uid": "string"},
+        {"none": "none", "dp": "dp"}.get(mode, "k_users"),
+    )
+    assert found["config"]["select.alpha"] == {"value": 0.2, "origin": "flag", "place": "--select.alpha"}
+    assert PERSON not in out
+    assert everything(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "says"),
+    [
+        (("--k-users", "2", "--columns", "query=q"), 4, "needs user ids"),
+        (("--no-privacy", "--columns", "user_id=uid,query=nothing"), 3, "columns not found: ['nothing']"),
+        (("--no-privacy", *MAPPED, "--documents", "log.parquet"), 3, "documents: one column each"),
+        (("--no-privacy", *MAPPED, "--documents", "none.parquet"), 3, "no such file"),
+        (("--no-privacy", *MAPPED, "-o", "full"), 2, "full exists"),
+        ((*DP[:-2], *MAPPED), 2, "--read.position-base"),
+        ((*DP, *MAPPED, "--epsilon", "9"), 4, "has spent epsilon 0 of 3"),
+        ((*DP, *MAPPED, "--ledger", "nowhere"), 4, "no ledger 'nowhere'"),
+        ((*DP, *MAPPED, "--lineage", "ended"), 4, "had a release without differential privacy"),
+        (("--k-users", "2", *MAPPED, "--lineage", "claimed", "--ledger", "ledger"), 4, "would end their claim"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(words, expected, says, folder, capsys):
+    (folder / "full").mkdir()
+    (folder / "full" / "mine.txt").touch()
+    ledger = Ledger(folder / "ledger")
+    ledger.no_dp_claim("ended", window="w", what="a k-users output")
+    ledger.reserve("claimed", window="w", mu=0.1, delta_t=1e-9, what="mine", config_hash="0" * 64)
+    before = everything(folder)
+    dry = said(capsys, "mine", "log.parquet", "-o", "out", *words, "--dry-run")
+    assert dry[:2] == (expected, "")
+    assert says in dry[2]
+    assert everything(folder) == before
+    assert said(capsys, "mine", "log.parquet", "-o", "out", *words) == dry
+
+
+def test_a_dry_run_leaves_half_a_line_in_the_ledger(folder, capsys):
+    """A writer that was killed left it: the next that writes takes it away, and one that only looks does not."""
+    with (folder / "ledger").open("ab") as file:
+        file.write(b'{"n": 2, "prev')
+    before = everything(folder)
+    words = ("mine", "log.parquet", "-o", "out", *DP, *MAPPED)
+    code, out, _ = said(capsys, *words, "--dry-run", "--format", "json")
+    assert code == 0
+    assert everything(folder) == before
+    assert said(capsys, *words)[0] == 0
+    claim = Ledger(folder / "ledger").claim("web")
+    assert (claim["charges"], claim["epsilon"]) == (1, json.loads(out)["charge"]["after"])
+
+
+def test_a_dry_run_looks_at_the_first_records_of_ndjson_only(folder, capsys):
+    row = {"query": "q", "doc_id": "d", "clicked": 0}
+    late = [json.dumps(row)] * 1_000 + [json.dumps(row | {"surface": "web"})]
+    (folder / "log.ndjson").write_text("\n".join(late))
+    code, out, error = said(capsys, "mine", "log.ndjson", "-o", "out", "--no-privacy", "--dry-run")
+    assert (code, error) == (0, "")
+    assert "column      query" in out
+    assert "surface" not in out
+    named = ("--columns", "surface=surface")
+    code, _, error = said(capsys, "mine", "log.ndjson", "-o", "out", "--no-privacy", "--dry-run", *named)
+    assert code == 3
+    assert "the first 1,000 records" in error

@@ -12,7 +12,7 @@ from . import cli_shared as shared
 from . import options
 from .options import Setting
 
-__all__ = ["CONFIG", "effective", "lines"]
+__all__ = ["CONFIG", "SHOW", "as_dict", "effective", "toml", "whence"]
 
 LEFT_OPEN = {"threads": (0, "every core"), "memory": (0, "a quarter of RAM"), "spill_dir": ("", "TMPDIR, or /tmp")}
 """Option → the value that leaves it to the machine, and what the machine then takes."""
@@ -32,7 +32,7 @@ def run_show(args: argparse.Namespace) -> None:
     """Prints the configuration that a run with the same file, environment and flags would have."""
     found = effective(args)
     if not shared.as_json(args, as_dict(found)):
-        print("\n".join(lines(found)))
+        print("\n".join(_lines(found)))
 
 
 def effective(args: argparse.Namespace) -> list[Setting]:
@@ -59,7 +59,7 @@ def as_dict(settings: Iterable[Setting]) -> dict[str, Any]:
     return {s.name: {"value": s.value, "origin": s.origin, "place": s.place or None} for s in settings}
 
 
-def lines(settings: Iterable[Setting]) -> Iterator[str]:
+def _lines(settings: Iterable[Setting]) -> Iterator[str]:
     """TOML that --config takes, with a comment at each line that says where the value is from."""
     section = ""
     for setting in settings:
@@ -67,10 +67,11 @@ def lines(settings: Iterable[Setting]) -> Iterator[str]:
         if above != section:
             section = above
             yield f"\n[{section}]"
-        yield f"{name} = {_toml(setting.value)}  # {_whence(setting)}"
+        yield f"{name} = {toml(setting.value)}  # {whence(setting)}"
 
 
-def _whence(setting: Setting) -> str:
+def whence(setting: Setting) -> str:
+    """Where a value is from, in words."""
     said = {"default": "default", "environment": f"environment {setting.place}", "flag": setting.place}.get(
         setting.origin, f"{setting.origin} {setting.place}"
     )
@@ -78,14 +79,14 @@ def _whence(setting: Setting) -> str:
     return f"{said}: {means}" if means and setting.value == value else said
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
     """A value as TOML writes it; `"none"` is how an option is said to be unset."""
     if value is None:
         return '"none"'
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(name)} = {_toml(each)}" for name, each in value.items()) + "}"
+        return "{" + ", ".join(f"{toml(name)} = {toml(each)}" for name, each in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, float):
         return repr(value)
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

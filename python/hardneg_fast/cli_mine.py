@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from . import cli_shared as shared
-from .config import CANDIDATES_CLASSES, Privacy
+from .cli_config import as_dict, effective, toml, whence
+from .config import CANDIDATES_CLASSES, Config, Privacy
 from .exceptions import PrivacyError
 
 PRIVACY = """say how the output is to be protected, with exactly one of:
@@ -40,12 +41,18 @@ def _mine(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--key", metavar="FILE", help="key file for identifiers, or env:NAME; a fresh key otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
+    text = "say what would be read, released, charged and written, and do none of it"
+    command.add_argument("--dry-run", action="store_true", help=text)
+    shared.format_option(command)
 
 
 def run_mine(args: argparse.Namespace) -> None:
     """Mines a log."""
     privacy = _privacy(args)
     config = shared.config(args)
+    if args.dry_run:
+        _dry(args, privacy, config)
+        return
     from .pipeline import mine
     from .progress import Progress
 
@@ -60,8 +67,32 @@ def run_mine(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
             progress=progress,
         )
+    if shared.as_json(args, {"out": str(args.out), "report": result.report, "privacy": result.privacy}):
+        return
     print_result(result.report, args.out)
     print(f"privacy: {result.privacy['claim']}")
+
+
+def _dry(args: argparse.Namespace, privacy: Privacy, config: Config) -> None:
+    from .dry_run import dry_run
+
+    would = dry_run(
+        shared.log(args),
+        args.out,
+        privacy=privacy,
+        config=config,
+        documents=args.documents,
+        key=shared.key(args.key),
+        overwrite=args.overwrite,
+    )
+    settings = effective(args)
+    if shared.as_json(args, would.to_dict() | {"config": as_dict(settings)}):
+        return
+    print("\n".join(would.lines()))
+    for setting in settings:
+        if setting.origin != "default":
+            print(f"option      {setting.name} = {toml(setting.value)} ({whence(setting)})")
+    print("all others have their defaults: hardneg-fast config show")
 
 
 def _privacy(args: argparse.Namespace) -> Privacy:
@@ -141,7 +172,7 @@ MINE = shared.Command(
     about="turn a click log into a dataset of hard negatives",
     examples=(
         "hardneg-fast mine clicks.parquet -o negatives --k-users 10",
-        "hardneg-fast mine clicks.parquet -o negatives --k-users 10 --columns user_id=uid,position=rank",
+        "hardneg-fast mine clicks.parquet -o negatives --k-users 10 --columns user_id=uid,position=rank --dry-run",
         "hardneg-fast mine 'logs/*.parquet' -o out --no-privacy --documents docs.parquet --select.num-negatives 4",
         "hardneg-fast mine clicks.parquet -o private --epsilon 2 --lineage web --ledger budget.ledger "
         "--read.position-base 1",

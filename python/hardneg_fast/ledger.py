@@ -177,20 +177,7 @@ class Ledger:
             raise UsageError(f"a charge of mu {mu!r}, delta_t {delta_t!r}, epsilon {pure!r} cannot be")
         with self._open() as file:
             state = file.read().lineage(lineage)
-            if state.unclaimed and not override:
-                raise PrivacyError(
-                    f"ledger {self._path.name!r}: lineage {lineage!r} had a release without differential privacy "
-                    f"({state.unclaimed[0]['what']}); together with it nothing is differentially private. The override "
-                    "(--override-dp-claim) releases without that label"
-                )
-            total = _sum([*state.charges, {"mu": mu, "delta_t": delta_t, "pure": pure}])
-            if not total.within(state.epsilon, state.delta):
-                spent = _sum(state.charges).epsilon_at(state.delta)
-                raise PrivacyError(
-                    f"ledger {self._path.name!r}: lineage {lineage!r} has spent epsilon {spent:.4g} of "
-                    f"{state.epsilon:g} at delta {state.delta:g}, and this release would take it to "
-                    f"{total.epsilon_at(state.delta):.4g}; release less, or nothing more of this data"
-                )
+            self._afford(state, mu=mu, delta_t=delta_t, pure=pure, override=override)
             number = file.append(
                 "reserve",
                 lineage=lineage,
@@ -204,6 +191,55 @@ class Ledger:
                 override=override,
             )
             return Reservation(number, lineage, not state.unclaimed)
+
+    def afford(
+        self, lineage: str, *, mu: float, delta_t: float, pure: float = 0.0, override: bool = False
+    ) -> dict[str, float]:
+        """What `reserve` would charge; charges nothing and writes nothing.
+
+        Args:
+            lineage: as for `reserve`, like the others.
+            mu: likewise.
+            delta_t: likewise.
+            pure: likewise.
+            override: likewise.
+
+        Returns:
+            `spent` and `after`, epsilon of the lineage before and after the charge, at `delta`, and the `limit`.
+
+        Raises:
+            PrivacyError: what `reserve` would refuse.
+            UsageError: a name that cannot be.
+        """
+        _check_name("lineage", lineage)
+        with self._open() as file:
+            state = file.read().lineage(lineage)
+        total = self._afford(state, mu=mu, delta_t=delta_t, pure=pure, override=override)
+        spent = _sum(state.charges).epsilon_at(state.delta)
+        return {
+            "spent": spent,
+            "after": total.epsilon_at(state.delta),
+            "limit": state.epsilon,
+            "delta": state.delta,
+        }
+
+    def _afford(self, state: _Lineage, *, mu: float, delta_t: float, pure: float, override: bool) -> _Sum:
+        """The sum with one charge more, where it is allowed."""
+        if state.unclaimed and not override:
+            raise PrivacyError(
+                f"ledger {self._path.name!r}: lineage {state.name!r} had a release without differential privacy "
+                f"({state.unclaimed[0]['what']}); together with it nothing is differentially private. The override "
+                "(--override-dp-claim) releases without that label"
+            )
+        total = _sum([*state.charges, {"mu": mu, "delta_t": delta_t, "pure": pure}])
+        if not total.within(state.epsilon, state.delta):
+            spent = _sum(state.charges).epsilon_at(state.delta)
+            raise PrivacyError(
+                f"ledger {self._path.name!r}: lineage {state.name!r} has spent epsilon {spent:.4g} of "
+                f"{state.epsilon:g} at delta {state.delta:g}, and this release would take it to "
+                f"{total.epsilon_at(state.delta):.4g}; release less, or nothing more of this data"
+            )
+        return total
 
     def commit(self, reservation: Reservation) -> None:
         """Notes that what was reserved was released; the charge is the same with and without.
@@ -233,13 +269,26 @@ class Ledger:
         for name, text in (("lineage", lineage), ("window", window), ("what", what)):
             _check_name(name, text)
         with self._open() as file:
-            if file.read().lineage(lineage).charges and not override:
-                raise PrivacyError(
-                    f"ledger {self._path.name!r}: lineage {lineage!r} has releases under differential privacy, and "
-                    f"{what} of the same data would end their claim; the override "
-                    "(--override-dp-claim) does so"
-                )
+            self._allow(file.read().lineage(lineage), what, override=override)
             file.append("no_dp_claim", lineage=lineage, window=window, what=what, at=_now(), override=override)
+
+    def allow(self, lineage: str, *, what: str, override: bool = False) -> None:
+        """Refuses what `no_dp_claim` would refuse; enters nothing.
+
+        Raises:
+            PrivacyError, UsageError: as `no_dp_claim`.
+        """
+        _check_name("lineage", lineage)
+        with self._open() as file:
+            self._allow(file.read().lineage(lineage), what, override=override)
+
+    def _allow(self, state: _Lineage, what: str, *, override: bool) -> None:
+        if state.charges and not override:
+            raise PrivacyError(
+                f"ledger {self._path.name!r}: lineage {state.name!r} has releases under differential privacy, and "
+                f"{what} of the same data would end their claim; the override "
+                "(--override-dp-claim) does so"
+            )
 
     def claim(self, lineage: str) -> dict[str, Any]:
         """What may be said of all releases of a lineage so far, in a sentence and in figures.
@@ -282,6 +331,8 @@ class _File:
     def __init__(self, path: Path, handle: int) -> None:
         self._path, self._handle = path, handle
         self._lines: list[bytes] = []
+        self._whole: int | None = None
+        """Where a line begins that a killed writer left half written."""
 
     def read(self) -> _Past:
         """All entries, checked against each other and against the head."""
@@ -298,9 +349,8 @@ class _File:
         for number, line in enumerate(self._lines, start=1):
             entries.append(self._entry(number, line, previous))
             previous = _hash(line)
-        if torn:
-            # Beyond the head, so its charge was never granted and nothing was looked at: a writer was killed.
-            os.ftruncate(self._handle, whole)
+        # Beyond the head, so its charge was never granted and nothing was looked at: a writer was killed.
+        self._whole = whole if torn else None
         return _Past(entries)
 
     def append(self, kind: str, **fields: Any) -> int:
@@ -308,6 +358,9 @@ class _File:
         previous = _hash(self._lines[-1]) if self._lines else _START
         entry = {"n": len(self._lines) + 1, "previous": previous, "type": kind, **fields}
         line = json.dumps(entry, sort_keys=True, allow_nan=False).encode()
+        if self._whole is not None:
+            os.ftruncate(self._handle, self._whole)
+            self._whole = None
         _write(self._handle, line + b"\n")
         self._lines.append(line)
         head = json.dumps({"hash": _hash(line), "lines": len(self._lines)}, sort_keys=True).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -88,28 +88,15 @@ def mine(
         UsageError: options that cannot be.
     """
     config = options.checked(config or Config())
-    checked_privacy(privacy)
-    if privacy.mode == "dp" and key is not None:
-        raise PrivacyError(
-            "a release under differential privacy shares no key with pseudonyms: its identifiers are hashed under one "
-            "of the run; leave out --key"
-        )
-    if out is not None:
-        check_target(Path(out), overwrite=overwrite)
+    check_job(out, privacy=privacy, key=key, overwrite=overwrite)
     texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
         )
     raw = open_log(log, config.read)
-    if privacy.mode == "k_users" and "user_id" not in raw.schema.names:
-        # Refused before the log is read, not an hour later.
-        raise PrivacyError(
-            "the k-user threshold needs user ids, and the log has none: map a column to user_id "
-            "(--columns user_id=NAME), or choose --no-privacy"
-        )
-    what = "an output without privacy" if privacy.k is None else "a k-users output"
-    _enter(privacy, window=window(config), what=what)
+    check_users(privacy, raw.schema.names)
+    _enter(privacy, window=window(config), what=kind_of(privacy))
     counts = _counted(raw, config, key, MINED_TABLES, progress)
     _refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
@@ -128,6 +115,40 @@ def mine(
         )
         write_directory(mined, Path(out), documents=texts, overwrite=overwrite)
     return result
+
+
+def check_job(out: Path | str | None, *, privacy: Privacy, key: Key | None, overwrite: bool) -> None:
+    """What can be refused of `mine` before the log is opened.
+
+    Raises:
+        PrivacyError, UsageError, FileError: as `mine`.
+    """
+    checked_privacy(privacy)
+    if privacy.mode == "dp" and key is not None:
+        raise PrivacyError(
+            "a release under differential privacy shares no key with pseudonyms: its identifiers are hashed under one "
+            "of the run; leave out --key"
+        )
+    if out is not None:
+        check_target(Path(out), overwrite=overwrite)
+
+
+def check_users(privacy: Privacy, names: Collection[str]) -> None:
+    """Refuses a threshold of users for a log without, before it is read, not an hour later.
+
+    Raises:
+        PrivacyError: none of its canonical columns is user_id.
+    """
+    if privacy.mode == "k_users" and "user_id" not in names:
+        raise PrivacyError(
+            "the k-user threshold needs user ids, and the log has none: map a column to user_id "
+            "(--columns user_id=NAME), or choose --no-privacy"
+        )
+
+
+def kind_of(privacy: Privacy) -> str:
+    """What a ledger calls an output that is not differentially private."""
+    return "an output without privacy" if privacy.k is None else "a k-users output"
 
 
 def _enter(privacy: Privacy, *, window: str, what: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from .contribute import Progress, contribute_stream
 from .count import default_memory, micros
 from .exceptions import ColumnError, DataError, PrivacyError, UsageError
 from .ledger import Ledger, Reservation
-from .read import RawLog, open_log
+from .read import ReadReport, open_log
 from .release_private import PrivateReleased, budget_of, release_private
 from .release_weights import examined
 from .result import Result
@@ -33,7 +34,7 @@ from .writers.atomic import check_directory, whole_directory
 from .writers.given import given_table
 from .writers.stable_json import to_json
 
-__all__ = ["mine_private"]
+__all__ = ["EXACT", "beside", "check_private", "mine_private", "public_lists", "refuse_log", "window"]
 
 pc: Any = pyarrow.compute
 
@@ -58,11 +59,7 @@ def mine_private(
         DataError: the log or the candidates cannot be read.
         UsageError: options that cannot be.
     """
-    if out is not None:
-        check_target(Path(out), overwrite=overwrite)
-        check_directory(_beside(out), replaceable=EXACT if overwrite else ())
-    _refuse(config)
-    ledger = Ledger(str(privacy.ledger))
+    ledger = check_private(out, privacy=privacy, config=config, overwrite=overwrite)
     passed = _to_the_wall(log, ledger, privacy=privacy, config=config, progress=progress)
     # From here on nothing can reach the log: what was opened and counted of it went with the call.
     released, lineage = passed.released, str(privacy.lineage)
@@ -72,10 +69,23 @@ def mine_private(
     claim = ledger.claim(lineage)
     result = private_result(released, chosen, config, claim=claim, window=window(config), sessions=passed.sessions)
     if out is not None:
-        with whole_directory(_beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
+        with whole_directory(beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
             (partial / EXACT[0]).write_bytes(to_json(passed.exact))
         write(_mined(result), Path(out), documents=documents, overwrite=overwrite)
     return result
+
+
+def check_private(out: Path | str | None, *, privacy: Privacy, config: Config, overwrite: bool) -> Ledger:
+    """What can be refused before the log is opened; gives the ledger.
+
+    Raises:
+        PrivacyError, UsageError: as `mine_private`.
+    """
+    if out is not None:
+        check_target(Path(out), overwrite=overwrite)
+        check_directory(beside(out), replaceable=EXACT if overwrite else ())
+    _refuse(config)
+    return Ledger(str(privacy.ledger))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +105,8 @@ def _to_the_wall(
 ) -> _Passed:
     """Opens the log, reserves, reads and releases; nothing but this function holds any of it."""
     raw = open_log(log, config.read)
-    _refuse_log(raw)
-    candidates, queries = _candidates(privacy, config), _queries(privacy, config)
+    refuse_log(raw.schema.names, raw.report)
+    candidates, queries = public_lists(privacy, config)
     budget = budget_of(privacy, config.release)
     # Charged before the first row is read: a run that breaks off has looked.
     entry = ledger.reserve(
@@ -136,7 +146,8 @@ def _contrasts(released: PrivateReleased, config: Config) -> Contrasts:
     return contrasts(released.table, seen, config=config.contrast, select=config.select, seed=config.seed)
 
 
-def _beside(out: Path | str) -> Path:
+def beside(out: Path | str) -> Path:
+    """The directory of exact figures that goes with a private output."""
     named = Path(out) if Path(out).name else Path(os.path.realpath(out))
     return named.with_name(named.name + ".private")
 
@@ -195,28 +206,41 @@ def _refuse(config: Config) -> None:
     check(config.contrast, config.select)
 
 
-def _refuse_log(raw: RawLog) -> None:
-    """Logs whose shape or columns hang on what users' rows hold."""
-    if "user_id" not in raw.schema.names:
+def refuse_log(names: Collection[str], report: ReadReport) -> None:
+    """Refuses logs whose shape or columns hang on what users' rows hold.
+
+    Raises:
+        PrivacyError: such a log.
+    """
+    if "user_id" not in names:
         raise PrivacyError(
             "differential privacy protects users, and the log has none: map a column to user_id "
             "(--columns user_id=NAME)"
         )
-    if raw.report.thresholded:
+    if report.thresholded:
         raise PrivacyError(
             "this log was anonymized with --k-users: rare queries were left out by exact counts, and a threshold on "
             "exact counts before the noise is a leak; mine the log itself, or one anonymized without --k-users"
         )
-    if raw.report.shape == "events":
+    if report.shape == "events":
         raise PrivacyError(
             "with --epsilon the log has rows or pages: joining events by search id would let one user's events change "
             "another user's pages; join them first, user by user"
         )
-    if raw.report.format == "ndjson":
+    if report.format == "ndjson":
         raise PrivacyError(
             "with --epsilon columns are known before rows are read, and which fields NDJSON has, only its rows tell: a "
             "user with one field more would change what everybody's rows mean; write the log as Parquet or CSV"
         )
+
+
+def public_lists(privacy: Privacy, config: Config) -> tuple[pa.Table | None, list[str] | None]:
+    """Candidates and public queries, as far as they are given.
+
+    Raises:
+        ColumnError, DataError, FileError, UsageError: they cannot be.
+    """
+    return _candidates(privacy, config), _queries(privacy, config)
 
 
 def _queries(privacy: Privacy, config: Config) -> list[str] | None:

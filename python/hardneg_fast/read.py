@@ -18,7 +18,7 @@ from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
 
-__all__ = ["RawLog", "ReadReport", "bring", "open_clicks", "open_log", "open_pages"]
+__all__ = ["RawLog", "ReadReport", "bring", "glance", "open_clicks", "open_log", "open_pages"]
 
 SESSIONS = "sessions stand for users"
 CLICKS_ONLY = (
@@ -164,6 +164,40 @@ def bring(
         columns = {name: paths for name, paths in found.columns.items() if name in only}
         constants = {name: value for name, value in found.constants.items() if name in only}
         found = replace(found, columns=columns, constants=constants)
+    report = _begun(source, files, found, config)
+    if found.shape == "events":
+        return _events(source, found, config, report)
+    if found.shape == "pages":
+        decoders = pages.dictionaries(files, config, report)
+        if "position" not in found.constants:
+            report.position_bases[""] = 1
+        return _streamed(source, report, 1, True, lambda: pages.stream(source, found, config, report, decoders))
+    return _rows(source, found, config, report, keep)
+
+
+def glance(log: object, config: ReadConfig) -> tuple[mapping.Mapping, dict[str, pa.DataType], ReadReport]:
+    """What the columns of a log stand for, by their names and types: no row is read, of NDJSON the first thousand.
+
+    Returns:
+        canonical names to columns and constants; column → type; what is known of the log by now.
+
+    Raises:
+        ColumnError, FileError, DataError, UsageError: as `open_log`, as far as names and types tell.
+    """
+    source, files = open_source(log, config, ahead=True)
+    config = mapping.effective(config)
+    try:
+        found = mapping.resolve(source, config)
+    except ColumnError as error:
+        if source.format != "ndjson":
+            raise
+        raise ColumnError(f"{error} (of NDJSON the first 1,000 records were looked at)") from None
+    kinds = source.types({path for paths in found.columns.values() for path in paths})
+    return found, kinds, _begun(source, files, found, config)
+
+
+def _begun(source: Source, files: list[DataFile], found: mapping.Mapping, config: ReadConfig) -> ReadReport:
+    """What is known of a log before a row is read."""
     preset = mapping.preset_of(config)
     report = ReadReport(
         files=len(files),
@@ -179,14 +213,7 @@ def bring(
         report.sessions_stand_for_users = True
         if SESSIONS not in report.notes:
             report.notes.append(SESSIONS)
-    if found.shape == "events":
-        return _events(source, found, config, report)
-    if found.shape == "pages":
-        decoders = pages.dictionaries(files, config, report)
-        if "position" not in found.constants:
-            report.position_bases[""] = 1
-        return _streamed(source, report, 1, True, lambda: pages.stream(source, found, config, report, decoders))
-    return _rows(source, found, config, report, keep)
+    return report
 
 
 def _events(source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport) -> RawLog:

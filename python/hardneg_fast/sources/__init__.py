@@ -19,13 +19,14 @@ from .text import TextSource
 __all__ = ["ReadReport", "Source", "open_source"]
 
 
-def open_source(log: object, config: ReadConfig) -> tuple[Source, list[files.DataFile]]:
+def open_source(log: object, config: ReadConfig, *, ahead: bool = False) -> tuple[Source, list[files.DataFile]]:
     """The log's records, and the files that they are in (none for an Arrow object).
 
     Args:
         log: a path, directory, glob, URI or list of those; or an object with `__arrow_c_stream__` or
             `__arrow_c_array__`, or a polars LazyFrame.
         config: the format, and the preset for its header.
+        ahead: where only records tell the columns, look at the first of them only.
 
     Raises:
         FileError, DataError, ColumnError, UsageError: as `files.resolve` and the formats say.
@@ -40,7 +41,7 @@ def open_source(log: object, config: ReadConfig) -> tuple[Source, list[files.Dat
     else:
         given = preset.format if preset and config.format == "auto" else config.format
         found = files.resolve(log, given)
-        source = _of_files(found, preset)
+        source = _of_files(found, preset, ahead=ahead)
     paths = [*config.columns.values()]
     paths += [path for some in preset.columns.values() for path in some] if preset else []
     if (preset and preset.recipes) or any(is_deep(path) for path in paths):
@@ -48,7 +49,7 @@ def open_source(log: object, config: ReadConfig) -> tuple[Source, list[files.Dat
     return source, found
 
 
-def _of_files(found: list[files.DataFile], preset: Preset | None) -> Source:
+def _of_files(found: list[files.DataFile], preset: Preset | None, *, ahead: bool) -> Source:
     kind = found[0].format
     if kind == "lines":
         if preset is None:
@@ -57,7 +58,7 @@ def _of_files(found: list[files.DataFile], preset: Preset | None) -> Source:
     if kind in ("csv", "tsv"):
         return TextSource(found, preset.header if preset else (), preset.encoding if preset else "")
     if kind == "ndjson":
-        return NdjsonSource(found)
+        return NdjsonSource(found, ahead=ahead)
     if kind == "ipc":
         streams = {not file.head(6).startswith(b"ARROW1") for file in found}
         if len(streams) > 1:

@@ -42,8 +42,8 @@ class NdjsonSource(Source):
 
     format = "ndjson"
 
-    def __init__(self, files: list[DataFile]) -> None:
-        self.files = files
+    def __init__(self, files: list[DataFile], *, ahead: bool = False) -> None:
+        self.files, self.ahead = files, ahead
         self.names = tuple(file.name for file in files)
         self._exists: dict[str, bool] = {INDEX: True, FILE: True}
 
@@ -83,7 +83,7 @@ class NdjsonSource(Source):
         paths = set(paths)
         unknown = {path: _getter(path) for path in paths - self._exists.keys()}
         self._look(unknown, islice(self._records(ReadReport()), SAMPLE))
-        if unknown:
+        if unknown and not self.ahead:
             # A column that only some records have may start late: look for its name in the bytes, which is cheap.
             leaves = (re.escape(f'"{last_name(path)}"').encode() for path in unknown)
             self._look(unknown, self._records(ReadReport(), re.compile(b"|".join(leaves))))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,21 +26,42 @@ def given_table(given: object, name: str, wanted: Sequence[str], optional: Seque
     """
     said = ", ".join([*wanted, *optional])
     if isinstance(given, str | Path):
-        file = Path(given).name
-        try:
+        with _named(given, name, said):
             names = pq.read_schema(given).names
             table = pq.read_table(given, columns=[n for n in [*wanted, *optional] if names.count(n) == 1])
-        except FileNotFoundError:
-            raise FileError(f"{name} {file!r}: no such file") from None
-        except (pa.ArrowException, OSError, ValueError) as e:
-            what = f"{name} {file!r} cannot be read ({type(e).__name__})"
-            raise FileError(f"{what}; give a Parquet file with {said}") from None
     else:
         try:
             table = pa.table(given)
         except (pa.ArrowException, TypeError, ValueError):
             raise UsageError(f"{name} must be a Parquet file or a table with {said}") from None
         names = table.column_names
+    _check(names, name, wanted)
+    return table.select([n for n in [*wanted, *optional] if names.count(n) == 1])
+
+
+def check_given(given: str | Path, name: str, wanted: Sequence[str]) -> None:
+    """Refuses what `given_table` would refuse of a Parquet file, by its schema alone.
+
+    Raises:
+        FileError, ColumnError: as `given_table`.
+    """
+    with _named(given, name, ", ".join(wanted)):
+        names = pq.read_schema(given).names
+    _check(names, name, wanted)
+
+
+def _check(names: Sequence[str], name: str, wanted: Sequence[str]) -> None:
     if any(names.count(column) != 1 for column in wanted):
         raise ColumnError(f"{name}: one column each of {[*wanted]} expected; available: {names}; rename yours to these")
-    return table.select([n for n in [*wanted, *optional] if names.count(n) == 1])
+
+
+@contextmanager
+def _named(given: str | Path, name: str, said: str) -> Iterator[None]:
+    file = Path(given).name
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileError(f"{name} {file!r}: no such file") from None
+    except (pa.ArrowException, OSError, ValueError) as e:
+        what = f"{name} {file!r} cannot be read ({type(e).__name__})"
+        raise FileError(f"{what}; give a Parquet file with {said}") from None
