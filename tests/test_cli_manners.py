@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -270,3 +271,39 @@ def test_a_dry_run_looks_at_the_first_records_of_ndjson_only(folder, capsys):
     code, _, error = said(capsys, "mine", "log.ndjson", "-o", "out", "--no-privacy", "--dry-run", *named)
     assert code == 3
     assert "the first 1,000 records" in error
+
+
+@pytest.mark.usefixtures("folder")
+def test_every_command_that_prints_prints_json(capsys):
+    def found(*words: str) -> Any:
+        code, out, error = said(capsys, *words, "--format", "json")
+        assert code == 0, error
+        return json.loads(out)
+
+    made = found("simulate", "-o", "sim", "--impressions", "3000", "--seed", "1")
+    assert made["impressions"] == pq.read_metadata("sim/log.parquet").num_rows
+    key = found("keygen", "key")
+    assert key == {"file": "key", "key_id": key["key_id"], "sealed": False}
+    copied = found("anonymize", "log.parquet", "-o", "safe.parquet", *MAPPED, "--key", "key", "--reversible", "user_id")
+    assert (copied["rows"], copied["out"], copied["key_id"]) == (40, "safe.parquet", key["key_id"])
+    ids = found("reveal", "--key", "key", "--file", "safe.parquet", "--column", "user_id")
+    assert [pair["token"] for pair in ids] == pq.read_table("safe.parquet")["user_id"].to_pylist()
+    assert {pair["id"] for pair in ids} == {PERSON, "b"}
+    assert found("shred", "key") == {"file": "key", "key_id": None}, "only a sealed file says its name"
+    counted = found("count", "log.parquet", "-o", "a.counts", *MAPPED)
+    assert (counted["out"], counted["rows"], counted["sizes"]["queries"]) == ("a.counts", 40, 1)
+    found("count", "log.parquet", "-o", "b.counts", *MAPPED)
+    merged = found("count", "--merge", "a.counts", "b.counts", "-o", "c.counts", "--users", "disjoint")
+    assert (merged["rows"], merged["users_disjoint"]) == (80, True)
+    assert found("ledger", "ledger") == Ledger("ledger").claims()
+    loose = ("--select.alpha", "1", "--select.negative-coec", "9", "--select.positive-coec", "0.1")
+    mined = found("mine", "sim/log.parquet", "-o", "out", "--no-privacy", *loose)
+    assert mined["report"]["funnel"][0]["count"] == made["impressions"]
+    assert mined["privacy"] == json.loads(Path("out/privacy.json").read_text())
+    exported = found("export", "out", "--to", "qrels", "-o", "qrels")
+    assert exported["out"] == "qrels"
+    assert sum(exported["rows"].values()) > 0
+    assert found("audit", "out")["failed"] == []
+    assert found("inspect", "log.parquet", *MAPPED)["rows"] == 40
+    shown = {name for name in every_command() if "--format" in said(capsys, *name.split(), "--help")[1]}
+    assert shown == set(every_command())

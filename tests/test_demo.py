@@ -28,3 +28,8 @@ def test_the_demo_shows_both_releases_as_often_as_it_is_run(tmp_path: Path, caps
     funnel = {step["stage"]: step["count"] for step in json.loads((out / "dp" / "report.json").read_text())["funnel"]}
     assert funnel["queries released"] > 0
     assert (out / "dp.private").stat().st_mode & 0o777 == 0o700
+    assert main(["demo", "-o", str(out), "--impressions", "20000", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["simulated"]["impressions"] > 0
+    assert found["dp"]["privacy"] == json.loads((out / "dp" / "privacy.json").read_text())
+    assert [found["audits"][name]["failed"] for name in ("negatives", "dp")] == [[], []]

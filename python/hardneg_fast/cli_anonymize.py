@@ -41,6 +41,7 @@ def _anonymize(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--threads", metavar="N", help="threads that copy pages; HARDNEG_THREADS; all cores otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace the output file")
+    shared.format_option(command)
 
 
 def run_anonymize(args: argparse.Namespace) -> None:
@@ -66,6 +67,8 @@ def run_anonymize(args: argparse.Namespace) -> None:
         manifest=args.manifest,
         overwrite=args.overwrite,
     )
+    if shared.as_json(args, done | {"out": args.out}):
+        return
     print(f"{done['rows']:,} rows -> {args.out}: {', '.join(done['columns'])}")
     for how in dict.fromkeys(done["how"].values()):
         names = [name for name, said in done["how"].items() if said == how]

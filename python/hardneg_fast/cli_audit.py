@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import cli_shared as shared
 from . import options
 from .exceptions import GateError
 
-__all__ = ["AUDIT", "short"]
+if TYPE_CHECKING:
+    from .audit import Audit
+
+__all__ = ["AUDIT", "gate", "of_log", "short"]
 
 
 def _audit(command: argparse.ArgumentParser) -> None:
@@ -55,7 +60,7 @@ def run_audit(args: argparse.Namespace) -> None:
     )
     if not shared.as_json(args, found.to_dict()):
         print("\n".join(found.lines()))
-    _gate(found.failed)
+    gate([found])
 
 
 def short(out: Path, log: Path) -> None:
@@ -64,17 +69,28 @@ def short(out: Path, log: Path) -> None:
     Raises:
         GateError: a check failed.
     """
-    from .audit import audit
-
-    found = audit(out, log=log)
+    found = of_log(out, log)
     print(f"\naudit of {found.subject} (all of it: hardneg-fast audit {out} --log {log})")
     for check in found.checks:
         if check.verdict != "not checked":
             print(f"  {check.verdict:<4}  {check.name}: {check.said}")
-    _gate(found.failed)
+    gate([found])
 
 
-def _gate(failed: tuple[str, ...]) -> None:
+def of_log(out: Path, log: Path) -> Audit:
+    """What an audit of an output against its log finds."""
+    from .audit import audit
+
+    return audit(out, log=log)
+
+
+def gate(audits: Iterable[Audit]) -> None:
+    """Refuses what an audit has found to fail.
+
+    Raises:
+        GateError: a check failed.
+    """
+    failed = dict.fromkeys(name for audit in audits for name in audit.failed)
     if failed:
         raise GateError(f"audit failed: {', '.join(failed)}; do not pass this output on")
 

@@ -23,6 +23,7 @@ def _count(command: argparse.ArgumentParser) -> None:
         "[unknown]",
     )
     command.add_argument("--overwrite", action="store_true", help="replace the output file")
+    shared.format_option(command)
 
 
 def run_count(args: argparse.Namespace) -> None:
@@ -47,6 +48,8 @@ def run_count(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
             progress=progress,
         )
+    if shared.as_json(args, done | {"out": args.out}):
+        return
     print(f"{done['rows']:,} rows -> {args.out}: {_sizes(done['sizes'])}")
     for title, reasons in (
         ("set aside", done["quarantine"]),
@@ -89,6 +92,9 @@ def _merge(args: argparse.Namespace) -> None:
     for path in args.log[1:]:
         merged = merge(merged, load_counts(path, config=config), users=users)
     merged.save(args.out, overwrite=args.overwrite)
+    found = {"out": args.out, "rows": merged.rows, "sizes": merged.sizes, "users_disjoint": merged.users_disjoint}
+    if shared.as_json(args, found):
+        return
     print(f"{merged.rows:,} rows -> {args.out}: {_sizes(merged.sizes)}")
     print(EXACT)
     if not merged.users_disjoint:

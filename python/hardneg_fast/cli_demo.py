@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import cli_audit, cli_mine
 from . import cli_shared as shared
 from .config import Config, ContrastConfig, Privacy, ReadConfig
 
+if TYPE_CHECKING:
+    from .result import Result
+
 
 def _demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--out", type=Path, default=Path("demo"), help="directory for log and output [demo]")
     command.add_argument("--impressions", type=int, default=2_000_000, help="size of the simulated log [2000000]")
+    shared.format_option(command)
 
 
 def run_demo(args: argparse.Namespace) -> None:
@@ -22,13 +27,23 @@ def run_demo(args: argparse.Namespace) -> None:
 
     log = args.out / "log"
     made = simulate(log, impressions=args.impressions, seed=1)
+    outputs = {"negatives": args.out / "negatives", "dp": args.out / "dp"}
+    if args.print_as == "json":
+        found: dict[str, Any] = {"simulated": dataclasses.asdict(made)}
+        for name, privacy in (("negatives", Privacy.k_users(10)), ("dp", _demo_dp(args.out, log))):
+            result = _demo_mined(log, outputs[name], privacy)
+            found[name] = {"out": outputs[name], "report": result.report, "privacy": result.privacy}
+        audits = {name: cli_audit.of_log(out, log / "log.parquet") for name, out in outputs.items()}
+        shared.as_json(args, found | {"audits": {name: audit.to_dict() for name, audit in audits.items()}})
+        cli_audit.gate(audits.values())
+        return
     print(f"simulated {made.impressions:,} impressions by {made.users:,} users -> {log}")
     print("\nunder a k-user threshold (what fewer than 10 users stand behind is not named):")
-    _explained(_demo_mined(log, args.out / "negatives", Privacy.k_users(10)), log)
+    _explained(log, outputs["negatives"], Privacy.k_users(10))
     print("\nunder differential privacy (epsilon 2 for each user; documents listed by a ranker from before the log):")
-    _explained(_demo_mined(log, args.out / "dp", _demo_dp(args.out, log)), log)
-    for name in ("negatives", "dp"):
-        cli_audit.short(args.out / name, log / "log.parquet")
+    _explained(log, outputs["dp"], _demo_dp(args.out, log))
+    for out in outputs.values():
+        cli_audit.short(out, log / "log.parquet")
     print("\nboth were made of one log, which is for show: it is simulated, and nobody's. Of a real one, what leaves")
     print("under a threshold ends the promise of what leaves under differential privacy; the ledger refuses the second")
 
@@ -49,14 +64,14 @@ def _demo_dp(out: Path, log: Path) -> Privacy:
     )
 
 
-def _demo_mined(log: Path, out: Path, privacy: Privacy) -> dict[str, Any]:
+def _demo_mined(log: Path, out: Path, privacy: Privacy) -> Result:
     from .pipeline import mine
     from .progress import Progress
 
     # For differential privacy: what positions begin with is said and not found, and two standard deviations.
     config = Config(read=ReadConfig(position_base="1"), contrast=ContrastConfig(confidence=2.0))
     with Progress() as progress:
-        result = mine(
+        return mine(
             log / "log.parquet",
             out,
             privacy=privacy,
@@ -65,11 +80,11 @@ def _demo_mined(log: Path, out: Path, privacy: Privacy) -> dict[str, Any]:
             overwrite=True,
             progress=progress,
         )
-    cli_mine.print_result(result.report, out)
-    return result.report
 
 
-def _explained(report: dict[str, Any], log: Path) -> None:
+def _explained(log: Path, out: Path, privacy: Privacy) -> None:
+    report = _demo_mined(log, out, privacy).report
+    cli_mine.print_result(report, out)
     examples = report["examples"]
     texts = _texts(log / "documents.parquet", [e[side] for e in examples for side in ("positive", "negative")])
     print(f"\n{len(examples)} negatives, explained:")
@@ -96,6 +111,7 @@ def _simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, required=True, metavar="S")
     models = ["pbm", "dbn", "mixed", "trust"]
     command.add_argument("--model", choices=models, default="mixed", help="how users examine [mixed]")
+    shared.format_option(command)
 
 
 def run_simulate(args: argparse.Namespace) -> None:
@@ -103,6 +119,8 @@ def run_simulate(args: argparse.Namespace) -> None:
     from .simulate import simulate
 
     made = simulate(args.out, impressions=args.impressions, seed=args.seed, model=args.model)
+    if shared.as_json(args, dataclasses.asdict(made)):
+        return
     print(
         f"{made.impressions:,} impressions, {made.clicks:,} clicks, {made.users:,} users, {made.queries:,} queries "
         f"-> {args.out}"

@@ -28,6 +28,7 @@ def _export(command: argparse.ArgumentParser) -> None:
     text = "say for each negative its chance to be relevant after all, where the format can"
     command.add_argument("--scores", action="store_true", help=text)
     command.add_argument("--overwrite", action="store_true", help="replace an export that stands at DIR")
+    shared.format_option(command)
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -44,6 +45,8 @@ def run_export(args: argparse.Namespace) -> None:
         scores=args.scores,
         overwrite=args.overwrite,
     )
+    if shared.as_json(args, done | {"out": args.out}):
+        return
     print(f"-> {args.out} (README.md says how it is opened)")
     for name, rows in done["rows"].items():
         print(f"  {name}: {rows:,} rows")

@@ -16,6 +16,7 @@ def _keygen(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE")
     text = "seal the key under a passphrase: HARDNEG_PASSPHRASE, or what you type"
     command.add_argument("--passphrase", action="store_true", help=text)
+    shared.format_option(command)
 
 
 def run_keygen(args: argparse.Namespace) -> None:
@@ -24,12 +25,15 @@ def run_keygen(args: argparse.Namespace) -> None:
 
     key = Key.ephemeral()
     key.save(args.file, shared.passphrase(twice=True) if args.passphrase else None)
+    if shared.as_json(args, {"file": args.file, "key_id": key.id, "sealed": args.passphrase}):
+        return
     print(f"key {key.id} -> {args.file}{', sealed' if args.passphrase else ''}")
     print("whoever has this file can link pseudonyms to people; whoever loses it can no longer join them")
 
 
 def _shred(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE")
+    shared.format_option(command)
 
 
 def run_shred(args: argparse.Namespace) -> None:
@@ -37,6 +41,8 @@ def run_shred(args: argparse.Namespace) -> None:
     from .keys import shred
 
     name = shred(args.file)
+    if shared.as_json(args, {"file": args.file, "key_id": name or None}):
+        return
     print(f"key {name + ' ' if name else ''}destroyed: {args.file}")
     print("copies of it (backups, snapshots, blocks that the disk keeps) are not")
     print("pseudonyms under it are no more anonymous than before")
@@ -51,6 +57,7 @@ def _reveal(command: argparse.ArgumentParser) -> None:
     command.add_argument("--field", default="user_id", help="identifier they stand for [user_id]")
     command.add_argument("--epoch", default="", help="as anonymize was told")
     command.add_argument("--dataset", default="", help="as anonymize was told")
+    shared.format_option(command)
 
 
 def run_reveal(args: argparse.Namespace) -> None:
@@ -68,9 +75,14 @@ def run_reveal(args: argparse.Namespace) -> None:
 
     tokens = _tokens(args)
     ids = reveal(tokens, key=key, field=args.field, epoch=args.epoch, dataset=args.dataset)
-    for token, found in zip(tokens.cast(pa.string()).to_pylist(), ids.to_pylist(), strict=True):
-        if token is not None:
-            sys.stdout.write(f"{token}\t{found.decode(errors='backslashreplace')}\n")
+    pairs = [
+        {"token": token, "id": found.decode(errors="backslashreplace")}
+        for token, found in zip(tokens.cast(pa.string()).to_pylist(), ids.to_pylist(), strict=True)
+        if token is not None
+    ]
+    if not shared.as_json(args, pairs):
+        for pair in pairs:
+            sys.stdout.write(f"{pair['token']}\t{pair['id']}\n")
 
 
 def _tokens(args: argparse.Namespace) -> Any:

@@ -17,13 +17,13 @@ def _ledger(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lineage", metavar="NAME", help="give this lineage the limit; without a limit: show only it")
     text = "let the limit be higher than the one that was charged under; stays on record"
     command.add_argument("--raise-limit", action="store_true", help=text)
-    command.add_argument("--json", action="store_true", help="as JSON")
+    shared.format_option(command)
+    text = "the same as --format json"
+    command.add_argument("--json", action="store_const", const="json", dest="print_as", help=text)
 
 
 def run_ledger(args: argparse.Namespace) -> None:
     """Shows a ledger, after it was begun or a limit was set."""
-    import json
-
     from .ledger import Ledger
 
     limits = {"epsilon": args.epsilon, "delta": args.delta}
@@ -40,8 +40,7 @@ def run_ledger(args: argparse.Namespace) -> None:
     if limited and not args.create:
         ledger.limit(args.lineage, **limits, raise_it=args.raise_limit)
     claims = ledger.claims() if args.lineage is None else [ledger.claim(args.lineage)]
-    if args.json:
-        print(json.dumps(claims, indent=2, sort_keys=True))
+    if shared.as_json(args, claims):
         return
     if not claims:
         print("nothing was charged yet")
