@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .cli_anonymize import ANONYMIZE
 from .cli_audit import AUDIT
+from .cli_completion import COMPLETION
 from .cli_config import CONFIG
 from .cli_count import COUNT
 from .cli_demo import DEMO, SIMULATE
@@ -22,6 +23,7 @@ from .exceptions import HardnegError
 
 COMMANDS = (
     DEMO, SIMULATE, INSPECT, KEYGEN, SHRED, LEDGER, ANONYMIZE, REVEAL, COUNT, MINE, AUDIT, EXPORT, CONFIG,
+    COMPLETION,
 )  # fmt: skip
 
 
@@ -72,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
 
     top.add_argument("--version", action="version", version=f"hardneg-fast {__version__}")
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    top.set_defaults(top=top)
     for command in COMMANDS:
         add(commands, command)
     return top

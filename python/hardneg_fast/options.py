@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import difflib
+import functools
 import itertools
 import re
 import tomllib
@@ -319,6 +320,7 @@ def _words(kind: Any) -> str:
     return words.get(kind, "NAME=NAME,…")
 
 
+@functools.cache
 def _docs(kind: Any) -> dict[str, str]:
     """The strings under the fields of a section, which Python itself does not keep."""
     import ast
