@@ -192,7 +192,7 @@ def test_a_dry_run_reads_no_row_and_writes_nothing(mode, folder, capsys):
     assert (code, error) == (0, "")
     assert everything(folder) == before
     for line in (
-        "dry run     no row was read, nothing was written or charged",
+        "dry run     of the log only names and types of columns were read; nothing was written or charged",
         "log         1 file, parquet, shape rows",
         "column      user_id   <- uid (string)",
         "would write out: triplets, negatives,",
@@ -267,6 +267,7 @@ def test_a_dry_run_looks_at_the_first_records_of_ndjson_only(folder, capsys):
     (folder / "log.ndjson").write_text("\n".join(late))
     code, out, error = said(capsys, "mine", "log.ndjson", "-o", "out", "--no-privacy", "--dry-run")
     assert (code, error) == (0, "")
+    assert out.startswith("dry run     of the log only the first records were read; ")
     assert "column      query" in out
     assert "surface" not in out
     named = ("--columns", "surface=surface")

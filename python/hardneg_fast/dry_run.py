@@ -1,6 +1,7 @@
 """`hardneg-fast mine --dry-run`: what a run would read, release, charge and write. It does none of it.
 
-Of the log only names and types of columns are looked at, so neither values nor figures of it can be said.
+Of the log only names and types of columns are looked at (of NDJSON, the first thousand records have them), so neither
+values nor figures of it can be said. Candidates and public queries are read and checked: they are public.
 """
 
 from __future__ import annotations
@@ -138,7 +139,8 @@ def _public(privacy: Privacy) -> dict[str, Any]:
 
 
 def _lines(run: DryRun) -> Iterator[str]:
-    yield "dry run     no row was read, nothing was written or charged"
+    looked = "the first records" if run.format == "ndjson" else "names and types of columns"
+    yield f"dry run     of the log only {looked} were read; nothing was written or charged"
     files = f"{run.files:,} file{'s' * (run.files != 1)}, " if run.files else ""
     yield f"log         {files}{run.format}, shape {run.shape}"
     widest = max(map(len, [*run.columns, *run.constants]), default=0)
