@@ -7,9 +7,11 @@ import json
 import os
 from pathlib import Path
 
+import duckdb
 import ir_measures
 import lightgbm
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -276,6 +278,41 @@ def test_rankers(source, tmp_path):
     assert letor[2] == ["1", "qid:1", "1:-1.5", "2:1.0", "#", "doc=d1"]
     assert letor[1] == ["0", "qid:1", "2:2.0", "#", "doc=d2"], "what is missing is left out"
     assert [f["feature"] for f in json_lines(tmp_path / "letor/features.jsonl")] == ["price", "stock"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a directory."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_features_and_documents_of_other_libraries_are_those_of_pyarrow(source, tmp_path):
+    """Categories over views, lazy frames, and sums of whole numbers, which DuckDB gives as decimals."""
+    texts = pa.table({"doc_id": list(TEXTS), "text": list(TEXTS.values())})
+    hn.export(source, tmp_path / "letor", to="letor", features=FEATURES)
+    hn.export(source, tmp_path / "beir", to="beir", documents=texts)
+    frame, categories = pl.DataFrame(texts), pl.DataFrame(texts).cast(pl.Categorical)
+    sums = "SELECT doc_id, sum(price) AS price, sum(stock) AS stock FROM features GROUP BY doc_id"
+    with duckdb.connect() as db:
+        db.register("features", FEATURES)
+        features = db.sql(sums).to_arrow_table()
+    assert pa.types.is_decimal(features.schema.field("stock").type)
+    for i, more in enumerate(({"features": features}, {"features": pl.DataFrame(FEATURES).lazy()})):
+        hn.export(source, tmp_path / f"letor{i}", to="letor", **more)
+        assert contents(tmp_path / f"letor{i}") == contents(tmp_path / "letor")
+    for i, documents in enumerate((frame, categories, categories.lazy())):
+        hn.export(source, tmp_path / f"beir{i}", to="beir", documents=documents)
+        assert contents(tmp_path / f"beir{i}") == contents(tmp_path / "beir")
+
+
+def test_a_table_that_fails_is_a_named_error_without_its_values(source, tmp_path):
+    class Fails:
+        def __arrow_c_stream__(self, requested_schema=None):
+            raise RuntimeError("could not convert 'secret'")
+
+    for name, to in (("documents", "beir"), ("features", "letor")):
+        with pytest.raises(hn.DataError, match=f"{name} must be.*check that it can be read alone") as caught:
+            hn.export(source, tmp_path / "o", to=to, **{name: Fails()})
+        assert "secret" not in str(caught.value)
 
 
 def test_features_by_query_and_what_has_none(source, tmp_path):

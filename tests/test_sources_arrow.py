@@ -70,6 +70,44 @@ def test_a_stream_is_read_once():
         explicit.reader()
 
 
+class ReadNext:
+    """Like the streams of nanoarrow: no iterator, and still used up."""
+
+    def __init__(self):
+        self.reader = TABLE.to_reader(1)
+
+    def read_next(self):
+        return self.reader.read_next_batch()
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self.reader.__arrow_c_stream__(requested_schema)
+
+
+def test_streams_of_other_libraries_are_read_once():
+    log = open_log(ReadNext(), ReadConfig())
+    assert log.reader().read_all().to_pylist() == ROWS
+    with pytest.raises(UsageError, match="read only once"):
+        log.reader()
+
+
+def test_what_does_not_look_like_a_stream_and_is_one():
+    with duckdb.connect() as db:
+        with pytest.raises(UsageError, match="once and not again; pass a table"):
+            open_log(db.from_arrow(TABLE.to_reader(1)), ReadConfig())
+        explicit = open_log(db.from_arrow(TABLE.to_reader(1)), ReadConfig(position_base="1"))
+        assert explicit.reader().read_all().to_pylist() == ROWS
+
+
+def test_lazy_frames_in_a_wrapper():
+    class Wrapper:
+        """Like a lazy frame of narwhals."""
+
+        def to_native(self):
+            return pl.DataFrame(COLUMNS).lazy()
+
+    assert open_log(Wrapper(), ReadConfig()).reader().read_all().to_pylist() == ROWS
+
+
 def test_nested_structs_by_dotted_path():
     nested = pl.DataFrame({"e": [{"o": {"id": "x"}}, None], "query": ["a", "b"], "clicked": [1, 0]})
     log = open_log(nested, ReadConfig(columns={"doc_id": "e.o.id"}))
@@ -141,6 +179,19 @@ def test_types_that_are_refused_by_name(column, values, t, advice):
         open_log(with_type(column, values, t), ReadConfig())
     assert repr(column) in str(caught.value)
     assert str(t) in str(caught.value)
+
+
+def test_uuids_are_ids_of_people_and_no_text():
+    uuids = pa.array([bytes(16), bytes(range(16))], pa.binary(16)).cast(pa.uuid())
+    for column in ("user_id", "session_id", "search_id"):
+        table = with_type(column, [None, None], pa.null())
+        table = table.set_column(table.schema.get_field_index(column), column, uuids)
+        assert open_log(table, ReadConfig()).reader().read_all()[column].to_pylist() == uuids.to_pylist()
+    for column in ("query", "doc_id", "surface"):
+        table = with_type(column, ["a", "b"], pa.string())
+        table = table.set_column(table.schema.get_field_index(column), column, uuids)
+        with pytest.raises(ColumnError, match=f"'{column}'.*bytes that are no text.*cast it to text"):
+            open_log(table, ReadConfig())
 
 
 def test_layouts_that_have_no_plain_constructor():

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .exceptions import FileError, UsageError
+from .plain import plain_table
 from .targets import TARGETS, Job, MinedDirectory, Target
 from .targets.features import Features
 from .writers.atomic import whole_directory
-from .writers.given import given_table
+from .writers.given import given_table, of_object
 from .writers.privacy_words import statement
 
 __all__ = ["export"]
@@ -73,7 +74,7 @@ def export(
             out=partial,
             target=target,
             documents=given,
-            features=None if features is None else Features(_table(features)),
+            features=None if features is None else Features(plain_table(_table(features))),
             num_negatives=num_negatives or 1,
             scores=scores,
         )
@@ -110,10 +111,7 @@ def _table(features: object) -> pa.Table:
             raise FileError(f"features {name!r}: no such file") from None
         except (pa.ArrowException, OSError) as error:
             raise FileError(f"features {name!r} cannot be read ({type(error).__name__}); give a Parquet file") from None
-    try:
-        return pa.table(features)
-    except (pa.ArrowException, TypeError, ValueError):
-        raise UsageError("features must be a Parquet file or a table") from None
+    return of_object(features, "features must be a Parquet file or a table")
 
 
 def _readme(target: Target, job: Job) -> str:

@@ -24,7 +24,7 @@ def open_source(log: object, config: ReadConfig, *, ahead: bool = False) -> tupl
 
     Args:
         log: a path, directory, glob, URI or list of those; or an object with `__arrow_c_stream__` or
-            `__arrow_c_array__`, or a polars LazyFrame.
+            `__arrow_c_array__`, or a LazyFrame of polars or narwhals.
         config: the format, and the preset for its header.
         ahead: where only records tell the columns, look at the first of them only.
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..exceptions import ColumnError, DataError, HardnegError, UsageError
+from ..plain import has_capsule, unwrapped
 from .base import Source
 from .columnar import check_doubles, leaves, parts, type_at
 from .files import DataFile, naming
@@ -36,7 +37,16 @@ class ArrowSource(Source):
             return first
         if self.one_shot:
             raise UsageError("this stream of Arrow batches can be read only once; pass a table, or a file")
-        return self._opens()
+        try:
+            return self._opens()
+        except HardnegError:
+            raise
+        except Exception:
+            # A relation over a reader does not look like a stream. What it says may quote cells.
+            raise UsageError(
+                "the log gave its Arrow data once and not again; pass a table, or a file (rows of results are read "
+                "only once where read.position_base is 0 or 1)"
+            ) from None
 
     def columns(self) -> list[str]:  # noqa: D102 - as in Source
         return leaves(self.schema)
@@ -89,20 +99,22 @@ def _column(batch: pa.RecordBatch, route: list[str]) -> pa.Array:
 
 
 def is_arrow(log: object) -> bool:
-    """Whether `log` hands out Arrow data by itself."""
-    return hasattr(log, "__arrow_c_stream__") or hasattr(log, "__arrow_c_array__") or hasattr(log, "collect_batches")
+    """Whether `log` hands out Arrow data, or is a lazy frame that will."""
+    log = unwrapped(log)
+    return has_capsule(log) or hasattr(log, "collect_batches")
 
 
 def of_object(log: Any) -> ArrowSource:
-    """Any object with `__arrow_c_stream__` or `__arrow_c_array__`, or a polars LazyFrame.
+    """Any object with `__arrow_c_stream__` or `__arrow_c_array__`, or a LazyFrame of polars or narwhals.
 
     Raises:
         ColumnError: a column of a type that this version of Arrow does not know, or an array that is no table.
     """
+    log = unwrapped(log)
     try:
         if hasattr(log, "__arrow_c_stream__"):
             # Readers are iterators and are used up; tables and relations are not.
-            one_shot = hasattr(log, "__next__") or hasattr(log, "read_next_batch") or hasattr(log, "get_next")
+            one_shot = any(hasattr(log, name) for name in ("__next__", "read_next_batch", "get_next", "read_next"))
             return ArrowSource(lambda: pa.RecordBatchReader.from_stream(log), one_shot=one_shot)
         if hasattr(log, "__arrow_c_array__"):
             return ArrowSource(lambda: pa.table(pa.record_batch(log)).to_reader())
@@ -111,8 +123,8 @@ def of_object(log: Any) -> ArrowSource:
         raise
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError):
         raise ColumnError(
-            "the Arrow object is no table, or has a column of a type that cannot be read (such as 128-bit integers); "
-            "pass columns of text, numbers, flags and timestamps"
+            "the Arrow object is no table, or has a column of a type that cannot be read (such as 128-bit integers, or "
+            "objects of several kinds); pass columns of text, numbers, flags and timestamps"
         ) from None
     except Exception:
         raise DataError(FAILED) from None
@@ -171,6 +183,8 @@ def arrays_of(values: Any) -> list[pa.Array]:
             arrays = []
     except (pa.ArrowException, TypeError, ValueError):
         arrays = []
+    except Exception:
+        raise DataError(FAILED.replace("the log's", "the column's")) from None
     if not arrays:
         raise UsageError("give Arrow data of one column: an array, a series, a chunked array; not a list")
     if not pa.types.is_struct(arrays[0].type):

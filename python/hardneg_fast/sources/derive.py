@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..exceptions import UsageError
+from ..plain import plain
 from . import times
 from .base import Source
 from .frames import coalesce, int64
 from .ndjson import NdjsonSource
 from .paths import is_deep, pick, steps
-from .plain import plain
 from .presets import Recipe
 from .report import ReadReport
 from .types import is_list

@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 
 from ..config import ReadConfig
 from ..exceptions import ColumnError
+from ..plain import plain
 from . import frames, lists, times
 from .base import Source
 from .encoding import content_id
 from .frames import Indices
 from .mapping import Mapping
-from .plain import plain
 from .positions import base
 from .presets import Preset
 from .report import ReadReport

@@ -111,7 +111,10 @@ def resolve(log: object, format: str = "auto") -> list[DataFile]:  # noqa: A002 
     """
     items: list[Any] = [log] if is_path(log) else list(log) if isinstance(log, Iterable) else []
     if not items or not all(is_path(item) for item in items):
-        raise UsageError("a log is a path, a list of paths, or an object with __arrow_c_stream__ or __arrow_c_array__")
+        raise UsageError(
+            "a log is a path, a list of paths, an object with __arrow_c_stream__ or __arrow_c_array__, or a LazyFrame; "
+            "of anything else pass what its to_reader(), to_table() or to_arrow() gives"
+        )
     # A file that two patterns match is one file.
     found = {(file.filesystem.type_name, file.path): file for item in items for file in _expand(os.fspath(item))}
     files = [known for file in found.values() for known in _known(file, format)]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..exceptions import DataError
-from .plain import plain
+from ..plain import plain
 
 Indices = npt.NDArray[np.int64]
 

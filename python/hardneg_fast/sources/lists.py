@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
-from .plain import plain
+from ..plain import plain
 from .types import is_list
 
 

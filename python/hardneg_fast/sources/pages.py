@@ -22,13 +22,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..config import ReadConfig
+from ..plain import plain, plain_type
 from . import codes, lists
 from .base import Source
 from .encoding import content_id
 from .files import DataFile
 from .frames import int64
 from .mapping import Mapping, preset_of
-from .plain import plain, plain_type
 from .report import ReadReport
 from .rows import with_constants
 from .types import LISTS

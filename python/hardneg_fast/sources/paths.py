@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pat
 
+from ..plain import plain
 from .frames import int64
-from .plain import plain
 
 Step = str | tuple[str, str] | None
 """A field, the item whose field has a value, or every item."""

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.types as pat
 
 from ..exceptions import DataError
+from ..plain import plain
 from .base import Source
 from .columnar import ColumnarSource
-from .plain import plain
 from .report import ReadReport
 from .types import is_text
 

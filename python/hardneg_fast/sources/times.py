@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pat
 
-from .plain import plain
+from ..plain import plain
 
 NONE = np.iinfo(np.int64).min
 """Stands for no time."""

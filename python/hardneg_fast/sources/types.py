@@ -10,6 +10,8 @@ from ..exceptions import ColumnError
 TEXT = frozenset({"user_id", "session_id", "search_id", "query", "doc_id", "surface", "action"})
 NUMBERS = frozenset({"position", "dwell_ms", "click_ms", "n_clicks", "propensity"})
 FLAGS = frozenset({"clicked", "visible"})
+NAMED = frozenset({"query", "doc_id", "surface", "action"})
+"""Text that is read as text; identifiers of people and pages are hashed, and may be any bytes."""
 LISTS = frozenset({"documents", "clicks", "clicked_documents"})
 TEXT_TYPES = (
     pat.is_string, pat.is_large_string, pat.is_string_view, pat.is_binary, pat.is_large_binary, pat.is_binary_view,
@@ -38,6 +40,8 @@ def check(canonical: str, column: str, found: pa.DataType) -> None:
     t = found.storage_type if isinstance(found, pa.BaseExtensionType) else found
     t = t.value_type if pat.is_dictionary(t) else t
     advice = _advice(canonical, t)
+    if t is not found and canonical in NAMED and pat.is_fixed_size_binary(t):
+        advice = "its values are stored as bytes that are no text (a UUID, say); cast it to text"
     if advice:
         raise ColumnError(f"column {column!r} has type {found}, which cannot be {canonical!r}: {advice}")
 

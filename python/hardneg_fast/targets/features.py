@@ -55,4 +55,4 @@ def _values(column: Any, name: str) -> list[float | None]:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pat.is_integer(kind) or pat.is_floating(kind) or pat.is_boolean(kind))
+    return bool(pat.is_integer(kind) or pat.is_floating(kind) or pat.is_decimal(kind) or pat.is_boolean(kind))

@@ -1,9 +1,21 @@
-"""Layouts that few of Arrow's kernels know, brought to those that all know: for what the reader itself computes on."""
+"""Arrow data as libraries hand it out, brought to what all of Arrow's kernels know: for what Python computes on."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.types as pat
+
+
+def has_capsule(data: object) -> bool:
+    """Whether `data` hands out Arrow data by itself."""
+    return hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")
+
+
+def unwrapped(data: Any) -> Any:
+    """What a lazy frame of narwhals wraps, which has no Arrow data of its own; anything else as it is."""
+    return data.to_native() if hasattr(data, "to_native") and not has_capsule(data) else data
 
 
 def plain_type(t: pa.DataType) -> pa.DataType:
@@ -28,3 +40,8 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     if pat.is_dictionary(column.type):
         return plain(column.dictionary).take(column.indices)
     return column.cast(plain_type(column.type))
+
+
+def plain_table(table: pa.Table) -> pa.Table:
+    """A table with all columns in a plain layout."""
+    return pa.table([plain(column) for column in table.columns], names=table.column_names)
