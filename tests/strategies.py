@@ -281,6 +281,7 @@ def select_configs() -> st.SearchStrategy[SelectConfig]:
         own_positive_users=st.sampled_from([1, 2, 3]),
         same_intent_clicks=st.sampled_from([0.2, 0.5, 0.9, 1.0]),
         same_intent_words=st.sampled_from([0.2, 0.6, 1.0]),
+        max_attractiveness=st.just(1.0),  # its bound is a quantile: test_bounds_of_attractiveness
         alpha=st.sampled_from([0.1, 0.9, 1.0, 1.0, 1.0]),
         negative_coec=st.sampled_from([0.25, 0.75, 100.0, 100.0]),
         min_impressions=st.sampled_from([1, 1, 2, 3]),

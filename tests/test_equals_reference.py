@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from typing import Any
@@ -165,6 +166,34 @@ def test_negatives(
         assert funnel["guards"].get(name, 0) == naive.selected.funnel[name], name
     for name in ("max_negatives_per_query", "max_queries_per_document"):
         assert funnel["caps"].get(name, 0) == naive.selected.funnel[name], name
+
+
+@settings(max_examples=100)
+@given(
+    log=strategies.logs(),
+    select=strategies.select_configs(),
+    most=st.sampled_from([0.05, 0.2, 0.5, 0.9]),
+    looks=st.sampled_from([0.0, 0.5, 2.0]),
+)
+def test_bounds_of_attractiveness(log: strategies.Log, select: hn.SelectConfig, most: float, looks: float) -> None:
+    """Without caps, what two guards leave is what the table of evidence says they leave."""
+    free = dataclasses.replace(select, max_negatives_per_query=1_000, max_queries_per_document=1_000, order="random")
+    guarded = dataclasses.replace(free, max_attractiveness=most, min_examinations=looks)
+    released = hn.release(hn.count(strategies.to_table(log.rows, log.columns)), privacy=hn.Privacy.none())
+    evidence = hn.evidence(released)
+    rows = pa.table(evidence.table()).to_pylist()
+    left = {
+        (row["query"], row["doc_id"])
+        for row in rows
+        if row["attractiveness_upper"] <= most and row["examinations"] >= looks
+    }
+    found = []
+    for config in (free, guarded):
+        with contextlib.suppress(hn.DataError):  # no rule can run
+            found.append(pa.table(hn.select(evidence, config=config).negatives).to_pylist())
+    if not found:
+        return
+    assert found[1] == [row for row in found[0] if (row["query"], row["neg_id"]) in left]
 
 
 @settings(max_examples=60)

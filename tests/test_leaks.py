@@ -25,6 +25,7 @@ LOOSE = hn.Config(
     select=hn.SelectConfig(
         rules=("skip_above", "click_no_click_next", "top_shown_never_clicked", "shown_not_clicked"),
         positive_coec=0.5,
+        own_positive="strict",
         alpha=1.0,
         negative_coec=0.9,
         num_negatives=2,
