@@ -144,9 +144,15 @@ def print_result(report: dict[str, Any], out: Path) -> None:
 
 
 ADVICE = {
-    "zero_click_significance": "most candidates were seen too little to tell: more log helps, or --select.alpha 0.2",
-    "own_positive": "most candidates were clicked by somebody: --select.own-positive users lets single clicks pass",
-    "coec": "most candidates get nearly the clicks of their positions: --select.negative-coec 0.5 is looser",
+    "own_positive": "most candidates were what somebody who asked this clicked: they are positives, or may be",
+    "same_intent": "most candidates satisfied somebody who asked for the same in other words: "
+    "--select.same-intent-words 0.6 takes fewer queries for the same",
+    "attractiveness": "most candidates were looked at too little to tell: more log helps, or "
+    "--select.max-attractiveness 0.7",
+    "min_examinations": "most candidates were looked at too little: more log helps, or a lower "
+    "--select.min-examinations",
+    "zero_click_significance": "most candidates were seen too little to tell: more log helps, or --select.alpha 1",
+    "coec": "most candidates get the clicks of their positions: --select.negative-coec 2 is looser",
     "abandoned": "most candidates stood on pages without any click: --select.abandoned keep lets these count",
 }
 """Guard that took most → what it means and the option that moves it."""
