@@ -1,6 +1,6 @@
 //! Queries that likely ask for the same, and what satisfied somebody there: a document that did is no negative here.
 //!
-//! Two signs, each exact: the cosine of satisfied clicks (co-click similarity, Beeferman & Berger 2000), and the cosine of
+//! Two signs: the cosine of satisfied clicks (co-click similarity, Beeferman & Berger 2000), and the cosine of
 //! words weighted by their rarity (tf-idf, Salton & Buckley 1988). Only queries with a satisfied click are looked at: no
 //! other has a positive, and none satisfied anybody.
 
@@ -12,10 +12,13 @@ use crate::related::{COSINE_UNIT, Clicks, RelatedConfig, related};
 use crate::release::Released;
 use words::Words;
 
-/// Queries of the same clicks that are looked at, nearest first; a document clicked for more queries than the second says
-/// nothing of intent, and costs the square of their number.
+/// Queries of the same clicks that are looked at, nearest first.
 const NEAREST: usize = 100;
+/// A document clicked for more queries says nothing of intent, and costs the square of their number.
 const MAX_QUERIES_PER_DOCUMENT: usize = 200;
+/// Likewise a word, by which queries are found that may be alike; whether they are, all their words say. What is asked with
+/// such words alone is asked often: there clicks tell.
+const MAX_QUERIES_PER_WORD: usize = 1_000;
 
 /// Above which cosine two queries ask for the same; 1 switches the sign off.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +79,7 @@ impl Elsewhere {
         }
         if likeness.words < 1.0 {
             let texts: Vec<&str> = queries.iter().map(|q| released.query_strings.get(*q)).collect();
-            let near = Words::new(&texts).alike(likeness.words, threads, pulse)?;
+            let near = Words::new(&texts).alike(likeness.words, MAX_QUERIES_PER_WORD, threads, pulse)?;
             same.extend(near.into_iter().map(|(a, b)| (queries[a as usize], queries[b as usize])));
         }
         same.sort_unstable();

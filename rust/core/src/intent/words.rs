@@ -1,4 +1,4 @@
-//! Queries of alike words, by prefix filtering: exact, and without a look at pairs that cannot be.
+//! Queries of alike words, by prefix filtering: without a look at pairs that cannot be.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -91,12 +91,26 @@ impl Words {
         if norms > 0.0 { dot as f64 / norms.sqrt() } else { 0.0 }
     }
 
-    /// All (text, other text) whose cosine is above `least`, both ways.
-    pub(super) fn alike(&self, least: f64, threads: usize, pulse: &mut Pulse<'_>) -> Result<Vec<(u32, u32)>> {
+    /// Texts by the words of their prefixes; none for words in more than `most` of these.
+    fn listed(&self, least: f64, most: usize) -> Vec<Vec<u32>> {
         let mut listed: Vec<Vec<u32>> = vec![Vec::new(); self.weights.len()];
         for (text, words) in self.of.iter().enumerate() {
             words[..self.prefix(words, least)].iter().for_each(|w| listed[*w as usize].push(text as u32));
         }
+        listed.iter_mut().filter(|texts| texts.len() > most).for_each(Vec::clear);
+        listed
+    }
+
+    /// (text, other text) whose cosine is above `least`, both ways: all of them but for those that share no word of their
+    /// prefixes that is in at most `most` prefixes, which bounds the work to `most` pairs a word of a text.
+    pub(super) fn alike(
+        &self,
+        least: f64,
+        most: usize,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Vec<(u32, u32)>> {
+        let listed = self.listed(least, most);
         let found: Mutex<Vec<(u32, u32)>> = Mutex::default();
         workers::each(
             self.of.len().div_ceil(CHUNK),
@@ -138,15 +152,24 @@ mod tests {
         fn nothing_alike_is_missed(
             texts in prop::collection::vec("[a-e]{0,2}( [a-h]){0,4}", 0..40),
             least in prop::sample::select(vec![0.05, 0.3, 0.4, 0.6, 0.9]),
+            most in prop::sample::select(vec![1, 3, 40]),
         ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let words = Words::new(&texts);
+            let prefix = |text: usize| &words.of[text][..words.prefix(&words.of[text], least)];
+            let in_prefixes = |w: &u32| (0..texts.len()).filter(|t| prefix(*t).contains(w)).count();
             let mut all = Vec::new();
             for a in 0..texts.len() {
-                all.extend((0..texts.len()).filter(|b| a != *b && words.cosine(a, *b) > least).map(|b| (a as u32, b as u32)));
+                for b in (0..texts.len()).filter(|b| a != *b && words.cosine(a, *b) > least) {
+                    let shared: Vec<&u32> = prefix(a).iter().filter(|w| prefix(b).contains(w)).collect();
+                    prop_assert!(!shared.is_empty());
+                    if shared.iter().any(|w| in_prefixes(w) <= most) {
+                        all.push((a as u32, b as u32));
+                    }
+                }
             }
             for threads in [1, 2] {
-                let found = words.alike(least, threads, &mut Pulse::new(|| Ok(()))).unwrap();
+                let found = words.alike(least, most, threads, &mut Pulse::new(|| Ok(()))).unwrap();
                 prop_assert_eq!(&found, &all);
             }
         }
