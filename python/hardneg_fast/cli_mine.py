@@ -148,7 +148,7 @@ ADVICE = {
     "same_intent": "most candidates satisfied somebody who asked for the same in other words: "
     "--select.same-intent-words 0.6 takes fewer queries for the same",
     "attractiveness": "most candidates were looked at too little to tell: more log helps, or "
-    "--select.max-attractiveness 0.7",
+    "--select.max-attractiveness 0.9",
     "min_examinations": "most candidates were looked at too little: more log helps, or a lower "
     "--select.min-examinations",
     "zero_click_significance": "most candidates were seen too little to tell: more log helps, or --select.alpha 1",

@@ -189,8 +189,9 @@ class SelectConfig:
     have a cosine above this; 1 switches it off …"""
     same_intent_words: float = 0.4
     """… or whose words, weighted by rarity, have one above this; 1 switches it off."""
-    max_attractiveness: float = 0.5
-    """Upper bound of attractiveness (`evidence.bound`), of every negative; 1 switches it off."""
+    max_attractiveness: float = 0.8
+    """Upper bound of attractiveness (`evidence.bound`) of every negative: at most this share of that of a document
+    never looked at; less is purer and fewer, 1 switches it off."""
     min_examinations: float = 0.0
     """Every negative was looked at this often, as far as positions tell; 0 switches it off."""
     alpha: float = 1.0

@@ -327,6 +327,9 @@ struct Selector<'a> {
     rows: Vec<EvidenceRow>,
     /// Upper bound of attractiveness.
     below: Box<dyn FnMut(&EvidenceRow) -> f64 + 'a>,
+    /// The most that a negative's may be: a share of that of a document never looked at, so that rarely and often clicked
+    /// logs are guarded alike.
+    bound: f64,
     selected: Selected,
 }
 
@@ -341,7 +344,11 @@ impl<'a> Selector<'a> {
         let released = &*evidence.released;
         let (rows, selected) = (Vec::new(), Selected::default());
         let below = Box::new(evidence.attractiveness_below(evidence.bound));
-        Self { evidence, elsewhere, released, config, seed, rules, rows, below, selected }
+        let bound = match config.max_attractiveness {
+            share if share < 1.0 => share * evidence.attractiveness.quantile(0.0, 0.0, evidence.bound),
+            _ => f64::INFINITY,
+        };
+        Self { evidence, elsewhere, released, config, seed, rules, rows, below, bound, selected }
     }
 
     fn query(&mut self, group: &Group) {
@@ -471,7 +478,7 @@ impl<'a> Selector<'a> {
         if row.examinations < config.min_examinations {
             return Some("min_examinations");
         }
-        if config.max_attractiveness < 1.0 && (self.below)(row) > config.max_attractiveness {
+        if self.bound.is_finite() && (self.below)(row) > self.bound {
             return Some("attractiveness");
         }
         if !absolute {
