@@ -234,7 +234,9 @@ def test_inputs_that_vanish_or_shrink(log: Path, tmp_path: Path) -> None:
 def test_a_small_budget_changes_nothing_but_the_memory(log: Path, tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "large").mkdir()
-    small, large = Job(log, tmp_path / "small"), Job(log, tmp_path / "large", "--memory", "2GB")
+    # Few negatives: those are held until they are written, whatever the budget.
+    few = ("--select.max-attractiveness", "0.3")
+    small, large = Job(log, tmp_path / "small", *few), Job(log, tmp_path / "large", *few, "--memory", "2GB")
     code, peak, _ = small.run()
     assert (code, large.run()[0]) == (0, 0)
     assert small.files() == large.files()

@@ -759,7 +759,7 @@ def test_guards_of_an_absolute_negative(options, guard):
 def test_own_positive():
     # b was clicked once, without satisfaction, by one user; the other skipped it.
     rows = page("b*10 a x", user="1") + page("b a*", user="2") + page("a*", user="3")
-    strict = selected(rows, rules=("skip_above", "shown_not_clicked"))
+    strict = selected(rows, rules=("skip_above", "shown_not_clicked"), own_positive="strict")
     assert strict.funnel["own_positive"] == 3  # (a, b), and absolutely a, which user 1 left unclicked, and b
     assert {row["neg_id"] for row in strict.negatives} == {"x"}
     users = selected(rows, rules=("skip_above", "shown_not_clicked"), own_positive="users")
@@ -768,6 +768,7 @@ def test_own_positive():
         (None, "b", "shown_not_clicked"),
         (None, "x", "shown_not_clicked"),
     }
+    assert drawn(selected(rows, rules=("skip_above", "shown_not_clicked"), own_positive="satisfied")) == drawn(users)
 
 
 def test_preferences_escape_absolute_guards():
