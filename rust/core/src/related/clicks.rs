@@ -74,8 +74,10 @@ impl Clicks {
             released.tables.part(part, |group| {
                 for pair in &group.pairs {
                     let (users, clicks) = of(pair);
-                    if users >= released.k.unwrap_or(0) {
-                        out.push(group.query, pair.doc, released.shown(clicks.into()) as u32);
+                    let clicks = released.shown(clicks.into()) as u32;
+                    // Most pairs have none: they are not held.
+                    if clicks > 0 && users >= released.k.unwrap_or(0) {
+                        out.push(group.query, pair.doc, clicks);
                     }
                 }
                 Ok(())
