@@ -26,6 +26,7 @@ Rule = Literal[
     "shown_not_clicked",
     "top_shown_never_clicked",
     "skipped",
+    "clicked_for_related",
 ]
 
 
@@ -175,8 +176,11 @@ class SelectConfig:
     """Rules by name; the first that yields a pair names it."""
     positive_users: int = 1
     """A positive needs this many users with a satisfied click (k-users: at least K)."""
+    positive_p_relevant: float = 0.5
+    """A positive is relevant with at least this probability; 0, and logs that do not tell it, leave it to …"""
     positive_coec: float = 1.0
-    """A positive is clicked more than this times what its positions explain."""
+    """… a positive has two satisfied clicks, or one of few, and is clicked more than this times what its positions
+    explain."""
     max_positives_per_query: int = 4
     """Positives kept per query, best first."""
     own_positive: Literal["strict", "users", "satisfied"] = "satisfied"
@@ -184,12 +188,17 @@ class SelectConfig:
     click does."""
     own_positive_users: int = 2
     """See `own_positive`."""
+    alike_clicks: float = 0.1
+    """What alike queries tell of a document enters P(relevant). Such are queries whose satisfied clicks have a cosine
+    above this; 1 switches it off …"""
+    alike_words: float = 0.3
+    """… or whose words, weighted by rarity, have one above this; 1 switches it off."""
     same_intent_clicks: float = 0.2
     """What satisfied somebody for a query of the same intent is no negative. Such is a query whose satisfied clicks
     have a cosine above this; 1 switches it off …"""
     same_intent_words: float = 0.4
     """… or whose words, weighted by rarity, have one above this; 1 switches it off."""
-    max_attractiveness: float = 0.8
+    max_attractiveness: float = 1.0
     """Upper bound of attractiveness (`evidence.bound`) of every negative: at most this share of that of a document
     never looked at; less is purer and fewer, 1 switches it off."""
     min_examinations: float = 0.0
@@ -202,8 +211,11 @@ class SelectConfig:
     """An absolute negative was shown at least this often."""
     max_ctr_upper: float = 1.0
     """Wilson upper bound (z 1.96) of the click rate of an absolute negative; 1 switches it off."""
-    max_p_false_negative: float = 1.0
-    """An absolute negative is relevant with at most this probability; 1 switches it off."""
+    max_p_false_negative: float = 0.1
+    """A negative is relevant with at most this probability; 1 switches it off."""
+    target_fnr: float = 0.0
+    """Share of the negatives that may be relevant, in expectation: the limit of P(relevant) follows from the log; 0
+    leaves it at `max_p_false_negative`."""
     top_positions: float = 10.0
     """top_shown_never_clicked: mean position at most this."""
     abandoned: Literal["drop", "keep"] = "drop"

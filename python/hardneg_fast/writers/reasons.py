@@ -75,6 +75,7 @@ RULES = {
     "shown_not_clicked": "A result left unclicked on a page where something else was clicked.",
     "top_shown_never_clicked": "A result that stood near the top and that nobody clicked.",
     "skipped": "A result left unclicked above the last click of its page.",
+    "clicked_for_related": "It satisfied somebody who asked for something alike; here it was seen and left.",
     "contrast": "A result clicked less than another one of the query, positions and noise allowed for.",
 }
 """Where negatives come from."""

@@ -3,6 +3,7 @@
 mod debias;
 mod relevance;
 mod sample;
+mod signs;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use sample::Sample;
 
 pub use debias::{Curve, Debias};
 pub use relevance::{EXPOSURES, Kinds, Relevance};
+pub use signs::{Chances, KINDS, Signs};
 
 /// Options; see docs/ARCHITECTURE.md, evidence.
 #[derive(Debug, Clone, Deserialize)]
@@ -179,20 +181,43 @@ impl Evidence {
     /// The same of what is shown of a pair under k-users, and of nothing else: impressions, clicks, satisfied clicks and
     /// the mean position, each rounded.
     pub fn shown_row(&self, pair: &Pair) -> EvidenceRow {
+        self.looked_at(&[self.shown_cell(pair)])
+    }
+
+    fn shown_cell(&self, pair: &Pair) -> Cell {
         let (released, k) = (&*self.released, self.released.k.unwrap_or(0));
         let shown = |n: u32| released.shown(n.into()) as u32;
         let clicks = if pair.users_clicked < k { 0 } else { shown(pair.clicks) };
-        let satisfied = if pair.users_satisfied < k { 0 } else { shown(pair.satisfied_clicks) };
         let position = mean_position(pair).map_or(0, |m| (m + 0.5).floor().min(f64::from(u16::MAX)) as u16);
-        let impressions = shown(pair.impressions).max(clicks);
-        self.looked_at(&[Cell {
+        Cell {
             position,
             previous_click: debias::ANY,
             fold: 0,
-            impressions,
+            impressions: shown(pair.impressions).max(clicks),
             clicks,
-            satisfied_clicks: satisfied.min(clicks),
-        }])
+            satisfied_clicks: self.shown_satisfied(pair).min(clicks),
+        }
+    }
+
+    /// Satisfied clicks of a pair as they may be shown.
+    pub fn shown_satisfied(&self, pair: &Pair) -> u32 {
+        let enough = pair.users_satisfied >= self.released.k.unwrap_or(0);
+        if enough { self.released.shown(pair.satisfied_clicks.into()) as u32 } else { 0 }
+    }
+
+    /// What the history of pair number `i` of a released query says of its kind.
+    pub fn signs(&self, group: &Group, i: usize) -> Signs {
+        self.relevance.as_ref().map_or(Signs::NONE, |r| r.signs(group.cells_of(i), &self.curve))
+    }
+
+    /// The same of what is shown of a pair under k-users.
+    pub fn shown_signs(&self, pair: &Pair) -> Signs {
+        self.relevance.as_ref().map_or(Signs::NONE, |r| r.signs(&[self.shown_cell(pair)], &self.curve))
+    }
+
+    /// P(attractive), of pairs not relevant and relevant.
+    pub fn attractive(&self) -> [f64; 2] {
+        self.relevance.as_ref().map_or(Signs::NONE.attractive, |r| r.attractive)
     }
 }
 

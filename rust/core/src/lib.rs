@@ -22,7 +22,7 @@ pub mod evidence;
 pub mod export;
 pub mod group;
 pub mod impressions;
-pub mod intent;
+pub mod alike;
 pub mod intern;
 pub mod job;
 pub mod noise;

@@ -1,19 +1,26 @@
 //! Negatives: candidates by rule, guarded against being relevant after all, capped, in random order by seed.
 
+mod guard;
+mod yields;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::evidence::{Evidence, EvidenceRow, mean_position, wilson_upper};
+use crate::alike::{Alike, Told};
+use crate::evidence::{Evidence, EvidenceRow, mean_position};
 use crate::group::Group;
-use crate::intent::Elsewhere;
 use crate::pulse::Pulse;
 use crate::records::Rule as PairRule;
 use crate::release::Released;
 use crate::seed::Seed;
 use crate::tables::Pair;
 use crate::workers::collect;
+use guard::{Limits, Suspect};
+
+pub use guard::{GUARDS, Guard, Verdict};
+pub use yields::{Yield, Yields};
 
 /// Options; see docs/ARCHITECTURE.md, select.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,10 +29,13 @@ use crate::workers::collect;
 pub struct SelectConfig {
     pub rules: Vec<Rule>,
     pub positive_users: u32,
+    pub positive_p_relevant: f64,
     pub positive_coec: f64,
     pub max_positives_per_query: usize,
     pub own_positive: OwnPositive,
     pub own_positive_users: u32,
+    pub alike_clicks: f64,
+    pub alike_words: f64,
     pub same_intent_clicks: f64,
     pub same_intent_words: f64,
     pub max_attractiveness: f64,
@@ -35,6 +45,7 @@ pub struct SelectConfig {
     pub min_impressions: u32,
     pub max_ctr_upper: f64,
     pub max_p_false_negative: f64,
+    pub target_fnr: f64,
     pub top_positions: f64,
     pub abandoned: Abandoned,
     pub order: Order,
@@ -60,16 +71,19 @@ pub enum Rule {
     TopShownNeverClicked,
     /// Passed over above a last click, in sum.
     Skipped,
+    /// Satisfied somebody for an alike query, and was seen and passed over here.
+    ClickedForRelated,
 }
 
 /// All rules, in canonical order.
-pub const RULES: [Rule; 6] = [
+pub const RULES: [Rule; 7] = [
     Rule::SkipAbove,
     Rule::LastClickSkipAbove,
     Rule::ClickNoClickNext,
     Rule::ShownNotClicked,
     Rule::TopShownNeverClicked,
     Rule::Skipped,
+    Rule::ClickedForRelated,
 ];
 
 impl Rule {
@@ -82,6 +96,7 @@ impl Rule {
             Self::ShownNotClicked => "shown_not_clicked",
             Self::TopShownNeverClicked => "top_shown_never_clicked",
             Self::Skipped => "skipped",
+            Self::ClickedForRelated => "clicked_for_related",
         }
     }
 
@@ -100,7 +115,7 @@ impl Rule {
         if !has.unclicked {
             return Some("the log holds clicks only: nothing was seen and passed over");
         }
-        if !has.positions && self != Self::ShownNotClicked {
+        if !has.positions && !matches!(self, Self::ShownNotClicked | Self::ClickedForRelated) {
             return Some("the log has no positions");
         }
         if !has.pages && self != Self::TopShownNeverClicked {
@@ -175,6 +190,8 @@ pub struct Negative {
     pub position_neg: u16,
     /// Users behind it.
     pub users: u32,
+    /// P(relevant), as it may be shown; NaN where it is not known.
+    pub p_false_negative: f64,
 }
 
 /// A positive, in indices.
@@ -201,7 +218,7 @@ pub struct Funnel {
     pub caps: BTreeMap<&'static str, u64>,
     /// Rule → rows kept.
     pub negatives: BTreeMap<&'static str, u64>,
-    /// Rule → why it did not run.
+    /// Rule, or guard → why it did not run.
     pub rules_off: BTreeMap<&'static str, &'static str>,
 }
 
@@ -214,11 +231,16 @@ pub struct Selected {
     pub positives: Vec<Positive>,
     /// Where candidates went.
     pub funnel: Funnel,
+    /// What other limits of P(relevant) would yield.
+    pub yields: Yields,
+    /// The limit that was drawn; infinite for none.
+    pub limit: f64,
 }
 
 impl Selected {
     /// Takes in what follows.
     fn add(&mut self, other: Self) {
+        self.yields.add(other.yields);
         self.negatives.extend(other.negatives);
         self.positives.extend(other.positives);
         let (sum, more) = (&mut self.funnel, other.funnel);
@@ -240,13 +262,22 @@ struct Candidate {
     order: usize,
 }
 
-/// Selects negatives from evidence. `elsewhere` is what satisfied somebody for a query of the same intent.
+/// What alike queries tell: by what was counted, and, where that may not be shown as it is, by what may.
+pub struct Knowledge {
+    /// For guards.
+    pub alike: Alike,
+    /// For figures that leave.
+    pub shown: Option<Alike>,
+}
+
+/// Selects negatives from evidence.
 ///
 /// # Errors
-/// [`Error::usage`] for options that cannot be; [`Error::data`] where none of the rules can run on this log.
+/// [`Error::usage`] for options that cannot be; [`Error::data`] where none of the rules can run on this log, or
+/// `target_fnr` needs what it does not give.
 pub fn select(
     evidence: &Evidence,
-    elsewhere: &Elsewhere,
+    knowledge: &Knowledge,
     config: &SelectConfig,
     seed: Seed,
     threads: usize,
@@ -268,20 +299,37 @@ pub fn select(
         let why: Vec<String> = funnel.rules_off.iter().map(|(rule, why)| format!("{rule}: {why}")).collect();
         return Err(Error::data(format!("no rule can run on this log; {}", why.join("; "))));
     }
-    let parts = collect(
-        released.tables.len(),
-        threads,
-        || pulse.beat(),
-        |part| {
-            let mut selector = Selector::new(evidence, elsewhere, config, seed, &rules);
-            released.tables.part(part, |group| {
-                selector.query(group);
-                Ok(())
-            })?;
-            Ok(selector.selected)
-        },
-    )?;
-    let mut selected = Selected { funnel, ..Selected::default() };
+    let mut limit = match &evidence.relevance {
+        Ok(_) if config.max_p_false_negative < 1.0 => config.max_p_false_negative,
+        Err(why) if config.max_p_false_negative < 1.0 => {
+            funnel.rules_off.insert(Guard::PFalseNegative.name(), why);
+            f64::INFINITY
+        }
+        _ => f64::INFINITY,
+    };
+    let mut all = |limit: f64| {
+        collect(
+            released.tables.len(),
+            threads,
+            || pulse.beat(),
+            |part| {
+                let mut selector = Selector::new(evidence, knowledge, config, seed, &rules, limit);
+                released.tables.part(part, |group| {
+                    selector.query(group);
+                    Ok(())
+                })?;
+                Ok(selector.selected)
+            },
+        )
+    };
+    let mut parts = all(limit)?;
+    if config.target_fnr > 0.0 {
+        let mut yields = Yields::default();
+        parts.iter_mut().for_each(|part| yields.add(std::mem::take(&mut part.yields)));
+        limit = yields.limit_for(config.target_fnr).min(limit);
+        parts = all(limit)?;
+    }
+    let mut selected = Selected { funnel, limit, ..Selected::default() };
     selected.negatives.reserve_exact(parts.iter().map(|p| p.negatives.len()).sum());
     selected.positives.reserve_exact(parts.iter().map(|p| p.positives.len()).sum());
     parts.into_iter().for_each(|part| selected.add(part));
@@ -303,12 +351,15 @@ fn check(config: &SelectConfig, evidence: &Evidence) -> Result<()> {
             return Err(Error::usage(format!("select.rules names {} twice", rule.name())));
         }
     }
-    if config.max_p_false_negative < 1.0
+    if config.target_fnr > 0.0
         && let Err(why) = &evidence.relevance
     {
         return Err(Error::data(format!(
-            "select.max_p_false_negative needs P(relevant), which this log does not give: {why}; leave the option out"
+            "select.target_fnr needs P(relevant), which this log does not give: {why}; leave the option out"
         )));
+    }
+    if !(0.0..=1.0).contains(&config.target_fnr) {
+        return Err(Error::usage("select.target_fnr is a share, from 0 (off) to 1"));
     }
     if config.num_negatives == 0 {
         return Err(Error::usage("select.num_negatives must be at least 1"));
@@ -319,43 +370,48 @@ fn check(config: &SelectConfig, evidence: &Evidence) -> Result<()> {
 /// Selects from one query after another; what it looks at is one query's.
 struct Selector<'a> {
     evidence: &'a Evidence,
-    elsewhere: &'a Elsewhere,
+    knowledge: &'a Knowledge,
     released: &'a Released,
     config: &'a SelectConfig,
     seed: Seed,
     rules: &'a [Rule],
     rows: Vec<EvidenceRow>,
+    told: Vec<Told>,
+    shown: Vec<Told>,
     /// Upper bound of attractiveness.
     below: Box<dyn FnMut(&EvidenceRow) -> f64 + 'a>,
-    /// The most that a negative's may be: a share of that of a document never looked at, so that rarely and often clicked
-    /// logs are guarded alike.
-    bound: f64,
+    limits: Limits<'a>,
     selected: Selected,
 }
 
 impl<'a> Selector<'a> {
     fn new(
         evidence: &'a Evidence,
-        elsewhere: &'a Elsewhere,
+        knowledge: &'a Knowledge,
         config: &'a SelectConfig,
         seed: Seed,
         rules: &'a [Rule],
+        limit: f64,
     ) -> Self {
         let released = &*evidence.released;
-        let (rows, selected) = (Vec::new(), Selected::default());
+        let selected = Selected::default();
         let below = Box::new(evidence.attractiveness_below(evidence.bound));
+        // A share of that of a document never looked at, so that rarely and often clicked logs are guarded alike.
         let bound = match config.max_attractiveness {
             share if share < 1.0 => share * evidence.attractiveness.quantile(0.0, 0.0, evidence.bound),
             _ => f64::INFINITY,
         };
-        Self { evidence, elsewhere, released, config, seed, rules, rows, below, bound, selected }
+        let limits = Limits { config, pages: released.has.pages, bound, p_false_negative: limit };
+        let (rows, told, shown) = Default::default();
+        Self { evidence, knowledge, released, config, seed, rules, rows, told, shown, below, limits, selected }
     }
 
     fn query(&mut self, group: &Group) {
-        let users = self.config.positive_users.max(self.released.k.unwrap_or(0));
-        if !group.pairs.iter().any(|p| p.users_satisfied >= users && satisfying(p)) {
+        let users = self.config.positive_users.max(self.released.k.unwrap_or(0)).max(1);
+        if !group.pairs.iter().any(|p| p.users_satisfied >= users) {
             return; // no positive whatever the evidence is, and most queries have none
         }
+        self.ask(group);
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         rows.extend((0..group.pairs.len()).map(|i| self.evidence.row(group, i)));
@@ -363,8 +419,21 @@ impl<'a> Selector<'a> {
         self.rows = rows;
     }
 
+    /// Reads what alike queries tell of this one's documents.
+    fn ask(&mut self, group: &Group) {
+        for (alike, told) in [
+            (Some(&self.knowledge.alike), &mut self.told),
+            (self.knowledge.shown.as_ref(), &mut self.shown),
+        ] {
+            if let Some(alike) = alike {
+                alike.told(group.query, told);
+                told.resize(group.pairs.len(), Told::default());
+            }
+        }
+    }
+
     fn weighed(&mut self, group: &Group, rows: &[EvidenceRow], users: u32) {
-        let positives = self.positives_of(&group.pairs, rows, users);
+        let positives = self.positives_of(group, rows, users);
         if positives.is_empty() {
             return;
         }
@@ -376,29 +445,77 @@ impl<'a> Selector<'a> {
         for candidate in &candidates {
             *self.selected.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
         }
-        let elsewhere = self.elsewhere.of(group.query);
-        candidates.retain(|c| {
-            let absolute = c.negative.positive.is_none();
-            let Some(guard) =
-                self.guard(&group.pairs[c.pair], &rows[c.pair], absolute, &qualified, elsewhere)
-            else {
-                return true;
+        // P(relevant) of the last document looked at: rows of a document are neighbours.
+        let mut known = (usize::MAX, f64::NAN);
+        let mut passed: Vec<f64> = Vec::new();
+        let mut last = usize::MAX;
+        candidates.retain_mut(|c| {
+            let suspect = Suspect {
+                pair: &group.pairs[c.pair],
+                row: &rows[c.pair],
+                told: &self.told[c.pair],
+                qualified: qualified.contains(&group.pairs[c.pair].doc),
+                absolute: c.negative.positive.is_none(),
             };
-            *self.selected.funnel.guards.entry(guard).or_default() += 1;
+            let mut p = || {
+                if known.0 != c.pair {
+                    known = (c.pair, p_relevant(self.evidence, self.knowledge, &self.told, group, c.pair));
+                }
+                known.1
+            };
+            let mut below = || (self.below)(&rows[c.pair]);
+            let fired = GUARDS.iter().find(|guard| {
+                // Before the last: what passed all others makes the curve.
+                if **guard == Guard::PFalseNegative && self.evidence.relevance.is_ok() && last != c.pair {
+                    last = c.pair;
+                    passed.push(p());
+                }
+                guard.verdict(&self.limits, &suspect, &mut below, &mut p).is_some_and(|v| v.fires)
+            });
+            let Some(guard) = fired else { return true };
+            *self.selected.funnel.guards.entry(guard.name()).or_default() += 1;
             false
         });
-        self.place(candidates, group.query);
+        if self.evidence.relevance.is_ok() {
+            self.selected.yields.query(&mut passed, group.searches, self.config);
+        }
+        self.place(candidates, group);
     }
 
-    /// Indices of all documents that qualify as positives, best first.
-    fn positives_of(&self, pairs: &[Pair], rows: &[EvidenceRow], users: u32) -> Vec<usize> {
-        let mut positives: Vec<usize> = (0..pairs.len())
-            .filter(|&i| pairs[i].users_satisfied >= users)
-            .filter(|&i| satisfying(&pairs[i]) && rows[i].coec > self.config.positive_coec)
+    /// P(relevant) of a document.
+    fn p_relevant(&self, group: &Group, i: usize) -> f64 {
+        p_relevant(self.evidence, self.knowledge, &self.told, group, i)
+    }
+
+    /// The same as it may be shown.
+    fn p_shown(&self, group: &Group, i: usize) -> f64 {
+        match (&self.knowledge.shown, self.evidence.relevance.is_ok()) {
+            (_, false) => f64::NAN,
+            (None, _) => self.p_relevant(group, i),
+            (Some(alike), _) => {
+                let signs = self.evidence.shown_signs(&group.pairs[i]);
+                self.evidence.rounded(alike.p_relevant(&signs, &self.shown[i]))
+            }
+        }
+    }
+
+    /// Indices of all documents that qualify as positives, best first: those that are relevant rather than not, or, where
+    /// that is not known, those clicked more than their positions explain.
+    fn positives_of(&self, group: &Group, rows: &[EvidenceRow], users: u32) -> Vec<usize> {
+        let known = self.evidence.relevance.is_ok() && self.config.positive_p_relevant > 0.0;
+        let score = |i: usize| if known { self.p_relevant(group, i) } else { rows[i].coec };
+        let qualifies = |i: usize, score: f64| match known {
+            true => score >= self.config.positive_p_relevant,
+            false => satisfying(&group.pairs[i]) && score > self.config.positive_coec,
+        };
+        let mut positives: Vec<(usize, f64)> = (0..group.pairs.len())
+            .filter(|&i| group.pairs[i].users_satisfied >= users)
+            .map(|i| (i, score(i)))
+            .filter(|&(i, score)| qualifies(i, score))
             .collect();
         // Stable: ties stay in canonical order.
-        positives.sort_by(|&a, &b| rows[b].coec.total_cmp(&rows[a].coec));
-        positives
+        positives.sort_by(|a, b| b.1.total_cmp(&a.1));
+        positives.into_iter().map(|(i, _)| i).collect()
     }
 
     /// All (positive or none, document) that a rule proposes, each under the first such rule.
@@ -417,12 +534,13 @@ impl<'a> Selector<'a> {
                     position_pos: 0,
                     position_neg: mean_rounded(pairs[i].position_sum, pairs[i].positioned.into()),
                     users: pairs[i].users_shown,
+                    p_false_negative: f64::NAN,
                 },
                 pair: i,
                 order,
             };
             let Some(wanted) = rule.preference() else {
-                out.extend((0..pairs.len()).filter(|i| self.proposes(rule, &pairs[*i])).map(candidate));
+                out.extend((0..pairs.len()).filter(|i| self.proposes(rule, &pairs[*i], *i)).map(candidate));
                 continue;
             };
             for p in group.preferences.iter().filter(|p| p.rule == wanted) {
@@ -443,67 +561,21 @@ impl<'a> Selector<'a> {
         out
     }
 
-    fn proposes(&self, rule: Rule, pair: &Pair) -> bool {
+    fn proposes(&self, rule: Rule, pair: &Pair, i: usize) -> bool {
         match rule {
             Rule::ShownNotClicked => pair.rejections >= 1,
             Rule::TopShownNeverClicked => {
                 pair.clicks == 0 && mean_position(pair).is_some_and(|m| m <= self.config.top_positions)
             }
             Rule::Skipped => pair.skips >= 1,
+            Rule::ClickedForRelated => pair.rejections >= 1 && self.told[i].satisfied >= 1,
             _ => false,
         }
     }
 
-    /// The first guard that fires, if any.
-    fn guard(
-        &mut self,
-        pair: &Pair,
-        row: &EvidenceRow,
-        absolute: bool,
-        qualified: &[u64],
-        elsewhere: &[(u64, u64)],
-    ) -> Option<&'static str> {
-        let config = self.config;
-        let clicked = match config.own_positive {
-            OwnPositive::Strict => pair.clicks >= 1 || pair.users_clicked >= 1,
-            OwnPositive::Users => pair.users_clicked >= config.own_positive_users,
-            OwnPositive::Satisfied => pair.satisfied_clicks >= 1 || pair.users_satisfied >= 1,
-        };
-        if clicked || qualified.contains(&pair.doc) {
-            return Some("own_positive");
-        }
-        if elsewhere.binary_search_by_key(&pair.doc, |(_, doc)| *doc).is_ok() {
-            return Some("same_intent");
-        }
-        if row.examinations < config.min_examinations {
-            return Some("min_examinations");
-        }
-        if self.bound.is_finite() && (self.below)(row) > self.bound {
-            return Some("attractiveness");
-        }
-        if !absolute {
-            return None;
-        }
-        if config.abandoned == Abandoned::Drop && self.released.has.pages && pair.rejections == 0 {
-            return Some("abandoned");
-        }
-        if config.alpha < 1.0 && row.p_zero > config.alpha {
-            return Some("zero_click_significance");
-        }
-        if row.coec >= config.negative_coec {
-            return Some("coec");
-        }
-        if pair.impressions < config.min_impressions {
-            return Some("min_impressions");
-        }
-        if config.max_ctr_upper < 1.0 && wilson_upper(pair.clicks, pair.impressions) > config.max_ctr_upper {
-            return Some("ctr_upper");
-        }
-        (row.p_relevant > config.max_p_false_negative).then_some("p_false_negative")
-    }
-
     /// Orders the surviving documents, keeps the first, and appends their rows in output order.
-    fn place(&mut self, candidates: Vec<Candidate>, query: u64) {
+    fn place(&mut self, candidates: Vec<Candidate>, group: &Group) {
+        let query = group.query;
         let docs = &self.released.doc_strings;
         let same_doc = |a: &Candidate, b: &Candidate| a.pair == b.pair;
         // Candidates are sorted by document, and a document has one place however many rows it has.
@@ -527,12 +599,19 @@ impl<'a> Selector<'a> {
         let all = candidates.len();
         let mut rows: Vec<Negative> = candidates
             .into_iter()
-            .filter_map(|c| place_of.get(&c.pair).map(|place| Negative { place: *place, ..c.negative }))
+            .filter_map(|c| {
+                let place = *place_of.get(&c.pair)?;
+                Some(Negative { place, p_false_negative: self.p_shown(group, c.pair), ..c.negative })
+            })
             .collect();
         rows.sort_unstable_by_key(|n| (n.place, n.positive.map(|(_, place)| place)));
         cap(&mut self.selected.funnel, "max_negatives_per_query", all - rows.len());
         self.selected.negatives.extend(rows);
     }
+}
+
+fn p_relevant(evidence: &Evidence, knowledge: &Knowledge, told: &[Told], group: &Group, i: usize) -> f64 {
+    knowledge.alike.p_relevant(&evidence.signs(group, i), &told[i])
 }
 
 /// Whether satisfied clicks, as far as they go, make a positive.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::group::Group;
-use crate::intent::{Elsewhere, Likeness};
+use crate::alike::{Alike, Likeness};
 use crate::packed::Groups;
 use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::seed::Seed;
-use crate::select::{Negative, Refill, SelectConfig, Selected, select};
+use crate::select::{Knowledge, Negative, Refill, SelectConfig, Selected, select};
 
 /// Draws that a missing place is worth before its row is given up.
 const DRAWS: u64 = 64;
@@ -61,9 +61,18 @@ pub fn selection(
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Selection> {
-    let likeness = Likeness { clicks: config.same_intent_clicks, words: config.same_intent_words };
-    let elsewhere = Elsewhere::new(&evidence.released, likeness, threads, pulse)?;
-    let selected = select(evidence, &elsewhere, config, seed, threads, pulse)?;
+    let likeness = Likeness {
+        alike_clicks: config.alike_clicks,
+        alike_words: config.alike_words,
+        same_clicks: config.same_intent_clicks,
+        same_words: config.same_intent_words,
+    };
+    let alike = Alike::new(evidence, likeness, seed, threads, pulse)?;
+    let shown = match evidence.released.k {
+        Some(_) => Some(alike.shown(evidence, seed, threads, pulse)?),
+        None => None,
+    };
+    let selected = select(evidence, &Knowledge { alike, shown }, config, seed, threads, pulse)?;
     let (rows, short_rows) = triplets(evidence, &selected, config, seed, pulse)?;
     Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows })
 }

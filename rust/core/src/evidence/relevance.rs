@@ -10,6 +10,7 @@
 
 use super::debias::{ANY, Curve};
 use super::sample::Sample;
+use super::signs::Signs;
 use crate::error::Result;
 use crate::pulse::Pulse;
 use crate::tables::Cell;
@@ -212,14 +213,28 @@ impl Relevance {
         (all.iter().sum::<f64>() / all.len() as f64).clamp(EDGE, 1.0 - EDGE)
     }
 
-    /// P(relevant) of a pair with these cells.
-    pub(super) fn posterior(&self, cells: &[Cell], curve: &Curve) -> f64 {
+    /// What these cells of a pair say of its kind.
+    pub(super) fn signs(&self, cells: &[Cell], curve: &Curve) -> Signs {
         let satisfied = cells
             .iter()
             .filter(|c| curve.counts(c))
             .fold(0_u32, |n, c| n.saturating_add(c.satisfied_clicks.min(c.clicks)));
-        let [[_, plain], [_, attractive]] = self.weigh(&seen(cells, curve), satisfied).kinds;
-        (plain + attractive).min(1.0)
+        let Weighed { kinds, prior, .. } = self.weigh(&seen(cells, curve), satisfied);
+        let [plain, good] = self.attractive;
+        let before = [
+            (1.0 - prior) * (1.0 - plain),
+            prior * (1.0 - good),
+            (1.0 - prior) * plain,
+            prior * good,
+        ];
+        let mut ratio = before;
+        ratio.iter_mut().zip(kinds.as_flattened()).for_each(|(x, after)| *x = after / *x);
+        Signs { prior, attractive: self.attractive, ratio }
+    }
+
+    /// P(relevant) of a pair with these cells.
+    pub(super) fn posterior(&self, cells: &[Cell], curve: &Curve) -> f64 {
+        self.signs(cells, curve).posterior().relevant()
     }
 
     /// Parameters in one row, for extrapolation.

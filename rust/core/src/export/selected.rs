@@ -9,7 +9,7 @@ use super::evidence::{EVIDENCE_COLUMNS, Weighed};
 use super::{Columns, Table, batch, column, float, position, query_id, row_ranges, text};
 use crate::error::{Error, Result};
 use crate::evidence::Evidence;
-use crate::select::Selected;
+use crate::select::{Negative, Selected};
 use crate::triplets::Triplets;
 
 impl Evidence {
@@ -42,7 +42,6 @@ impl Evidence {
             let n = rows.len();
             let docs = &*released.doc_strings;
             let weighed: &Vec<Weighed> = &rows.iter().map(|r| (r.pair, r.evidence)).collect();
-            let nothing = || float(std::iter::repeat_n(None, n));
             let mut out = Columns::default();
             let ids = || Arc::new(StringArray::from_iter_values(rows.iter().map(|r| query_id(r.query))));
             let preferred = || rows.iter().map(|r| r.positive.map(|(doc, _)| docs.get(doc)));
@@ -60,8 +59,9 @@ impl Evidence {
             column!(out, "expected_clicks", evidence.column("expected_clicks", weighed.iter()));
             column!(out, "examinations", evidence.column("examinations", weighed.iter()));
             column!(out, "users", Arc::new(Int64Array::from_iter(users())));
-            column!(out, "p_false_negative", evidence.column("p_relevant", weighed.iter()));
-            column!(out, "weight", nothing());
+            let p = |r: &Negative| (!r.p_false_negative.is_nan()).then_some(r.p_false_negative);
+            column!(out, "p_false_negative", float(rows.iter().map(p)));
+            column!(out, "weight", float(rows.iter().map(|r| p(r).map(|p| 1.0 - p))));
             column!(out, "split", Arc::new(StringArray::new_null(n)));
             for name in &carried {
                 column!(out, *name, evidence.column(name, weighed.iter()));

@@ -74,7 +74,7 @@ impl Words {
     }
 
     /// Cosine of two texts; 0 where one has no words.
-    fn cosine(&self, a: usize, b: usize) -> f64 {
+    pub(super) fn cosine(&self, a: usize, b: usize) -> f64 {
         let (one, other) = (&self.of[a], &self.of[b]);
         let (mut i, mut j, mut dot) = (0, 0, 0);
         while i < one.len() && j < other.len() {

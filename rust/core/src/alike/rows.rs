@@ -1,0 +1,137 @@
+//! What was seen of each document of the queries that are alike: satisfied clicks, and what its history says of its kind.
+
+use std::ops::Range;
+
+use crate::error::Result;
+use crate::evidence::{Evidence, KINDS, Signs};
+use crate::pulse::Pulse;
+use crate::workers::collect;
+
+use super::near::NearQueries;
+
+/// Logarithms are kept as whole numbers of this fraction, and no history says more than 32 of them make.
+const UNIT: f64 = 1.0 / 1000.0;
+
+/// Documents of queries, by number of the query, in canonical order.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// Where the rows of each query end.
+    ends: Vec<usize>,
+    docs: Vec<u64>,
+    satisfied: Vec<u32>,
+    /// P(relevant) before its history.
+    prior: Vec<f32>,
+    /// ln of the likelihood of its history under each kind, over that under all.
+    ratios: Vec<[i16; KINDS]>,
+    /// By query: sum of the squares of its satisfied clicks.
+    squares: Vec<f64>,
+    /// P(attractive), of documents not relevant and relevant.
+    attractive: [f64; 2],
+}
+
+impl Rows {
+    /// Of the queries that are wanted; `shown`: by figures that may be shown.
+    pub(super) fn new(
+        evidence: &Evidence,
+        near: &NearQueries,
+        shown: bool,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Self> {
+        let wanted = near.wanted();
+        let released = &*evidence.released;
+        let parts = collect(
+            released.tables.len(),
+            threads,
+            || pulse.beat(),
+            |part| {
+                let mut out: (Self, Vec<usize>) = Default::default();
+                released.tables.part(part, |group| {
+                    let Some(query) = near.index(group.query).filter(|i| wanted[*i]) else { return Ok(()) };
+                    for (i, pair) in group.pairs.iter().enumerate() {
+                        let signs = if shown { evidence.shown_signs(pair) } else { evidence.signs(group, i) };
+                        out.0.push(pair.doc, evidence.shown_satisfied(pair), &signs);
+                    }
+                    out.0.ends.push(out.0.docs.len());
+                    out.1.push(query);
+                    Ok(())
+                })?;
+                Ok(out)
+            },
+        )?;
+        let mut all = Self { attractive: evidence.attractive(), ..Self::default() };
+        for (part, queries) in parts {
+            let base = all.docs.len();
+            for (query, end) in queries.iter().zip(&part.ends) {
+                // Queries without rows lie between: theirs end where they begin.
+                let before = all.ends.last().copied().unwrap_or_default();
+                all.ends.resize(*query, before);
+                all.ends.push(base + end);
+            }
+            all.docs.extend(part.docs);
+            all.satisfied.extend(part.satisfied);
+            all.prior.extend(part.prior);
+            all.ratios.extend(part.ratios);
+        }
+        all.ends.resize(near.len(), all.docs.len());
+        all.squares = (0..near.len())
+            .map(|i| all.satisfied[all.range(i)].iter().map(|n| f64::from(*n) * f64::from(*n)).sum())
+            .collect();
+        Ok(all)
+    }
+
+    fn push(&mut self, doc: u64, satisfied: u32, signs: &Signs) {
+        self.docs.push(doc);
+        self.satisfied.push(satisfied);
+        self.prior.push(signs.prior as f32);
+        let whole = |ratio: &f64| (ratio.ln() / UNIT).round().clamp(-32_000.0, 32_000.0) as i16;
+        self.ratios.push(signs.ratio.each_ref().map(whole));
+    }
+
+    /// Rows of a query.
+    pub(super) fn range(&self, query: usize) -> Range<usize> {
+        let start = if query == 0 { 0 } else { self.ends[query - 1] };
+        start..self.ends[query]
+    }
+
+    /// Satisfied clicks.
+    pub(super) fn satisfied(&self, row: usize) -> u32 {
+        self.satisfied[row]
+    }
+
+    /// Likelihood of a row's history under each kind, over that under all.
+    #[inline]
+    pub(super) fn ratios(&self, row: usize) -> [f64; KINDS] {
+        self.ratios[row].map(|n| (f64::from(n) * UNIT).exp())
+    }
+
+    /// Prior and history of a row.
+    pub(super) fn signs(&self, row: usize) -> Signs {
+        Signs { prior: f64::from(self.prior[row]), attractive: self.attractive, ratio: self.ratios(row) }
+    }
+
+    /// Rows of two queries of the same document; returns the dot product of their satisfied clicks.
+    pub(super) fn meet(&self, a: Range<usize>, b: Range<usize>, both: &mut Vec<(usize, usize)>) -> f64 {
+        let (mut i, mut j, mut dot) = (a.start, b.start, 0.0);
+        while i < a.end && j < b.end {
+            match self.docs[i].cmp(&self.docs[j]) {
+                std::cmp::Ordering::Less => i += 1,
+                std::cmp::Ordering::Greater => j += 1,
+                std::cmp::Ordering::Equal => {
+                    both.push((i, j));
+                    dot += f64::from(self.satisfied[i]) * f64::from(self.satisfied[j]);
+                    (i, j) = (i + 1, j + 1);
+                }
+            }
+        }
+        dot
+    }
+
+    /// Cosine of the satisfied clicks of two queries without those on one document, given their rows of it and the dot
+    /// product of all; None where one is left without any.
+    pub(super) fn cosine_without(&self, a: usize, i: usize, b: usize, j: usize, dot: f64) -> Option<f64> {
+        let (own, other) = (f64::from(self.satisfied[i]), f64::from(self.satisfied[j]));
+        let norms = (self.squares[a] - own * own) * (self.squares[b] - other * other);
+        (norms > 0.0).then(|| ((dot - own * other) / norms.sqrt()).clamp(0.0, 1.0))
+    }
+}

@@ -1,0 +1,102 @@
+//! What each limit of P(relevant) would yield: how many negatives, how many of them wrong, for how many queries.
+
+use super::SelectConfig;
+
+/// Limits, from a thousandth to one in equal steps of the logarithm.
+const POINTS: usize = 61;
+
+fn limit(point: usize) -> f64 {
+    1e-3_f64.powf(1.0 - point as f64 / (POINTS - 1) as f64)
+}
+
+/// What one limit yields, in expectation over the random order in which a query's negatives are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Yield {
+    /// Negatives are relevant with at most this probability.
+    pub limit: f64,
+    /// Negatives.
+    pub negatives: f64,
+    /// Those of them that are expected to be relevant.
+    pub relevant: f64,
+    /// The variance of their number, were every probability right and none depend on another.
+    pub variance: f64,
+    /// Queries with at least one negative …
+    pub queries: u64,
+    /// … at least four …
+    pub queries_4: u64,
+    /// … and as many as are kept.
+    pub queries_full: u64,
+    /// Searches of queries with at least four.
+    pub searches_4: u64,
+}
+
+impl Yield {
+    /// Share of the negatives to expect relevant.
+    pub fn false_negatives(&self) -> f64 {
+        if self.negatives > 0.0 { self.relevant / self.negatives } else { 0.0 }
+    }
+}
+
+/// The whole curve, by ascending limit.
+#[derive(Debug, Clone, Default)]
+pub struct Yields {
+    /// Empty where P(relevant) is not known.
+    pub points: Vec<Yield>,
+    /// Searches of all queries with a positive.
+    pub searches: u64,
+}
+
+impl Yields {
+    /// Takes in a query: P(relevant) of its documents that passed all other guards.
+    pub(super) fn query(&mut self, p: &mut [f64], searches: u64, config: &SelectConfig) {
+        if self.points.is_empty() {
+            self.points = (0..POINTS).map(|i| Yield { limit: limit(i), ..Yield::default() }).collect();
+        }
+        self.searches += searches;
+        p.sort_unstable_by(f64::total_cmp);
+        let (mut n, mut sum, mut spread) = (0, 0.0, 0.0);
+        for point in &mut self.points {
+            while n < p.len() && p[n] <= point.limit {
+                sum += p[n];
+                spread += p[n] * (1.0 - p[n]);
+                n += 1;
+            }
+            if n == 0 {
+                continue;
+            }
+            let kept = n.min(config.max_negatives_per_query);
+            let share = kept as f64 / n as f64;
+            point.negatives += kept as f64;
+            point.relevant += share * sum;
+            point.variance += share * spread;
+            point.queries += u64::from(kept >= 1);
+            point.queries_4 += u64::from(kept >= 4);
+            point.queries_full += u64::from(kept == config.max_negatives_per_query);
+            point.searches_4 += if kept >= 4 { searches } else { 0 };
+        }
+    }
+
+    /// Takes in what other queries yield.
+    pub(super) fn add(&mut self, other: Self) {
+        self.searches += other.searches;
+        if self.points.is_empty() {
+            self.points = other.points;
+            return;
+        }
+        for (to, from) in self.points.iter_mut().zip(other.points) {
+            to.negatives += from.negatives;
+            to.relevant += from.relevant;
+            to.variance += from.variance;
+            to.queries += from.queries;
+            to.queries_4 += from.queries_4;
+            to.queries_full += from.queries_full;
+            to.searches_4 += from.searches_4;
+        }
+    }
+
+    /// The highest limit whose negatives are expected to be relevant in at most this share.
+    pub(super) fn limit_for(&self, share: f64) -> f64 {
+        let met = self.points.iter().rev().find(|p| p.negatives > 0.0 && p.false_negatives() <= share);
+        met.map_or(0.0, |p| p.limit)
+    }
+}
