@@ -35,6 +35,14 @@ def test_ubi(data_dir):
     assert found.command.endswith("-o OUT --k-users 10 --preset ubi")
 
 
+def test_columns_that_stand_for_nothing_are_named():
+    log = pa.table({"uid": [1], "phrase": ["a"], "sku": ["b"], "is_click": [1], "serp": [7], "seconds": [1.5]})
+    found = look(log)
+    assert found.unread == ["serp", "seconds"]
+    assert "not read    serp, seconds: --columns NAME=THEIRS takes one in" in found.lines()
+    assert look(log, columns={"search_id": "serp", "dwell_ms": "seconds"}).unread == []
+
+
 @pytest.mark.parametrize(
     ("path", "preset", "rows", "pages"),
     [

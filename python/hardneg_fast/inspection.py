@@ -83,6 +83,8 @@ class Inspection:
     """How the log is read, as a mapping file (TOML)."""
     reasons: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    """The log's columns that stand for nothing, where no preset says what they are."""
     problem: str | None = None
     rows_in: int = 0
     rows: int = 0
@@ -127,6 +129,9 @@ def inspect(log: object, *, config: ReadConfig | None = None, sample: int = SAMP
         _measure(raw, found, sample)
         source_names = [*source.find(mapping.NAMES[raw.report.shape])]
         found.mapping = _mapping_file(config, found.shape, sorted(source_names))
+        if config.preset is None:
+            known = {*source_names, *config.columns.values()}
+            found.unread = [column for column in source.columns() if column not in known]
     found.command = _command(log, config, found)
     return found
 
@@ -267,6 +272,8 @@ def _lines(found: Inspection) -> Iterator[str]:
     files = f"{found.files:,} file{'s' * (found.files != 1)}, " if found.files else ""
     yield f"log         {files}{found.format}" + (f", shape {found.shape}" if found.shape else "")
     yield from (f"            {reason}" for reason in found.reasons)
+    if found.unread:
+        yield f"not read    {', '.join(found.unread)}: --columns NAME=THEIRS takes one in"
     if found.problem:
         yield f"problem     {found.problem}"
         yield f"next        name what is missing, then: {found.command}"
