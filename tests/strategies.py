@@ -268,17 +268,22 @@ def select_configs() -> st.SearchStrategy[SelectConfig]:
         "shown_not_clicked",
         "top_shown_never_clicked",
         "skipped",
+        "clicked_for_related",
     ]
     carry = ["skips", "clicks", "satisfied_clicks", "rejections", "impressions", "skip_weight"]
     carry += ["coec", "p_zero", "mean_position", "ctr_upper", "p_examined"]
     return st.builds(
         SelectConfig,
-        rules=st.permutations(rules).flatmap(lambda order: st.integers(1, 6).map(lambda n: tuple(order[:n]))),
+        rules=st.permutations(rules).flatmap(lambda order: st.integers(1, 7).map(lambda n: tuple(order[:n]))),
         positive_users=st.sampled_from([0, 1, 1, 2]),
         positive_coec=st.sampled_from([0.0, 0.0, 0.5, 1.0]),
         max_positives_per_query=st.sampled_from([1, 2, 4]),
         own_positive=st.sampled_from(["strict", "users", "satisfied"]),
         own_positive_users=st.sampled_from([1, 2, 3]),
+        positive_p_relevant=st.sampled_from([0.0, 0.5]),
+        alike_clicks=st.sampled_from([0.1, 0.5, 1.0]),
+        alike_words=st.sampled_from([0.3, 0.7, 1.0]),
+        max_p_false_negative=st.sampled_from([1.0, 0.5, 0.2]),
         same_intent_clicks=st.sampled_from([0.2, 0.5, 0.9, 1.0]),
         same_intent_words=st.sampled_from([0.2, 0.6, 1.0]),
         max_attractiveness=st.just(1.0),  # its bound is a quantile: test_bounds_of_attractiveness

@@ -133,8 +133,9 @@ def test_logs_without_positions() -> None:
         given = (0.5,) if debias == "propensities" else ()
         with pytest.raises(hn.DataError, match=f"evidence.debias {debias} needs positions"):
             hn.evidence(released, config=hn.EvidenceConfig(debias=debias, propensities=given))
-    with pytest.raises(hn.DataError, match="max_p_false_negative needs"):
-        hn.select(evidence, config=hn.SelectConfig(max_p_false_negative=0.2))
+    with pytest.raises(hn.DataError, match="target_fnr needs"):
+        hn.select(evidence, config=hn.SelectConfig(target_fnr=0.2))
+    assert "too few clicks" in hn.select(evidence).funnel["rules_off"]["p_false_negative"]
 
 
 def test_given_propensities_are_used_as_they_are(world: Path) -> None:

@@ -90,6 +90,37 @@ class Funnel(TypedDict):
     triplets: int
     short_rows: int
 
+class Yield(TypedDict):
+    limit: float
+    negatives: float
+    relevant: float
+    variance: float
+    queries: int
+    queries_4: int
+    queries_full: int
+    searches_4: int
+
+class Told(TypedDict):
+    limit: float | None
+    apart: float
+    agreement: list[tuple[float, float | None, float]]
+    yields: list[Yield]
+    searches: int
+
+class Explained(TypedDict):
+    doc_id: str
+    outcome: Literal["positive", "more_positive", "negative", "not_proposed", "guarded", "capped", "no_positive"]
+    guard: str | None
+    rank: int | None
+    rules: list[tuple[str, str | None]]
+    guards: list[tuple[str, bool, float | None, float | None]]
+    alike_queries: int | None
+    alike_satisfied: int | None
+    impressions: int
+    clicks: int
+    satisfied_clicks: int
+    p_relevant: float | None
+
 @final
 class Table:
     """A table of the core; any Arrow consumer takes it, any number of times."""
@@ -349,6 +380,10 @@ class Selected:
     def triplets(self) -> Table: ...
     @property
     def funnel(self) -> Funnel: ...
+    @property
+    def told(self) -> Told: ...
+    def explain(self, query: str) -> list[Explained] | None:
+        """Documents of a normalised query; None where it was not released."""
 
 def pseudonymize(ids: Any, /, *, key: bytes, field: str, epoch: str, dataset: str) -> Any:
     """16-byte HMAC-SHA256 pseudonyms of an array, as an Arrow array."""
@@ -539,5 +574,17 @@ def related_clicks(
 def evidence(released: Released, /, *, options: str, seed: int, threads: int) -> Evidence:
     """Evidence of what was released."""
 
-def select(evidence: Evidence, /, *, options: str, carry: list[str], seed: int, threads: int) -> Selected:
-    """Negatives from evidence; `carry` names evidence columns to take along."""
+def select(
+    evidence: Evidence,
+    /,
+    *,
+    options: str,
+    carry: list[str],
+    seed: int,
+    threads: int,
+    positives: Any,
+    known_relevant: Any,
+    extra_negatives: Any,
+    retrieved: Any,
+) -> Selected:
+    """Negatives from evidence; `carry` names evidence columns to take along; the others are Arrow streams or None."""

@@ -13,6 +13,7 @@ from .cli_completion import COMPLETION
 from .cli_config import CONFIG
 from .cli_count import COUNT
 from .cli_demo import DEMO, SIMULATE
+from .cli_explain import EXPLAIN
 from .cli_export import EXPORT
 from .cli_inspect import INSPECT
 from .cli_keys import KEYGEN, REVEAL, SHRED
@@ -22,7 +23,7 @@ from .cli_shared import Parser, add
 from .exceptions import HardnegError
 
 COMMANDS = (
-    DEMO, SIMULATE, INSPECT, KEYGEN, SHRED, LEDGER, ANONYMIZE, REVEAL, COUNT, MINE, AUDIT, EXPORT, CONFIG,
+    DEMO, SIMULATE, INSPECT, KEYGEN, SHRED, LEDGER, ANONYMIZE, REVEAL, COUNT, MINE, EXPLAIN, AUDIT, EXPORT, CONFIG,
     COMPLETION,
 )  # fmt: skip
 

@@ -17,6 +17,15 @@ PRIVACY = """say how the output is to be protected, with exactly one of:
   --no-privacy     everything may leave; for logs that are nobody's secret"""
 
 
+BESIDE = {
+    "positives": "documents that satisfy a query, best first, before those of the log",
+    "known_relevant": "documents that are no negatives of a query",
+    "extra_negatives": "negatives of a query, as they are",
+    "retrieved": "what a search engine returns, by rank (--select.semi-negatives, --select.fill)",
+}
+"""Tables beside the log."""
+
+
 def _mine(command: argparse.ArgumentParser) -> None:
     shared.log_options(command, ("read", "scrub", "count", "release", "evidence", "select", "contrast"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
@@ -39,6 +48,9 @@ def _mine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text"
     )
+    for name, about in BESIDE.items():
+        flag = f"--{name.replace('_', '-')}"
+        command.add_argument(flag, type=Path, metavar="FILE", help=f"Parquet with query, doc_id: {about}")
     command.add_argument("--key", metavar="FILE", help="key file for identifiers, or env:NAME; a fresh key otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
     text = "say what would be read, released, charged and written, and do none of it"
@@ -63,6 +75,7 @@ def run_mine(args: argparse.Namespace) -> None:
             privacy=privacy,
             config=config,
             documents=args.documents,
+            **{name: getattr(args, name) for name in BESIDE},
             key=shared.key(args.key),
             overwrite=args.overwrite,
             progress=progress,
@@ -149,6 +162,8 @@ ADVICE = {
     "--select.same-intent-words 0.6 takes fewer queries for the same",
     "attractiveness": "most candidates were looked at too little to tell: more log helps, or "
     "--select.max-attractiveness 0.9",
+    "p_false_negative": "most candidates may be relevant: more log helps; the yield curve in report.html shows what other "
+    "limits give (--select.max-p-false-negative)",
     "min_examinations": "most candidates were looked at too little: more log helps, or a lower "
     "--select.min-examinations",
     "zero_click_significance": "most candidates were seen too little to tell: more log helps, or --select.alpha 1",

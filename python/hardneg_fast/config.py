@@ -167,6 +167,8 @@ class EvidenceConfig:
 class SelectConfig:
     """Positives, rules, guards, caps and tuples."""
 
+    preset: Literal["", "retriever", "reranker", "pairwise", "strict"] = ""
+    """What the negatives are for; sets those other options that are left at their defaults."""
     rules: tuple[Rule, ...] = (
         "skip_above",
         "last_click_skip_above",
@@ -223,13 +225,26 @@ class SelectConfig:
     order: Literal["random", "skip_weight"] = "random"
     """Which negatives a cap keeps: by seeded hash, or the most often skipped near the top."""
     max_negatives_per_query: int = 10
-    """Negative documents kept per query."""
+    """Negative documents kept per query, of all kinds."""
+    semi_negatives: int = 0
+    """Of these, documents that a search engine returned (`retrieved`) and that were never shown, …"""
+    easy_negatives: int = 0
+    """… and any documents never shown, drawn at random."""
+    fill: Literal["none", "semi", "easy"] = "none"
+    """What completes the negatives of a query with fewer: retrieved documents (`semi`); these, then random ones
+    (`easy`)."""
+    retrieved_from: int = 30
+    """The first rank of `retrieved` that is taken: what stands above was likely shown, or is relevant …"""
+    retrieved_to: int = 200
+    """… and the last."""
     max_queries_per_document: int = 1_000
     """Queries that one document may be a negative of."""
     num_negatives: int = 1
     """Negatives per training row: negative_1 … negative_n."""
     refill: Literal["drop", "repeat", "random"] = "drop"
     """What to do with a row that has too few negatives."""
+    validation: float = 0.0
+    """Share of the queries in the split `validation`: queries of one intent are never on both sides; 0 for no split."""
     carry: tuple[str, ...] = ()
     """Evidence columns to carry into `negatives`, such as `skips`."""
 

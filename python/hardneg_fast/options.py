@@ -15,9 +15,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from .config import Config
+from .config import Config, SelectConfig
 from .detector import Detector
 from .exceptions import FileError, UsageError
+from .purposes import PURPOSES
 
 LEAST_MEMORY = 64 * 10**6
 SECTIONS = ("read", "scrub", "count", "release", "evidence", "select", "contrast", "related", "click_model")
@@ -88,10 +89,13 @@ def settings(path: Path | None, given: Mapping[str, tuple[Any, str]]) -> list[Se
         FileError, UsageError: as `load`.
     """
     tree = {} if path is None else _file(path)
+    purpose = given.get("select.preset", (tree.get("select", {}).get("preset", ""), ""))[0]
     found = []
     for name, value in as_plain(load(path, {dotted: value for dotted, (value, _) in given.items()})).items():
         for option, each in value.items() if name in SECTIONS else [("", value)]:
             dotted, stands = (f"{name}.{option}", tree.get(name, {})) if option else (name, tree)
+            if dotted == "select.preset":
+                each = purpose
             if dotted in given:
                 found.append(
                     Setting(
@@ -100,6 +104,8 @@ def settings(path: Path | None, given: Mapping[str, tuple[Any, str]]) -> list[Se
                 )
             elif (option or name) in stands:
                 found.append(Setting(dotted, each, "file", str(path)))
+            elif purpose and name == "select" and option in PURPOSES[purpose]:
+                found.append(Setting(dotted, each, "preset", purpose))
             else:
                 found.append(Setting(dotted, each))
     return found
@@ -188,11 +194,23 @@ def as_plain(config: Config) -> dict[str, Any]:
 def _section(kind: Any, section: str, values: Mapping[str, Any]) -> Any:
     hints = typing.get_type_hints(kind)
     built = {}
+    if section == "select" and values.get("preset"):
+        values = _for_purpose(hints["preset"], values)
     for name, value in values.items():
         if name not in hints:
             raise UsageError(_unknown(f"{section}.{name}", [f"{section}.{h}" for h in hints]))
         built[name] = _value(hints[name], f"{section}.{name}", value)
     return kind(**built)
+
+
+def _for_purpose(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with those of their preset, which then has said what it has to say."""
+    chosen = PURPOSES[_value(kind, "select.preset", values["preset"])]
+    defaults = {f.name: f.default for f in dataclasses.fields(SelectConfig)}
+    # What stands at its default in a whole section was not chosen; in a file or a flag, whatever stands there was.
+    whole = len(values) == len(defaults)
+    own = {name: v for name, v in values.items() if name != "preset" and not (whole and v == defaults[name])}
+    return {**chosen, **own}
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _hardneg, options
-from .anonymize import IDENTIFIERS, anonymized, copied, scrubbing
+from .anonymize import IDENTIFIERS, anonymized, copied, normalize, scrubbing
 from .click_model import ClickLog, ClickModel, Regressor, choose, fit, of_counts, of_log
 from .config import ClickModelConfig, Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
 from .count import TABLES, Counts, Progress, count_stream
@@ -65,6 +65,10 @@ def mine(
     privacy: Privacy,
     config: Config | None = None,
     documents: object = None,
+    positives: object = None,
+    known_relevant: object = None,
+    extra_negatives: object = None,
+    retrieved: object = None,
     key: Key | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -77,6 +81,11 @@ def mine(
         privacy: what may leave; there is no default.
         config: options; their defaults otherwise.
         documents: table or Parquet file with doc_id and text; triplets then hold texts.
+        positives: table or Parquet file with query and doc_id, best first: documents that satisfy a query, before those
+            of the log.
+        known_relevant: the same: documents that are no negatives of a query.
+        extra_negatives: the same: negatives of a query, as they are.
+        retrieved: the same, in order of rank: what a search engine returns (`select.semi_negatives`, `select.fill`).
         key: master key for identifiers; without one they are hashed under a key forgotten with the run.
         overwrite: replace the dataset that stands at `out`.
         progress: called with stage, rows read and the share of the stage that is done about ten times a second; what it
@@ -90,6 +99,11 @@ def mine(
     config = options.checked(config or Config())
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
     texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
+    tables = {"positives": positives, "known_relevant": known_relevant}
+    tables |= {"extra_negatives": extra_negatives, "retrieved": retrieved}
+    beside = {name: _beside(name, table, config.scrub, key) for name, table in tables.items() if table is not None}
+    if privacy.mode == "dp" and beside:
+        raise UsageError(f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(beside)}")
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
@@ -101,7 +115,7 @@ def mine(
     _refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
     weighed = weigh(released, config=config.evidence, seed=config.seed, threads=config.threads)
-    selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads)
+    selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads, **beside)
     result = built(raw, counts, released, weighed, selected, config)
     if out is not None:
         mined = Mined(
@@ -115,6 +129,21 @@ def mine(
         )
         write_directory(mined, Path(out), documents=texts, overwrite=overwrite)
     return result
+
+
+def _beside(name: str, given: object, scrub: ScrubConfig, key: Key | None) -> pa.Table:
+    """A given table of (query, doc_id), its queries brought to the form of those of the log.
+
+    Raises:
+        FileError, ColumnError, DataError, UsageError: it is no such table.
+    """
+    table = given_table(given, name, ["query", "doc_id"])
+    if table.num_rows == 0:
+        return table
+    queries = normalize(table["query"], scrub=scrub, key=key)
+    table = pa.table({"query": queries, "doc_id": table["doc_id"]})
+    # A query that is nothing once it is normalised was never asked.
+    return table.filter(pc.is_valid(table["query"]))
 
 
 def check_job(out: Path | str | None, *, privacy: Privacy, key: Key | None, overwrite: bool) -> None:

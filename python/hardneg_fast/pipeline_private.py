@@ -198,10 +198,10 @@ def _refuse(config: Config) -> None:
             f"with --epsilon evidence.debias cannot be {config.evidence.debias}: what is released does not keep "
             "positions apart, and examination is the constant --release.examination-exponent: leave it at auto"
         )
-    if config.select.max_p_false_negative < 1:
+    if config.select.target_fnr > 0:
         raise UsageError(
-            "with --epsilon P(false negative) is not known, so no limit to it can be kept; leave out "
-            "select.max_p_false_negative"
+            "with --epsilon P(false negative) is not known, so no share of false negatives can be aimed at; leave out "
+            "select.target_fnr"
         )
     check(config.contrast, config.select)
 

@@ -15,6 +15,8 @@ import pyarrow.compute as pc
 from . import _hardneg, options
 from .config import Config, Privacy, ScrubConfig
 from .exceptions import UsageError
+from .writers.explain import told_of
+from .yields import curve
 
 if TYPE_CHECKING:
     import datasets
@@ -40,18 +42,34 @@ class Result:
     """What became of the rows, and why."""
     privacy: dict[str, Any] = field(repr=False)
     """What was protected and how."""
+    _selected: Any = field(default=None, repr=False)
+    """For `explain`; keeps what was released."""
 
     def explain(self, query: str, doc_id: str | None = None) -> list[str]:
-        """Why each document is a negative of the (normalised) query, in words.
+        """Why each document shown for the (normalised) query is, or is not, a negative of it, in words.
+
+        What became of it, the rules that propose it, and what each guard says; negatives come first. Of a release under
+        differential privacy, whose documents are those of its output, negatives only.
 
         Raises:
-            UsageError: the query, or the document for it, has no negative here.
+            UsageError: the query, or the document for it, was not released.
         """
+        found = None if self._selected is None else self._selected.explain(query)
+        if found is not None:
+            found = [one for one in found if doc_id in (None, one["doc_id"])]
+            found.sort(key=lambda one: one["outcome"] != "negative")
+        if found:
+            k = self.privacy.get("k")
+            rows = self.negatives.filter(pc.equal(self.negatives["query"], query)).to_pylist()
+            said = {row["neg_id"]: why(row, k) for row in reversed(rows)}
+            return [
+                told_of(one, k) + (f"\n  {said[one['doc_id']]}" if one["doc_id"] in said else "") for one in found
+            ]
         rows = self.negatives.filter(pc.equal(self.negatives["query"], query))
         if doc_id is not None:
             rows = rows.filter(pc.equal(rows["neg_id"], doc_id))
         if rows.num_rows == 0:
-            raise UsageError("no negative here has this query and document; queries are in normalised form")
+            raise UsageError("no negative here has this query and document, nor was it released; queries are normalised")
         return [why(row, self.privacy.get("k")) for row in rows.to_pylist()]
 
     def to_hf(self) -> datasets.DatasetDict:
@@ -71,6 +89,7 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
     report["ctr_by_position"] = by_position.to_pylist()
     report["evidence"] = {**weighed.model, "false_negatives": false_negatives(negatives, privacy.k)}
     del report["evidence"]["places"]
+    report["yield"] = curve(selected.told, selected.funnel["queries_with_positive"], privacy.k)
     positives = pa.table(selected.positives)
     report["examples"] = examples(negatives, positives, privacy.k)
     return Result(
@@ -81,6 +100,7 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
         by_position=by_position,
         report=report,
         privacy=_statement(privacy, raw, config.scrub),
+        _selected=selected,
     )
 
 

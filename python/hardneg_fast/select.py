@@ -42,23 +42,70 @@ class Selected:
         return self._core.triplets()
 
     @property
+    def told(self) -> _hardneg.Told:
+        """What was learnt from the whole log: the limit of P(relevant), what other limits would yield, how often alike
+        queries agree; exact, so not for showing under k-users."""
+        return self._core.told
+
+    def explain(self, query: str) -> list[_hardneg.Explained] | None:
+        """Each document shown for a (normalised) query: what became of it, which rules propose it, what each guard says.
+
+        None where the query was not released. Under k-users counts are rounded down and guards' figures are None.
+        """
+        return self._core.explain(query)
+
+    @property
     def funnel(self) -> _hardneg.Funnel:
         """Candidates, guards and caps by name; exact, so round them before showing them under k-users."""
         return self._core.funnel
 
 
 def select(
-    evidence: HasEvidence, /, *, config: SelectConfig | None = None, seed: int = 0, threads: int = 0
+    evidence: HasEvidence,
+    /,
+    *,
+    config: SelectConfig | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    positives: object = None,
+    known_relevant: object = None,
+    extra_negatives: object = None,
+    retrieved: object = None,
 ) -> Selected:
     """Selects negatives.
 
+    Args:
+        evidence: of `hn.evidence`.
+        config: options; their defaults otherwise.
+        seed: steers what is drawn.
+        threads: 0 for all cores.
+        positives: table with `query` (normalised) and `doc_id`, best first: documents that satisfy a query, before those
+            of the log.
+        known_relevant: the same: documents that are no negatives of a query.
+        extra_negatives: the same: negatives of a query, taken as they are, unless the tables above say otherwise.
+        retrieved: the same, in order of rank: what a search engine returns, for `select.semi_negatives` and `fill`.
+
     Raises:
         UsageError: options that cannot be.
-        DataError: no rule can run on this log.
+        DataError: no rule can run on this log; a given table has null values.
+        ColumnError: a given table lacks a column.
     """
     options = dataclasses.asdict(checked_section("select", config or SelectConfig()))
     carry = list(options.pop("carry"))
-    return Selected(_hardneg.select(evidence._core, options=_json(options), carry=carry, seed=seed, threads=threads))
+    del options["preset"]  # checked: it has set what it sets
+    return Selected(
+        _hardneg.select(
+            evidence._core,
+            options=_json(options),
+            carry=carry,
+            seed=seed,
+            threads=threads,
+            positives=positives,
+            known_relevant=known_relevant,
+            extra_negatives=extra_negatives,
+            retrieved=retrieved,
+        )
+    )
 
 
 def _json(options: dict[str, object]) -> str:

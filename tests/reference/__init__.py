@@ -4,6 +4,7 @@ Written from that page alone, in plain lists and dictionaries. Where the page le
 starts with "reading:" says how it was understood.
 """
 
+from . import alike
 from .count import Counts, count, in_canonical_order
 from .evidence import evidence
 from .mine import Mined, mine
@@ -19,6 +20,7 @@ __all__ = [
     "Mined",
     "Released",
     "Selected",
+    "alike",
     "canonical_key",
     "code",
     "count",

@@ -29,8 +29,9 @@ def mine(
     config: Config,
     k: int | None = None,
     model: dict | None = None,
+    told: dict | None = None,
 ) -> Mined:
     counts = count(rows, columns, has_pages, config.count, config.seed)
     released = release(counts, k)
     table = evidence(released, config.evidence, model)
-    return Mined(counts, released, table, select(released, table, config.select, config.seed, k))
+    return Mined(counts, released, table, select(released, table, config.select, config.seed, k, model, told))

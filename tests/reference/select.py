@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .intent import elsewhere
+from .alike import elsewhere, p_relevant, satisfied_of, told
 from .normalize import canonical_key, code, query_id
 from .release import Released
 from .seedhash import seed_hash
@@ -37,20 +37,25 @@ def reported(value: float | None, k: int | None) -> float | None:
     return value if k is None or value is None else value // k * k
 
 
-def find_positives(query: str, evidence: dict, config: SelectConfig, k: int | None) -> list[str]:
+def find_positives(query: str, evidence: dict, p: dict, config: SelectConfig, k: int | None) -> list[str]:
     """All documents that qualify, best first."""
     found = []
     for (own, doc), row in evidence.items():
-        if own != query or row["users_satisfied"] < max(config.positive_users, k or 0):
+        if own != query or row["users_satisfied"] < max(config.positive_users, k or 0, 1):
+            continue
+        if p and config.positive_p_relevant > 0:
+            if p[own, doc] >= config.positive_p_relevant:
+                found.append(doc)
             continue
         enough = row["satisfied_clicks"] >= 2 or (row["satisfied_clicks"] >= 1 and row["impressions"] < 4)
         if enough and row["coec"] > config.positive_coec:
             found.append(doc)
-    return sorted(found, key=lambda doc: (-evidence[query, doc]["coec"], canonical_key(doc)))
+    score = p if p and config.positive_p_relevant > 0 else {pair: row["coec"] for pair, row in evidence.items()}
+    return sorted(found, key=lambda doc: (-score[query, doc], canonical_key(doc)))
 
 
 def find_candidates(
-    query: str, positives: list[str], released: Released, evidence: dict, config: SelectConfig
+    query: str, positives: list[str], released: Released, evidence: dict, related: set, config: SelectConfig
 ) -> dict[tuple[str | None, str], str]:
     """(pos_id, neg_id) → the first rule that yields it."""
     found: dict[tuple[str | None, str], str] = {}
@@ -66,6 +71,7 @@ def find_candidates(
             if (
                 (rule == "shown_not_clicked" and row["rejections"] >= 1)
                 or (rule == "skipped" and row["skips"] >= 1)
+                or (rule == "clicked_for_related" and row["rejections"] >= 1 and (query, doc) in related)
                 or (
                     rule == "top_shown_never_clicked"
                     and row["clicks"] == 0
@@ -78,9 +84,11 @@ def find_candidates(
 
 
 def guard(
-    pos_id: str | None, is_positive: bool, vetoed: bool, row: dict, page_rules: bool, config: SelectConfig
+    pos_id: str | None, is_positive: bool, vetoed: bool, row: dict, p: float, page_rules: bool, config: SelectConfig
 ) -> str | None:
-    """The first guard that fires."""
+    """The first guard that fires; `p` is P(relevant), nan where it is not known."""
+    # reading: the limit of P(relevant) is asked last, of preferences too.
+    last = "p_false_negative" if config.max_p_false_negative < 1 and p > config.max_p_false_negative else None
     if config.own_positive == "strict":
         # reading: `clicks` says the same as users_clicked >= 1, for a clicked impression is a vote first of all.
         clicked = row["clicks"] >= 1
@@ -97,7 +105,7 @@ def guard(
     if (row["examinations"] or 0.0) < config.min_examinations:
         return "min_examinations"
     if pos_id is not None:
-        return None
+        return last
     # reading: where each row is a page of its own, no page was abandoned: the guard is one of the page rules.
     if config.abandoned == "drop" and page_rules and row["rejections"] == 0:
         return "abandoned"
@@ -110,29 +118,44 @@ def guard(
     # reading: 1 is off by name, not by what a bound rounds to.
     if config.max_ctr_upper < 1.0 and row["ctr_upper"] > config.max_ctr_upper:
         return "ctr_upper"
-    return None
+    return last
 
 
-def select(released: Released, evidence: dict, config: SelectConfig, seed: int, k: int | None) -> Selected:
+def select(
+    released: Released,
+    evidence: dict,
+    config: SelectConfig,
+    seed: int,
+    k: int | None,
+    model: dict | None = None,
+    found: dict | None = None,
+) -> Selected:
+    """Selects; with a fitted `model` (hn.Evidence.model) and what was learnt of alike queries (hn.Selected.told)."""
     funnel: Counter = Counter()
+    p = {}
+    if found and model and model["kinds"]:
+        p = p_relevant(released, evidence, config, model, found)
+    satisfied = satisfied_of(evidence, k)
+    related = {(query, doc) for query, doc, other, _, _ in told(evidence, config, k) if (other, doc) in satisfied}
     queries = sorted({query for query, _ in evidence}, key=canonical_key)
     there = elsewhere(evidence, config, k)
     positives: dict[str, list[str]] = {}
     kept: dict[str, dict[tuple[str | None, str], str]] = {}
     places: dict[str, list[str]] = {}
     for query in queries:
-        qualified = find_positives(query, evidence, config, k)
+        qualified = find_positives(query, evidence, p, config, k)
         positives[query] = qualified[: config.max_positives_per_query]
         # reading: the candidates of a query without a positive are not even counted.
         if not positives[query]:
             continue
         funnel.update(queries=1, positives=len(positives[query]))
         kept[query] = {}
-        candidates = find_candidates(query, positives[query], released, evidence, config)
+        candidates = find_candidates(query, positives[query], released, evidence, related, config)
         for (pos_id, neg_id), rule in candidates.items():
             funnel.update(["candidates", rule])
             row, vetoed = evidence[query, neg_id], (query, neg_id) in there
-            reason = guard(pos_id, neg_id in qualified, vetoed, row, released.page_rules, config)
+            here = p.get((query, neg_id), math.nan)
+            reason = guard(pos_id, neg_id in qualified, vetoed, row, here, released.page_rules, config)
             if reason:
                 funnel[reason] += 1
             else:
@@ -147,7 +170,7 @@ def select(released: Released, evidence: dict, config: SelectConfig, seed: int, 
             for pos_id in [None, *positives[query]]:
                 if (pos_id, neg_id) in kept[query]:
                     rule = kept[query][pos_id, neg_id]
-                    negatives.append(negative(query, pos_id, neg_id, rule, released, evidence, config, k))
+                    negatives.append(negative(query, pos_id, neg_id, rule, released, evidence, p, config, k))
         for positive in positives[query]:
             own = [doc for doc in places[query] if (None, doc) in kept[query] or (positive, doc) in kept[query]]
             for row in rows_of(query, own, released, released_docs, config, seed):
@@ -193,6 +216,7 @@ def negative(
     rule: str,
     released: Released,
     evidence: dict,
+    p: dict,
     config: SelectConfig,
     k: int | None,
 ) -> dict:
@@ -233,8 +257,8 @@ def negative(
         # reading: under k-users these follow from rounded figures, which a test of their own looks at.
         "examinations": row["examinations"],
         "users": reported(users, k),
-        "p_false_negative": row["p_relevant"],
-        "weight": None,
+        "p_false_negative": p.get((query, neg_id)),
+        "weight": 1 - p[query, neg_id] if p else None,
         "split": None,
         # reading: carried columns are those of (query, neg_id); a mean position is no count.
     } | {name: value if name == "mean_position" else reported(value, k) for name, value in carried.items()}

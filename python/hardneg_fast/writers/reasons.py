@@ -76,11 +76,15 @@ RULES = {
     "top_shown_never_clicked": "A result that stood near the top and that nobody clicked.",
     "skipped": "A result left unclicked above the last click of its page.",
     "clicked_for_related": "It satisfied somebody who asked for something alike; here it was seen and left.",
+    "given": "Given as a negative of the query.",
+    "retrieved": "A search engine returns it for the query, further down; it was never shown.",
+    "random": "Any document that was never shown for the query.",
     "contrast": "A result clicked less than another one of the query, positions and noise allowed for.",
 }
 """Where negatives come from."""
 
 GUARDS = {
+    "known_relevant": "It was given as relevant for the query.",
     "own_positive": "Somebody clicked the document for this very query: it may be what is wanted.",
     "same_intent": "It satisfied somebody who asked for the same in other words.",
     "min_examinations": "It was looked at too rarely, as far as positions tell.",

@@ -44,12 +44,14 @@ pub struct Alike {
     rows: Rows,
     agreement: Agreement,
     likeness: Likeness,
+    /// By query: the code of the one that stands for its intent.
+    intents: Arc<Vec<u64>>,
 }
 
 impl Alike {
     /// By what was counted. The same for any number of threads.
     ///
-    /// Memory, outside the budget: some 90 bytes a pair with a satisfied click, the words of its queries, 12 bytes for each of
+    /// Memory, outside the budget: some 90 bytes a pair with a satisfied click, the words of its queries, 16 bytes for each of
     /// two alike queries, and 32 for each pair of such a query.
     ///
     /// # Errors
@@ -63,7 +65,10 @@ impl Alike {
         pulse: &mut Pulse<'_>,
     ) -> Result<Self> {
         let near = Arc::new(NearQueries::new(&evidence.released, likeness, threads, pulse)?);
-        Self::of(evidence, near, likeness, false, seed, threads, pulse)
+        let intents = Arc::new(near.intents(likeness));
+        let rows = Rows::new(evidence, &near, false, threads, pulse)?;
+        let agreement = Agreement::default();
+        Self { near, rows, agreement, likeness, intents }.fitted(evidence, seed, threads, pulse)
     }
 
     /// The same by what may be shown of the counts: under k-users by rounded ones, so that a figure that follows from them
@@ -78,24 +83,11 @@ impl Alike {
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Self> {
-        Self::of(evidence, self.near.clone(), self.likeness, true, seed, threads, pulse)
-    }
-
-    fn of(
-        evidence: &Evidence,
-        near: Arc<NearQueries>,
-        likeness: Likeness,
-        shown: bool,
-        seed: Seed,
-        threads: usize,
-        pulse: &mut Pulse<'_>,
-    ) -> Result<Self> {
-        let rows = Rows::new(evidence, &near, shown, threads, pulse)?;
-        let mut out = Self { near, rows, agreement: Agreement::default(), likeness };
-        if evidence.relevance.is_ok() {
-            out.agreement = out.fitted(seed, threads, pulse)?;
-        }
-        Ok(out)
+        let (near, intents) = (self.near.clone(), self.intents.clone());
+        let rows = Rows::new(evidence, &near, true, threads, pulse)?;
+        let agreement = Agreement::default();
+        Self { near, rows, agreement, likeness: self.likeness, intents }
+            .fitted(evidence, seed, threads, pulse)
     }
 
     /// What is told of the documents of a query, in canonical order of these; none where no query is alike.
@@ -115,6 +107,23 @@ impl Alike {
                 one.same_intent |= near.same_intent(self.likeness);
             }
         });
+    }
+
+    /// Documents that satisfied somebody for an alike query, ascending.
+    pub fn satisfied_elsewhere(&self, query: u64, docs: &mut Vec<u64>) {
+        docs.clear();
+        let Some(own) = self.near.index(query) else { return };
+        for near in self.near.of(own) {
+            let rows = self.rows.range(near.other as usize);
+            docs.extend(rows.filter(|row| self.rows.satisfied(*row) > 0).map(|row| self.rows.doc(row)));
+        }
+        docs.sort_unstable();
+        docs.dedup();
+    }
+
+    /// A query that stands for all that share its intent, directly or through others.
+    pub fn intent(&self, query: u64) -> u64 {
+        self.near.index(query).map_or(query, |i| self.intents[i])
     }
 
     /// P(relevant) of a document by its own history and by what is told of it.
@@ -146,18 +155,27 @@ impl Alike {
             let dot = self.rows.meet(mine.clone(), self.rows.range(other), &mut both);
             for (i, row) in &both {
                 let clicks = self.rows.cosine_without(own, *i, other, *row, dot);
-                take(*i - mine.start, *row, near, agreement::sign(f64::from(near.words), clicks));
+                take(*i - mine.start, *row, near, agreement::sign(near.words, clicks));
             }
         }
     }
 
-    /// How often alike queries agree, from a sample of queries chosen by seed hash.
-    fn fitted(&self, seed: Seed, threads: usize, pulse: &mut Pulse<'_>) -> Result<Agreement> {
+    /// With how often alike queries agree, from a sample of queries chosen by seed hash.
+    fn fitted(
+        mut self,
+        evidence: &Evidence,
+        seed: Seed,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Self> {
+        if evidence.relevance.is_err() {
+            return Ok(self);
+        }
         let all = self.near.len() as u64;
         let below = if all <= SAMPLE { u64::MAX } else { (u64::MAX / all).saturating_mul(SAMPLE) };
-        let chosen: Vec<usize> = (0..self.near.len())
-            .filter(|i| below == u64::MAX || seed.hash("alike", &[&self.near.query(*i).to_be_bytes()]) < below)
-            .collect();
+        let hash = |i: &usize| seed.hash("alike", &[&self.near.query(*i).to_be_bytes()]);
+        let chosen: Vec<usize> =
+            (0..self.near.len()).filter(|i| below == u64::MAX || hash(i) < below).collect();
         let agreed = agreement::gather(&chosen, threads, pulse, |own, out| {
             let mine = self.rows.range(own);
             self.each(own, |i, row, _, sign| {
@@ -165,23 +183,17 @@ impl Alike {
                 out.add(sign, chance.mean(&ratio));
             });
         })?;
-        let mut made = Agreement::fitted(&agreed);
+        self.agreement = Agreement::fitted(&agreed);
         let apart = agreement::gather(&chosen, threads, pulse, |own, out| {
-            let mine = self.rows.range(own);
-            let mut told = vec![([0.0; KINDS], false); mine.len()];
-            self.each(own, |i, row, _, sign| {
-                let agree = made.of(sign);
-                told[i].1 = true;
-                for (sum, ratio) in told[i].0.iter_mut().zip(self.rows.ratios(row)) {
-                    *sum += (agree * ratio + (1.0 - agree)).ln();
-                }
-            });
-            for (i, (sums, _)) in told.iter().enumerate().filter(|(_, t)| t.1) {
-                let signs = self.rows.signs(mine.start + i);
-                out.add(0, signs.after(sums).updated(&signs.ratio).1);
+            let start = self.rows.range(own).start;
+            let mut told = Vec::new();
+            self.told(self.near.query(own), &mut told);
+            for (i, told) in told.iter().enumerate().filter(|(_, told)| told.queries > 0) {
+                let signs = self.rows.signs(start + i);
+                out.add(0, signs.after(&told.sums).updated(&signs.ratio).1);
             }
         })?;
-        made.set_apart(&apart);
-        Ok(made)
+        self.agreement.set_apart(&apart);
+        Ok(self)
     }
 }

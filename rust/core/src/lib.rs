@@ -3,6 +3,7 @@
 //!
 //! One module a stage, in the order of `docs/ARCHITECTURE.md`; [`job`] alone knows that order.
 
+pub mod alike;
 pub mod anonymize;
 pub mod batches;
 pub mod blob;
@@ -20,9 +21,9 @@ mod entropy;
 pub mod error;
 pub mod evidence;
 pub mod export;
+pub mod given;
 pub mod group;
 pub mod impressions;
-pub mod alike;
 pub mod intern;
 pub mod job;
 pub mod noise;

@@ -1,5 +1,7 @@
 //! Negatives: candidates by rule, guarded against being relevant after all, capped, in random order by seed.
 
+mod explain;
+mod fill;
 mod guard;
 mod yields;
 
@@ -7,18 +9,21 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
 use crate::alike::{Alike, Told};
+use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position};
+use crate::given::Beside;
 use crate::group::Group;
 use crate::pulse::Pulse;
 use crate::records::Rule as PairRule;
 use crate::release::Released;
 use crate::seed::Seed;
+use crate::strings::Strings;
 use crate::tables::Pair;
 use crate::workers::collect;
 use guard::{Limits, Suspect};
 
+pub use explain::{Explained, Outcome, explain};
 pub use guard::{GUARDS, Guard, Verdict};
 pub use yields::{Yield, Yields};
 
@@ -50,6 +55,12 @@ pub struct SelectConfig {
     pub abandoned: Abandoned,
     pub order: Order,
     pub max_negatives_per_query: usize,
+    pub semi_negatives: usize,
+    pub easy_negatives: usize,
+    pub fill: Fill,
+    pub retrieved_from: usize,
+    pub retrieved_to: usize,
+    pub validation: f64,
     pub max_queries_per_document: usize,
     pub num_negatives: usize,
     pub refill: Refill,
@@ -73,6 +84,38 @@ pub enum Rule {
     Skipped,
     /// Satisfied somebody for an alike query, and was seen and passed over here.
     ClickedForRelated,
+    /// The caller's own.
+    #[serde(skip)]
+    Given,
+    /// Returned by a search engine, and never shown.
+    #[serde(skip)]
+    Retrieved,
+    /// Any document never shown.
+    #[serde(skip)]
+    Random,
+}
+
+/// How hard a negative is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Shown, or given.
+    Hard,
+    /// Found by a search engine, further down.
+    Semi,
+    /// Any document.
+    Easy,
+}
+
+/// What completes the negatives of a query that has too few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fill {
+    /// Nothing.
+    None,
+    /// What a search engine returned.
+    Semi,
+    /// The same, then documents at random.
+    Easy,
 }
 
 /// All rules, in canonical order.
@@ -97,6 +140,18 @@ impl Rule {
             Self::TopShownNeverClicked => "top_shown_never_clicked",
             Self::Skipped => "skipped",
             Self::ClickedForRelated => "clicked_for_related",
+            Self::Given => "given",
+            Self::Retrieved => "retrieved",
+            Self::Random => "random",
+        }
+    }
+
+    /// How hard its negatives are.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Retrieved => Kind::Semi,
+            Self::Random => Kind::Easy,
+            _ => Kind::Hard,
         }
     }
 
@@ -235,6 +290,8 @@ pub struct Selected {
     pub yields: Yields,
     /// The limit that was drawn; infinite for none.
     pub limit: f64,
+    /// Queries of the validation split, ascending; all others are for training.
+    pub validation: Vec<u64>,
 }
 
 impl Selected {
@@ -268,6 +325,17 @@ pub struct Knowledge {
     pub alike: Alike,
     /// For figures that leave.
     pub shown: Option<Alike>,
+    /// What the caller gave.
+    pub beside: Beside,
+    /// Documents to draw from, in canonical order; empty where none are drawn.
+    pub documents: Vec<u64>,
+}
+
+impl Knowledge {
+    /// Documents by name.
+    pub fn docs<'a>(&'a self, released: &'a Released) -> &'a Strings {
+        if self.beside.docs.is_empty() { &released.doc_strings } else { &self.beside.docs }
+    }
 }
 
 /// Selects negatives from evidence.
@@ -339,6 +407,13 @@ pub fn select(
     }
     let same_query = |a: &Negative, b: &Negative| a.query == b.query;
     selected.funnel.queries_with_negative = selected.negatives.chunk_by(same_query).count() as u64;
+    if config.validation > 0.0 {
+        let share = (config.validation * 2_f64.powi(64)) as u64;
+        let of = |query: u64| seed.hash("split", &[&knowledge.alike.intent(query).to_be_bytes()]) < share;
+        let mut queries: Vec<u64> = selected.positives.iter().map(|p| p.query).collect();
+        queries.dedup();
+        selected.validation = queries.into_iter().filter(|q| of(*q)).collect();
+    }
     Ok(selected)
 }
 
@@ -360,6 +435,21 @@ fn check(config: &SelectConfig, evidence: &Evidence) -> Result<()> {
     }
     if !(0.0..=1.0).contains(&config.target_fnr) {
         return Err(Error::usage("select.target_fnr is a share, from 0 (off) to 1"));
+    }
+    if !(0.0..1.0).contains(&config.validation) {
+        return Err(Error::usage(
+            "select.validation is a share of the queries, from 0 (no split) to below 1",
+        ));
+    }
+    if config.semi_negatives + config.easy_negatives > config.max_negatives_per_query {
+        return Err(Error::usage(
+            "select.semi_negatives and select.easy_negatives are part of select.max_negatives_per_query, and more than it",
+        ));
+    }
+    if config.retrieved_from == 0 || config.retrieved_from > config.retrieved_to {
+        return Err(Error::usage(
+            "select.retrieved_from and select.retrieved_to are ranks from 1, the first not above the last",
+        ));
     }
     if config.num_negatives == 0 {
         return Err(Error::usage("select.num_negatives must be at least 1"));
@@ -403,12 +493,26 @@ impl<'a> Selector<'a> {
         };
         let limits = Limits { config, pages: released.has.pages, bound, p_false_negative: limit };
         let (rows, told, shown) = Default::default();
-        Self { evidence, knowledge, released, config, seed, rules, rows, told, shown, below, limits, selected }
+        Self {
+            evidence,
+            knowledge,
+            released,
+            config,
+            seed,
+            rules,
+            rows,
+            told,
+            shown,
+            below,
+            limits,
+            selected,
+        }
     }
 
     fn query(&mut self, group: &Group) {
         let users = self.config.positive_users.max(self.released.k.unwrap_or(0)).max(1);
-        if !group.pairs.iter().any(|p| p.users_satisfied >= users) {
+        let given = self.knowledge.beside.positives.of(group.query).next().is_some();
+        if !given && !group.pairs.iter().any(|p| p.users_satisfied >= users) {
             return; // no positive whatever the evidence is, and most queries have none
         }
         self.ask(group);
@@ -421,10 +525,9 @@ impl<'a> Selector<'a> {
 
     /// Reads what alike queries tell of this one's documents.
     fn ask(&mut self, group: &Group) {
-        for (alike, told) in [
-            (Some(&self.knowledge.alike), &mut self.told),
-            (self.knowledge.shown.as_ref(), &mut self.shown),
-        ] {
+        for (alike, told) in
+            [(Some(&self.knowledge.alike), &mut self.told), (self.knowledge.shown.as_ref(), &mut self.shown)]
+        {
             if let Some(alike) = alike {
                 alike.told(group.query, told);
                 told.resize(group.pairs.len(), Told::default());
@@ -433,44 +536,32 @@ impl<'a> Selector<'a> {
     }
 
     fn weighed(&mut self, group: &Group, rows: &[EvidenceRow], users: u32) {
-        let positives = self.positives_of(group, rows, users);
-        if positives.is_empty() {
+        let query = group.query;
+        let qualified = self.positives_of(group, rows, users);
+        if qualified.is_empty() {
             return;
         }
         self.selected.funnel.queries_with_positive += 1;
-        let qualified: Vec<u64> = positives.iter().map(|i| group.pairs[*i].doc).collect();
-        let docs = &qualified[..qualified.len().min(self.config.max_positives_per_query)];
-        self.selected.positives.extend(docs.iter().map(|doc| Positive { query: group.query, doc: *doc }));
+        let given = self.knowledge.beside.positives.of(query).count();
+        let docs = &qualified[..qualified.len().min(self.config.max_positives_per_query.max(given))];
+        self.selected.positives.extend(docs.iter().map(|doc| Positive { query, doc: *doc }));
         let mut candidates = self.candidates(group, rows, docs);
         for candidate in &candidates {
             *self.selected.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
         }
-        // P(relevant) of the last document looked at: rows of a document are neighbours.
-        let mut known = (usize::MAX, f64::NAN);
+        // P(relevant) of what passed all guards but the last makes the curve.
         let mut passed: Vec<f64> = Vec::new();
+        let mut known = Known::default();
         let mut last = usize::MAX;
-        candidates.retain_mut(|c| {
-            let suspect = Suspect {
-                pair: &group.pairs[c.pair],
-                row: &rows[c.pair],
-                told: &self.told[c.pair],
-                qualified: qualified.contains(&group.pairs[c.pair].doc),
-                absolute: c.negative.positive.is_none(),
-            };
-            let mut p = || {
-                if known.0 != c.pair {
-                    known = (c.pair, p_relevant(self.evidence, self.knowledge, &self.told, group, c.pair));
-                }
-                known.1
-            };
-            let mut below = || (self.below)(&rows[c.pair]);
+        candidates.retain(|c| {
+            let absolute = c.negative.positive.is_none();
             let fired = GUARDS.iter().find(|guard| {
-                // Before the last: what passed all others makes the curve.
                 if **guard == Guard::PFalseNegative && self.evidence.relevance.is_ok() && last != c.pair {
                     last = c.pair;
-                    passed.push(p());
+                    passed.push(known.p(self.evidence, self.knowledge, &self.told, group, c.pair));
                 }
-                guard.verdict(&self.limits, &suspect, &mut below, &mut p).is_some_and(|v| v.fires)
+                let verdict = self.verdict(**guard, group, rows, c.pair, absolute, &qualified, &mut known);
+                verdict.is_some_and(|v| v.fires)
             });
             let Some(guard) = fired else { return true };
             *self.selected.funnel.guards.entry(guard.name()).or_default() += 1;
@@ -479,12 +570,38 @@ impl<'a> Selector<'a> {
         if self.evidence.relevance.is_ok() {
             self.selected.yields.query(&mut passed, group.searches, self.config);
         }
-        self.place(candidates, group);
+        self.place(candidates, group, &qualified);
+    }
+
+    /// What one guard says of pair number `i`.
+    #[allow(clippy::too_many_arguments, reason = "all that a guard may ask")]
+    fn verdict(
+        &mut self,
+        guard: Guard,
+        group: &Group,
+        rows: &[EvidenceRow],
+        i: usize,
+        absolute: bool,
+        qualified: &[u64],
+        known: &mut Known,
+    ) -> Option<Verdict> {
+        let doc = group.pairs[i].doc;
+        let suspect = Suspect {
+            pair: &group.pairs[i],
+            row: &rows[i],
+            told: &self.told[i],
+            known: self.knowledge.beside.known_relevant.has(group.query, doc),
+            qualified: qualified.contains(&doc),
+            absolute,
+        };
+        let mut p = || known.p(self.evidence, self.knowledge, &self.told, group, i);
+        let mut below = || (self.below)(&rows[i]);
+        guard.verdict(&self.limits, &suspect, &mut below, &mut p)
     }
 
     /// P(relevant) of a document.
     fn p_relevant(&self, group: &Group, i: usize) -> f64 {
-        p_relevant(self.evidence, self.knowledge, &self.told, group, i)
+        Known::default().p(self.evidence, self.knowledge, &self.told, group, i)
     }
 
     /// The same as it may be shown.
@@ -499,9 +616,9 @@ impl<'a> Selector<'a> {
         }
     }
 
-    /// Indices of all documents that qualify as positives, best first: those that are relevant rather than not, or, where
+    /// All documents that qualify as positives, best first: those given, those that are relevant rather than not, or, where
     /// that is not known, those clicked more than their positions explain.
-    fn positives_of(&self, group: &Group, rows: &[EvidenceRow], users: u32) -> Vec<usize> {
+    fn positives_of(&self, group: &Group, rows: &[EvidenceRow], users: u32) -> Vec<u64> {
         let known = self.evidence.relevance.is_ok() && self.config.positive_p_relevant > 0.0;
         let score = |i: usize| if known { self.p_relevant(group, i) } else { rows[i].coec };
         let qualifies = |i: usize, score: f64| match known {
@@ -515,7 +632,15 @@ impl<'a> Selector<'a> {
             .collect();
         // Stable: ties stay in canonical order.
         positives.sort_by(|a, b| b.1.total_cmp(&a.1));
-        positives.into_iter().map(|(i, _)| i).collect()
+        let mut out: Vec<u64> = self.knowledge.beside.positives.of(group.query).collect();
+        let given = out.len();
+        for (i, _) in positives {
+            let doc = group.pairs[i].doc;
+            if !out[..given].contains(&doc) {
+                out.push(doc);
+            }
+        }
+        out
     }
 
     /// All (positive or none, document) that a rule proposes, each under the first such rule.
@@ -574,9 +699,9 @@ impl<'a> Selector<'a> {
     }
 
     /// Orders the surviving documents, keeps the first, and appends their rows in output order.
-    fn place(&mut self, candidates: Vec<Candidate>, group: &Group) {
+    fn place(&mut self, candidates: Vec<Candidate>, group: &Group, qualified: &[u64]) {
         let query = group.query;
-        let docs = &self.released.doc_strings;
+        let docs = self.knowledge.docs(self.released);
         let same_doc = |a: &Candidate, b: &Candidate| a.pair == b.pair;
         // Candidates are sorted by document, and a document has one place however many rows it has.
         let mut places: Vec<(i128, u64, usize)> = candidates
@@ -593,7 +718,8 @@ impl<'a> Selector<'a> {
             })
             .collect();
         places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| docs.get(a.1).cmp(docs.get(b.1))));
-        places.truncate(self.config.max_negatives_per_query);
+        let most = self.config.max_negatives_per_query;
+        places.truncate(most - self.config.semi_negatives - self.config.easy_negatives);
         let place_of: BTreeMap<usize, u32> =
             places.iter().enumerate().map(|(i, p)| (p.2, i as u32)).collect();
         let all = candidates.len();
@@ -607,11 +733,32 @@ impl<'a> Selector<'a> {
         rows.sort_unstable_by_key(|n| (n.place, n.positive.map(|(_, place)| place)));
         cap(&mut self.selected.funnel, "max_negatives_per_query", all - rows.len());
         self.selected.negatives.extend(rows);
+        self.fill(group, qualified, places.len());
     }
 }
 
-fn p_relevant(evidence: &Evidence, knowledge: &Knowledge, told: &[Told], group: &Group, i: usize) -> f64 {
-    knowledge.alike.p_relevant(&evidence.signs(group, i), &told[i])
+/// P(relevant) of the pair last asked about: rows of a document are neighbours.
+#[derive(Default)]
+struct Known(Option<(usize, f64)>);
+
+impl Known {
+    fn p(
+        &mut self,
+        evidence: &Evidence,
+        knowledge: &Knowledge,
+        told: &[Told],
+        group: &Group,
+        i: usize,
+    ) -> f64 {
+        match self.0 {
+            Some((known, p)) if known == i => p,
+            _ => {
+                let p = knowledge.alike.p_relevant(&evidence.signs(group, i), &told[i]);
+                self.0 = Some((i, p));
+                p
+            }
+        }
+    }
 }
 
 /// Whether satisfied clicks, as far as they go, make a positive.

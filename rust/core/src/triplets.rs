@@ -3,15 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::alike::{Alike, Likeness};
 use crate::error::Result;
 use crate::evidence::Evidence;
+use crate::given::Beside;
 use crate::group::Group;
-use crate::alike::{Alike, Likeness};
 use crate::packed::Groups;
 use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::seed::Seed;
-use crate::select::{Knowledge, Negative, Refill, SelectConfig, Selected, select};
+use crate::select::{Fill, Knowledge, Negative, Refill, SelectConfig, Selected, select};
 
 /// Draws that a missing place is worth before its row is given up.
 const DRAWS: u64 = 64;
@@ -48,6 +49,8 @@ pub struct Selection {
     pub rows: Arc<Triplets>,
     /// Short rows that were dropped.
     pub short_rows: u64,
+    /// What it was made with.
+    pub knowledge: Arc<Knowledge>,
 }
 
 /// Negatives from evidence, and training rows from these.
@@ -56,6 +59,7 @@ pub struct Selection {
 /// As [`select`].
 pub fn selection(
     evidence: &Evidence,
+    beside: Beside,
     config: &SelectConfig,
     seed: Seed,
     threads: usize,
@@ -72,9 +76,12 @@ pub fn selection(
         Some(_) => Some(alike.shown(evidence, seed, threads, pulse)?),
         None => None,
     };
-    let selected = select(evidence, &Knowledge { alike, shown }, config, seed, threads, pulse)?;
+    let drawn = config.easy_negatives > 0 || config.fill == Fill::Easy;
+    let documents = if drawn { evidence.released.documents(pulse)? } else { Vec::new() };
+    let knowledge = Arc::new(Knowledge { alike, shown, beside, documents });
+    let selected = select(evidence, &knowledge, config, seed, threads, pulse)?;
     let (rows, short_rows) = triplets(evidence, &selected, config, seed, pulse)?;
-    Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows })
+    Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows, knowledge })
 }
 
 /// Rows of `num_negatives` for each (query, positive), and how many short rows were dropped.

@@ -149,3 +149,68 @@ impl Agreement {
 fn together(met: &[(f64, f64)], share: f64) -> f64 {
     met.iter().map(|(ratio, n)| n * share * ratio / (share * ratio + 1.0 - share)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two histories of one look each, clicked with probability .8 where relevant and .1 where not, a third of documents being
+    /// relevant; expected counts of what is seen where queries agree this often.
+    fn seen(agree: f64, sign: usize, ratios: &mut Ratios) {
+        let (prior, hit) = (1.0 / 3.0, [0.1, 0.8]);
+        let chance = |clicked: bool, relevant: usize| if clicked { hit[relevant] } else { 1.0 - hit[relevant] };
+        let all = |clicked: bool| (1.0 - prior) * chance(clicked, 0) + prior * chance(clicked, 1);
+        for (here, there) in [(false, false), (false, true), (true, false), (true, true)] {
+            let together = (1.0 - prior) * chance(here, 0) * chance(there, 0)
+                + prior * chance(here, 1) * chance(there, 1);
+            let apart = all(here) * all(there);
+            for _ in 0..(1e4 * (agree * together + (1.0 - agree) * apart)).round() as u64 {
+                ratios.add(sign, together / apart);
+            }
+        }
+    }
+
+    #[test]
+    fn agreement_is_found_by_sign() {
+        let mut ratios = Ratios::new();
+        let signs = [(sign(0.35, Some(0.0)), 0.2), (sign(0.9, None), 0.9), (sign(0.0, Some(0.3)), 0.5)];
+        for (sign, agree) in signs {
+            seen(agree, sign, &mut ratios);
+        }
+        let found = Agreement::fitted(&ratios);
+        for (sign, agree) in signs {
+            // Ratios are gathered in steps of a sixteenth of a logarithm.
+            assert!((found.of(sign) - agree).abs() < 0.03, "{agree}: {}", found.of(sign));
+        }
+        let mean: f64 = signs.iter().map(|(_, agree)| agree / 3.0).sum();
+        assert!((found.of(sign(0.5, Some(0.5))) - mean).abs() < 0.03, "a sign that was not met is like the mean");
+    }
+
+    #[test]
+    fn what_is_told_may_be_another_matter() {
+        let mut ratios = Ratios::new();
+        seen(0.75, 0, &mut ratios);
+        let mut found = Agreement::default();
+        found.set_apart(&ratios);
+        assert!((found.apart - 0.25).abs() < 0.03, "{}", found.apart);
+    }
+
+    #[test]
+    fn nothing_to_learn_from() {
+        let mut found = Agreement::fitted(&Ratios::new());
+        found.set_apart(&Ratios::new());
+        assert_eq!((found.of(3), found.apart, found.by_sign().len()), (0.0, 0.0, 0));
+    }
+
+    #[test]
+    fn signs_have_their_places() {
+        assert_eq!(sign(0.0, Some(0.0)), 0);
+        assert_eq!(sign(0.1, Some(0.01)), BY_CLICKS + 1);
+        assert_eq!(sign(1.0, None), SIGNS - 1);
+        assert_eq!(sign(1.0, Some(1.0)), SIGNS - 2);
+        let shares = Agreement { by_sign: (0..SIGNS).map(|i| i as f64).collect(), apart: 0.0 }.by_sign();
+        assert_eq!(shares[0], (0.0, 0.0, 0.0));
+        assert_eq!((shares[SIGNS - 2].0, shares[SIGNS - 2].1), (0.8, 0.6));
+        assert!(shares[SIGNS - 1].1.is_nan());
+    }
+}

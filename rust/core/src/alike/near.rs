@@ -53,16 +53,20 @@ impl Likeness {
 pub(super) struct Near {
     /// Its number.
     pub(super) other: u32,
-    /// Cosine of words; 0 where neither sign of the query asked for them.
-    pub(super) words: f32,
-    /// Cosine of satisfied clicks, 0 where it was not among the nearest.
-    pub(super) clicks: f32,
+    /// Cosine of satisfied clicks in [`COSINE_UNIT`]s, 0 where it was not among the nearest.
+    pub(super) clicks: u32,
+    /// Cosine of words.
+    pub(super) words: f64,
 }
 
 impl Near {
     pub(super) fn same_intent(&self, likeness: Likeness) -> bool {
-        f64::from(self.words) > likeness.same_words || f64::from(self.clicks) > likeness.same_clicks
+        self.words > likeness.same_words || cosine(self.clicks) > likeness.same_clicks
     }
+}
+
+fn cosine(units: u32) -> f64 {
+    f64::from(units) * COSINE_UNIT
 }
 
 /// Queries with a satisfied click, by number, and those that are alike.
@@ -91,8 +95,8 @@ impl NearQueries {
         let clicks = Clicks::satisfied(released, pulse)?;
         let mut queries = clicks.queries.clone();
         queries.dedup();
-        // (query, other, cosine of words, of clicks): whatever one sign finds, the other weighs too.
-        let mut found: Vec<(u32, u32, f32, f32)> = Vec::new();
+        // Whatever one sign finds, the other weighs too.
+        let mut found: Vec<(u32, Near)> = Vec::new();
         if by_clicks < 1.0 {
             let config = RelatedConfig {
                 top_related: NEAREST_BY_CLICKS,
@@ -100,42 +104,37 @@ impl NearQueries {
                 max_queries_per_document: MAX_QUERIES_PER_DOCUMENT,
                 top_documents: 0,
             };
-            let made =
-                related(&clicks.queries, &clicks.docs, &clicks.clicks, &config, threads, &mut |_| {
-                    pulse.beat()
-                })?;
-            found.extend(made.related.iter().filter_map(|r| {
-                let cosine = f64::from(r.cosine) * COSINE_UNIT;
-                (cosine > by_clicks).then_some((r.query, r.related, 0.0, cosine as f32))
-            }));
+            let made = related(&clicks.queries, &clicks.docs, &clicks.clicks, &config, threads, &mut |_| {
+                pulse.beat()
+            })?;
+            let near = made.related.iter().filter(|r| cosine(r.cosine) > by_clicks);
+            found.extend(near.map(|r| (r.query, Near { other: r.related, clicks: r.cosine, words: 0.0 })));
         }
         drop(clicks);
         let texts: Vec<&str> = queries.iter().map(|q| released.query_strings.get(*q)).collect();
         let words = Words::new(&texts);
-        for row in &mut found {
-            row.2 = words.cosine(row.0 as usize, row.1 as usize) as f32;
+        for (query, near) in &mut found {
+            near.words = words.cosine(*query as usize, near.other as usize);
         }
         if by_words < 1.0 {
-            let near = words.alike(by_words, MAX_QUERIES_PER_WORD, threads, pulse)?;
-            let cosine = |a: u32, b: u32| words.cosine(a as usize, b as usize) as f32;
-            found.extend(near.into_iter().map(|(a, b)| (a, b, cosine(a, b), 0.0)));
+            let alike = words.alike(by_words, MAX_QUERIES_PER_WORD, threads, pulse)?;
+            let near = |(query, other): (u32, u32)| {
+                (query, Near { other, clicks: 0, words: words.cosine(query as usize, other as usize) })
+            };
+            found.extend(alike.into_iter().map(near));
         }
         // Of a pair that both signs found, the row with the clicks comes first.
-        found.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then(b.3.total_cmp(&a.3)));
-        found.dedup_by_key(|row| (row.0, row.1));
+        found.sort_unstable_by_key(|(query, near)| (*query, near.other, std::cmp::Reverse(near.clicks)));
+        found.dedup_by_key(|(query, near)| (*query, near.other));
         let mut out = Self { queries, ..Self::default() };
         let mut rest = found.as_mut_slice();
         for query in 0..out.queries.len() as u32 {
-            let n = rest.partition_point(|row| row.0 == query);
-            let (own, more) = rest.split_at_mut(n);
-            own.sort_by(|a, b| b.2.max(b.3).total_cmp(&a.2.max(a.3)));
-            out.near.extend(
-                own.iter().take(NEAREST).map(|(_, other, words, clicks)| Near {
-                    other: *other,
-                    words: *words,
-                    clicks: *clicks,
-                }),
-            );
+            let (own, more) = rest.split_at_mut(rest.partition_point(|(q, _)| *q == query));
+            // Stable: of equals the first stay.
+            own.sort_by(|(_, a), (_, b)| {
+                b.words.max(cosine(b.clicks)).total_cmp(&a.words.max(cosine(a.clicks)))
+            });
+            out.near.extend(own.iter().take(NEAREST).map(|(_, near)| *near));
             out.ends.push(out.near.len());
             rest = more;
         }
@@ -161,6 +160,26 @@ impl NearQueries {
     pub(super) fn of(&self, i: usize) -> &[Near] {
         let start = if i == 0 { 0 } else { self.ends[i - 1] };
         &self.near[start..self.ends[i]]
+    }
+
+    /// For each query the code of the one that stands for all that are of the same intent, directly or through others.
+    pub(super) fn intents(&self, likeness: Likeness) -> Vec<u64> {
+        let mut parent: Vec<u32> = (0..self.len() as u32).collect();
+        fn root(parent: &mut [u32], mut i: u32) -> u32 {
+            while parent[i as usize] != i {
+                parent[i as usize] = parent[parent[i as usize] as usize];
+                i = parent[i as usize];
+            }
+            i
+        }
+        for i in 0..self.len() {
+            for near in self.of(i).iter().filter(|near| near.same_intent(likeness)) {
+                let (a, b) = (root(&mut parent, i as u32), root(&mut parent, near.other));
+                // The lower number stands for both, whatever the order.
+                parent[a.max(b) as usize] = a.min(b);
+            }
+        }
+        (0..self.len() as u32).map(|i| self.queries[root(&mut parent, i) as usize]).collect()
     }
 
     /// Which queries have one alike, or are one.

@@ -94,6 +94,11 @@ impl Rows {
         start..self.ends[query]
     }
 
+    /// Code of a row's document.
+    pub(super) fn doc(&self, row: usize) -> u64 {
+        self.docs[row]
+    }
+
     /// Satisfied clicks.
     pub(super) fn satisfied(&self, row: usize) -> u32 {
         self.satisfied[row]

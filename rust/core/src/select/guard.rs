@@ -10,6 +10,7 @@ use super::{Abandoned, OwnPositive, SelectConfig};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as in docs/ARCHITECTURE.md, select")]
 pub enum Guard {
+    KnownRelevant,
     OwnPositive,
     SameIntent,
     MinExaminations,
@@ -23,7 +24,8 @@ pub enum Guard {
 }
 
 /// All of them, in order. The last is the one whose limit may be chosen by what the others leave.
-pub const GUARDS: [Guard; 10] = [
+pub const GUARDS: [Guard; 11] = [
+    Guard::KnownRelevant,
     Guard::OwnPositive,
     Guard::SameIntent,
     Guard::MinExaminations,
@@ -54,6 +56,8 @@ pub(super) struct Suspect<'a> {
     pub(super) pair: &'a Pair,
     pub(super) row: &'a EvidenceRow,
     pub(super) told: &'a Told,
+    /// The caller knows that it is relevant.
+    pub(super) known: bool,
     /// It qualifies as a positive of the query.
     pub(super) qualified: bool,
     /// It is preferred to nothing: a judgement of the document alone.
@@ -75,6 +79,7 @@ impl Guard {
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
+            Self::KnownRelevant => "known_relevant",
             Self::OwnPositive => "own_positive",
             Self::SameIntent => "same_intent",
             Self::MinExaminations => "min_examinations",
@@ -102,6 +107,7 @@ impl Guard {
         let at_least = |value: f64, limit: f64| Some((value, limit, value >= limit));
         let under = |value: f64, limit: f64| Some((value, limit, value < limit));
         let found = match self {
+            Self::KnownRelevant => at_least(f64::from(u8::from(of.known)), 1.0),
             Self::OwnPositive => {
                 let (clicked, limit) = match config.own_positive {
                     OwnPositive::Strict => (pair.clicks.max(pair.users_clicked), 1),
@@ -115,7 +121,9 @@ impl Guard {
                 under(of.row.examinations, config.min_examinations)
             }
             Self::Attractiveness if limits.bound.is_finite() => above(below(), limits.bound),
-            Self::PFalseNegative if limits.p_false_negative.is_finite() => above(p(), limits.p_false_negative),
+            Self::PFalseNegative if limits.p_false_negative.is_finite() => {
+                above(p(), limits.p_false_negative)
+            }
             _ if !of.absolute => None,
             Self::Abandoned if config.abandoned == Abandoned::Drop && limits.pages => {
                 under(f64::from(pair.rejections), 1.0)

@@ -1,0 +1,104 @@
+"""`hardneg-fast explain`: why a document is, or is not, a negative of a query."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from . import cli_shared as shared
+from . import options
+from .config import Config, Privacy
+from .exceptions import DataError, FileError, UsageError
+
+__all__ = ["EXPLAIN"]
+
+
+def _explain(command: argparse.ArgumentParser) -> None:
+    command.add_argument("out", type=Path, metavar="OUT", help="dataset directory that mine wrote")
+    command.add_argument("--query", required=True, metavar="Q", help="the query, in any form")
+    command.add_argument("--doc", metavar="D", help="one document; all of the query otherwise")
+    text = "the log it was made of, mined once more: then documents that are no negatives are explained, too"
+    command.add_argument("--log", nargs="+", metavar="LOG", help=text)
+    shared.format_option(command)
+
+
+def run_explain(args: argparse.Namespace) -> None:
+    """Prints what became of the documents of a query.
+
+    Raises:
+        UsageError: the query, or the document for it, is not in the output.
+    """
+    from .anonymize import normalize
+
+    statement, report = (_json(args.out, name) for name in ("privacy.json", "report.json"))
+    query = normalize([args.query])[0].as_py()
+    if query is None:
+        raise UsageError("--query is empty")
+    said = _of_output(args.out, query, args.doc, statement) if args.log is None else _of_log(args, query, statement, report)
+    if not shared.as_json(args, said):
+        print("\n\n".join(said))
+
+
+def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]) -> list[str]:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from .result import why
+
+    where = pc.field("query") == query
+    if doc is not None:
+        where &= pc.field("neg_id") == doc
+    rows = pq.read_table(out / "negatives", filters=where).to_pylist()
+    if not rows:
+        raise UsageError(
+            "no negative of OUT has this query and document; with --log LOG the log is asked why (not of a release under "
+            "differential privacy)"
+        )
+    k = statement.get("k")
+
+    def p(row: dict[str, Any]) -> str:
+        return "" if row["p_false_negative"] is None else f"; P(relevant) {row['p_false_negative']:.3f}"
+
+    return [f"{row['neg_id']}: a negative, by {row['rule']}: {why(row, k)}{p(row)}" for row in rows]
+
+
+def _of_log(args: argparse.Namespace, query: str, statement: dict[str, Any], report: dict[str, Any]) -> list[str]:
+    from .pipeline import mine
+
+    if statement["mode"] == "dp":
+        raise UsageError("a release under differential privacy is not made again to explain it; leave out --log")
+    privacy = Privacy.none() if statement.get("k") is None else Privacy.k_users(statement["k"])
+    log = args.log[0] if len(args.log) == 1 else list(args.log)
+    result = mine(log, None, privacy=privacy, config=_config(report["config"]))
+    return result.explain(query, args.doc)
+
+
+def _config(tree: dict[str, Any]) -> Config:
+    """The configuration of a report, as far as it is there: values of constants are not."""
+    if tree["read"].pop("constants", None):
+        raise DataError("OUT was made with read.constants, whose values it does not keep: it cannot be made again")
+    return options.from_mapping(tree)
+
+
+def _json(out: Path, name: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FileError(
+            f"{out.name}: {name} cannot be read ({type(error).__name__}); give a directory that mine wrote"
+        ) from None
+    return found
+
+
+EXPLAIN = shared.Command(
+    name="explain",
+    about="say why a document is, or is not, a negative of a query",
+    examples=(
+        "hardneg-fast explain negatives --query 'red shoes'",
+        "hardneg-fast explain negatives --query 'red shoes' --doc d17 --log clicks.parquet",
+    ),
+    options=_explain,
+    run=run_explain,
+)

@@ -1,0 +1,122 @@
+//! Why a document is, or is not, a negative of a query: what proposed it, and what each guard says.
+
+use crate::error::Result;
+use crate::evidence::{Evidence, EvidenceRow};
+use crate::group::Group;
+use crate::seed::Seed;
+use crate::tables::Pair;
+
+use super::{GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict};
+
+/// What became of a document.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outcome {
+    /// The query's positive of this rank, from 1.
+    Positive(usize),
+    /// A positive beyond those kept.
+    MorePositive,
+    /// A negative.
+    Negative,
+    /// No rule proposes it.
+    NotProposed,
+    /// The first guard that keeps every rule's proposal out.
+    Guarded(Guard),
+    /// Passed all guards; others were kept.
+    Capped,
+    /// The query has no positive.
+    NoPositive,
+}
+
+/// Everything about one document of a query.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// What was counted.
+    pub pair: Pair,
+    /// What that says.
+    pub evidence: EvidenceRow,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Rules that propose it, and the document it is less than, if any.
+    pub rules: Vec<(Rule, Option<u64>)>,
+    /// Of each guard that is on.
+    pub verdicts: Vec<Verdict>,
+    /// Alike queries that were shown it, and those of them that it satisfied somebody for.
+    pub told: (u32, u32),
+    /// P(relevant), as it may be shown.
+    pub p_relevant: f64,
+}
+
+/// Explains the documents of a query (a code), in canonical order; None where the query was not released.
+///
+/// # Errors
+/// Where the spill cannot be read.
+pub fn explain(
+    evidence: &Evidence,
+    knowledge: &Knowledge,
+    config: &SelectConfig,
+    selected: &Selected,
+    seed: Seed,
+    query: u64,
+) -> Result<Option<Vec<Explained>>> {
+    let released = &*evidence.released;
+    let rules: Vec<Rule> = config.rules.iter().copied().filter(|r| r.off(released).is_none()).collect();
+    let mut selector = Selector::new(evidence, knowledge, config, seed, &rules, selected.limit);
+    let mut found = None;
+    for part in 0..released.tables.len() {
+        released.tables.part(part, |group| {
+            if group.query == query {
+                found = Some(selector.explained(group, selected));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+impl Selector<'_> {
+    fn explained(&mut self, group: &Group, selected: &Selected) -> Vec<Explained> {
+        let users = self.config.positive_users.max(self.released.k.unwrap_or(0)).max(1);
+        self.ask(group);
+        let rows: Vec<EvidenceRow> = (0..group.pairs.len()).map(|i| self.evidence.row(group, i)).collect();
+        let qualified = self.positives_of(group, &rows, users);
+        let kept: Vec<u64> =
+            selected.positives.iter().filter(|p| p.query == group.query).map(|p| p.doc).collect();
+        let candidates = self.candidates(group, &rows, &kept);
+        let negatives = &selected.negatives[selected.negatives.partition_point(|n| n.query < group.query)..];
+        let is_negative =
+            |doc: u64| negatives.iter().take_while(|n| n.query == group.query).any(|n| n.pair.doc == doc);
+        let mut out = Vec::with_capacity(rows.len());
+        for (i, pair) in group.pairs.iter().enumerate() {
+            let own = || candidates.iter().filter(|c| c.pair == i).map(|c| c.negative);
+            let rules: Vec<(Rule, Option<u64>)> =
+                own().map(|n| (n.rule, n.positive.map(|(doc, _)| doc))).collect();
+            // A preference is asked less: what only its absolute twin is asked counts where there is no preference.
+            let absolute = rules.iter().all(|(_, preferred)| preferred.is_none());
+            let mut known = Known::default();
+            let verdicts: Vec<Verdict> = GUARDS
+                .iter()
+                .filter_map(|g| self.verdict(*g, group, &rows, i, absolute, &qualified, &mut known))
+                .collect();
+            let place = kept.iter().position(|doc| *doc == pair.doc);
+            let outcome = match (place, verdicts.iter().find(|v| v.fires)) {
+                (Some(place), _) => Outcome::Positive(place + 1),
+                _ if qualified.contains(&pair.doc) => Outcome::MorePositive,
+                _ if kept.is_empty() => Outcome::NoPositive,
+                _ if is_negative(pair.doc) => Outcome::Negative,
+                _ if rules.is_empty() => Outcome::NotProposed,
+                (_, Some(verdict)) => Outcome::Guarded(verdict.guard),
+                _ => Outcome::Capped,
+            };
+            out.push(Explained {
+                pair: *pair,
+                evidence: rows[i],
+                outcome,
+                rules,
+                verdicts,
+                told: (self.told[i].queries, self.told[i].satisfied),
+                p_relevant: self.p_shown(group, i),
+            });
+        }
+        out
+    }
+}

@@ -1,0 +1,96 @@
+//! Negatives beside those of the log: the caller's own, what a search engine returned further down, documents at random.
+
+use crate::evidence::EvidenceRow;
+use crate::group::Group;
+use crate::tables::Pair;
+
+use super::{Fill, Kind, Negative, Rule, Selector};
+
+/// Draws that a missing place is worth before it is given up.
+const DRAWS: u64 = 64;
+
+impl Selector<'_> {
+    /// Adds to a query's `hard` negatives what was given and what is asked for of other kinds.
+    pub(super) fn fill(&mut self, group: &Group, qualified: &[u64], hard: usize) {
+        let (config, query) = (self.config, group.query);
+        let (beside, seed) = (&self.knowledge.beside, self.seed);
+        let start = self.selected.negatives.partition_point(|n| n.query < query);
+        let mut have: Vec<u64> = self.selected.negatives[start..].iter().map(|n| n.pair.doc).collect();
+        let mut place = hard as u32;
+        let mut add = |doc: u64, rule: Rule, have: &mut Vec<u64>, out: &mut Vec<Negative>| {
+            have.push(doc);
+            out.push(negative(query, doc, rule, place));
+            place += 1;
+        };
+        let wrong = |doc: u64| qualified.contains(&doc) || beside.known_relevant.has(query, doc);
+        for doc in beside.extra_negatives.of(query) {
+            if !wrong(doc) && !have.contains(&doc) {
+                add(doc, Rule::Given, &mut have, &mut self.selected.negatives);
+            }
+        }
+        // What the hard ones left, and what is kept for the others.
+        let room = config.max_negatives_per_query.saturating_sub(hard);
+        let wanted = |kind: Kind, kept: usize| match (config.fill, kind) {
+            (Fill::Easy, _) | (Fill::Semi, Kind::Semi) => room,
+            _ => kept,
+        };
+        let mut satisfied = Vec::new();
+        let semi = wanted(Kind::Semi, config.semi_negatives).saturating_sub(config.easy_negatives);
+        let easy = wanted(Kind::Easy, config.easy_negatives);
+        if semi + easy == 0 {
+            return;
+        }
+        self.knowledge.alike.satisfied_elsewhere(query, &mut satisfied);
+        let shown = |doc: u64| group.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
+        let free = |doc: u64| !shown(doc) && !wrong(doc) && satisfied.binary_search(&doc).is_err();
+        if semi > 0 {
+            let band = beside.retrieved.of(query).take(config.retrieved_to).skip(config.retrieved_from - 1);
+            let hash = |doc: u64| seed.hash("semi", &[&query.to_be_bytes(), &doc.to_be_bytes()]);
+            let mut found: Vec<(u64, u64)> =
+                band.filter(|d| free(*d) && !have.contains(d)).map(|d| (hash(d), d)).collect();
+            found.sort_unstable();
+            for (_, doc) in found.into_iter().take(semi) {
+                add(doc, Rule::Retrieved, &mut have, &mut self.selected.negatives);
+            }
+        }
+        let documents = &self.knowledge.documents;
+        let semi = self.selected.negatives[start..].iter().filter(|n| n.rule == Rule::Retrieved).count();
+        let mut left = easy.min(room.saturating_sub(semi));
+        for i in 0..DRAWS * left as u64 {
+            if left == 0 || documents.is_empty() {
+                break;
+            }
+            let drawn = seed.hash("easy", &[&query.to_be_bytes(), &i.to_be_bytes()]);
+            let doc = documents[(drawn % documents.len() as u64) as usize];
+            if free(doc) && !have.contains(&doc) {
+                add(doc, Rule::Random, &mut have, &mut self.selected.negatives);
+                left -= 1;
+            }
+        }
+    }
+}
+
+/// A row of which nothing was counted.
+fn negative(query: u64, doc: u64, rule: Rule, place: u32) -> Negative {
+    let evidence = EvidenceRow {
+        expected_clicks: 0.0,
+        coec: 0.0,
+        p_zero: 0.0,
+        satisfied: 0.0,
+        examinations: 0.0,
+        p_examined: 0.0,
+        p_relevant: f64::NAN,
+    };
+    Negative {
+        query,
+        positive: None,
+        pair: Pair::empty(doc),
+        evidence,
+        rule,
+        place,
+        position_pos: 0,
+        position_neg: 0,
+        users: 0,
+        p_false_negative: f64::NAN,
+    }
+}

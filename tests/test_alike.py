@@ -1,0 +1,356 @@
+"""What alike queries tell, the limit of P(relevant), given tables, fills, splits and explanations, on a simulated log."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import hardneg_fast as hn
+import reference
+from hardneg_fast import options
+
+NONE = hn.Privacy.none()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("alike") / "sim"
+    hn.simulate(out, impressions=60_000, seed=3)
+    return out
+
+
+@pytest.fixture(scope="module")
+def evidence(folder):
+    return hn.evidence(hn.release(hn.count(folder / "log.parquet"), privacy=NONE))
+
+
+@functools.cache
+def _rows(table_of, config):
+    return pa.table(hn.select(table_of, config=config).negatives).to_pylist()
+
+
+def rows_of(evidence, **changes):
+    return _rows(evidence, hn.SelectConfig(**changes))
+
+
+def test_p_false_negative_is_that_of_the_reference():
+    made = hn.read(simulated_rows(4_000))
+    table = pa.table(made)
+    rows = [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
+    config = hn.Config(select=hn.SelectConfig(max_p_false_negative=0.5))
+    evidence = hn.evidence(hn.release(hn.count(table, config=config), privacy=NONE), config=config.evidence)
+    chosen = hn.select(evidence, config=config.select)
+    naive = reference.mine(rows, set(table.column_names), True, config, None, evidence.model, chosen.told)
+    fast = pa.table(chosen.negatives).to_pylist()
+    slow = naive.selected.negatives
+    assert len(fast) == len(slow) > 100
+    assert [r["neg_id"] for r in fast] == [r["neg_id"] for r in slow]
+    for a, b in zip(fast, slow, strict=True):
+        assert a["p_false_negative"] == pytest.approx(b["p_false_negative"], abs=1e-9)
+        assert a["weight"] == 1 - a["p_false_negative"]
+    alone = {(r["query"], r["doc_id"]): r["p_relevant"] for r in pa.table(evidence.table()).to_pylist()}
+    moved = sum(abs(alone[r["query"], r["neg_id"]] - r["p_false_negative"]) > 0.01 for r in fast)
+    assert moved > len(fast) / 10, "alike queries tell something"
+
+
+def simulated_rows(impressions):
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as place:
+        hn.simulate(Path(place) / "sim", impressions=impressions, seed=5)
+        return pq.read_table(Path(place) / "sim" / "log.parquet")
+
+
+def plain(value):
+    return round(value.timestamp() * 1e6) if hasattr(value, "timestamp") else value
+
+
+def test_threads_do_not_matter(evidence):
+    told = [hn.select(evidence, threads=n).told for n in (1, 2, 3)]
+    assert told[0] == told[1] == told[2]
+    assert all(0 <= share <= 1 for _, _, share in told[0]["agreement"])
+
+
+def test_more_alike_queries_agree_more(evidence):
+    share = {(words, clicks): x for words, clicks, x in hn.select(evidence).told["agreement"]}
+    assert share[0.8, 0.6] > share[0.4, 0.2] > share[0.0, 0.0]
+
+
+def test_limit(evidence):
+    everything, some = rows_of(evidence, max_p_false_negative=1.0), rows_of(evidence, max_p_false_negative=0.05)
+    assert max(r["p_false_negative"] for r in some) <= 0.05 < max(r["p_false_negative"] for r in everything)
+    assert {(r["query"], r["neg_id"]) for r in everything if r["p_false_negative"] <= 0.02} >= {
+        (r["query"], r["neg_id"]) for r in rows_of(evidence, max_p_false_negative=0.02, max_negatives_per_query=1)
+    }
+
+
+@pytest.mark.parametrize("cap", [3, 1_000])
+def test_yields_are_what_limits_yield(evidence, cap):
+    free = hn.SelectConfig(max_p_false_negative=1.0, max_negatives_per_query=cap, max_queries_per_document=10**6)
+    curve = hn.select(evidence, config=free).told["yields"]
+    passed = {}
+    for row in rows_of(evidence, **{**dataclasses.asdict(free), "max_negatives_per_query": 1_000}):
+        passed.setdefault(row["query"], {})[row["neg_id"]] = row["p_false_negative"]
+    for point in curve[::7]:
+        kept = {q: [p for p in docs.values() if p <= point["limit"]] for q, docs in passed.items()}
+        sizes = {q: min(len(ps), cap) for q, ps in kept.items() if ps}
+        assert point["negatives"] == pytest.approx(sum(sizes.values()))
+        assert point["relevant"] == pytest.approx(sum(n * sum(kept[q]) / len(kept[q]) for q, n in sizes.items()))
+        assert point["queries"] == len(sizes)
+        assert point["queries_4"] == sum(n >= 4 for n in sizes.values())
+        assert point["queries_full"] == sum(n == cap for n in sizes.values())
+
+
+@pytest.mark.parametrize("target", [0.005, 0.02, 0.04])
+def test_target(evidence, target):
+    """The limit keeps the expected share below the target, and the next one would not, unless nothing limits."""
+    found = hn.select(evidence, config=hn.SelectConfig(max_p_false_negative=1.0, target_fnr=target))
+    told = found.told
+    share = {p["limit"]: p["relevant"] / p["negatives"] for p in told["yields"] if p["negatives"]}
+    assert share[told["limit"]] <= target
+    above = [s for limit, s in share.items() if limit > told["limit"]]
+    assert all(s > target for s in above)
+    rows = pa.table(found.negatives).to_pylist()
+    assert max(r["p_false_negative"] for r in rows) <= told["limit"]
+
+
+def test_positives_are_relevant_rather_than_not(evidence, folder):
+    truth = {tuple(r.values()) for r in pq.read_table(folder / "truth.parquet", columns=["query", "doc_id"]).to_pylist()}
+    shares = []
+    for least in (0.0, 0.5, 0.9):
+        found = pa.table(hn.select(evidence, config=hn.SelectConfig(positive_p_relevant=least)).positives).to_pylist()
+        shares.append(sum((r["query"], r["doc_id"]) in truth for r in found) / len(found))
+    assert shares[0] < shares[1] < shares[2]
+
+
+def table(pairs):
+    return pa.table({"query": [q for q, _ in pairs], "doc_id": [d for _, d in pairs]})
+
+
+def test_given_positives_come_first_and_are_no_negatives(evidence):
+    some = rows_of(evidence)
+    query, doc = some[0]["query"], some[0]["neg_id"]
+    found = hn.select(evidence, positives=table([(query, doc), (query, "new document")]))
+    own = [r["doc_id"] for r in pa.table(found.positives).to_pylist() if r["query"] == query]
+    assert own[:2] == [doc, "new document"]
+    assert doc not in {r["neg_id"] for r in pa.table(found.negatives).to_pylist() if r["query"] == query}
+    assert "new document" in pa.table(found.triplets)["positive"].to_pylist()
+
+
+def test_a_query_without_a_positive_has_one_where_it_is_given(evidence):
+    mined = {r["query"] for r in rows_of(evidence)}
+    shown = pa.table(evidence.table()).to_pylist()
+    query = next(r["query"] for r in shown if r["query"] not in mined and r["clicks"] == 0 and r["rejections"])
+    found = hn.select(evidence, positives=table([(query, "the answer")]))
+    assert query in {r["query"] for r in pa.table(found.negatives).to_pylist()}
+
+
+def test_known_relevant(evidence):
+    pairs = [(r["query"], r["neg_id"]) for r in rows_of(evidence)][::3]
+    found = hn.select(evidence, known_relevant=table(pairs))
+    assert not set(pairs) & {(r["query"], r["neg_id"]) for r in pa.table(found.negatives).to_pylist()}
+    assert found.funnel["guards"]["known_relevant"] >= len(set(pairs))
+
+
+def test_extra_negatives(evidence):
+    query = rows_of(evidence)[0]["query"]
+    positive = next(r["doc_id"] for r in pa.table(hn.select(evidence).positives).to_pylist() if r["query"] == query)
+    mine = [(query, "theirs"), (query, positive), ("never asked", "theirs"), (query, "theirs")]
+    rows = pa.table(hn.select(evidence, extra_negatives=table(mine)).negatives).to_pylist()
+    own = [r for r in rows if r["rule"] == "given"]
+    assert [(r["query"], r["neg_id"], r["kind"], r["users"]) for r in own] == [(query, "theirs", "hard", None)]
+
+
+def test_retrieved_and_random_fill(evidence):
+    shown = {}
+    for r in pa.table(evidence.table()).to_pylist():
+        shown.setdefault(r["query"], set()).add(r["doc_id"])
+    queries = sorted({r["query"] for r in rows_of(evidence)})
+    runs = table([(q, f"{q} rank {i}") for q in queries[::2] for i in range(1, 60)])
+    config = hn.SelectConfig(
+        max_negatives_per_query=8, semi_negatives=2, fill="easy", retrieved_from=10, retrieved_to=12
+    )
+    rows = pa.table(hn.select(evidence, config=config, retrieved=runs).negatives).to_pylist()
+    again = pa.table(hn.select(evidence, config=config, retrieved=runs, threads=1).negatives).to_pylist()
+    assert rows == again
+    by_query = {}
+    for r in rows:
+        by_query.setdefault(r["query"], {}).setdefault(r["neg_id"], r["kind"])
+        if r["kind"] != "hard":
+            assert r["neg_id"] not in shown[r["query"]]
+            assert (r["p_false_negative"], r["weight"], r["users"]) == (None, 1.0, None)
+    full = sum(len(docs) == 8 for docs in by_query.values())
+    assert full >= 0.98 * len(by_query)
+    for q in queries[::2]:
+        semi = {d for d, kind in by_query[q].items() if kind == "semi"}
+        assert semi <= {f"{q} rank {i}" for i in (10, 11, 12)}
+        assert len(semi) >= 2
+        assert sum(kind == "hard" for kind in by_query[q].values()) <= 6
+    assert {kind for q in queries[1::2] for kind in by_query[q].values()} == {"hard", "easy"}
+    none = hn.SelectConfig(fill="none", max_negatives_per_query=8)
+    assert {r["kind"] for r in pa.table(hn.select(evidence, config=none, retrieved=runs).negatives).to_pylist()} == {"hard"}
+
+
+def test_what_satisfied_an_alike_query_is_not_drawn(evidence):
+    config = hn.SelectConfig(max_negatives_per_query=100, fill="semi", retrieved_from=1, retrieved_to=10**6)
+    shown = {}
+    satisfied = {}
+    for r in pa.table(evidence.table()).to_pylist():
+        shown.setdefault(r["query"], set()).add(r["doc_id"])
+        if r["satisfied_clicks"]:
+            satisfied.setdefault(r["doc_id"], set()).add(r["query"])
+    queries = sorted({r["query"] for r in rows_of(evidence)})[:40]
+    docs = sorted(satisfied)
+    runs = table([(q, d) for q in queries for d in docs])
+    rows = pa.table(hn.select(evidence, config=config, retrieved=runs).negatives).to_pylist()
+    drawn = {(r["query"], r["neg_id"]) for r in rows if r["kind"] == "semi"}
+    rows_all = pa.table(evidence.table()).to_pylist()
+    keyed = {(r["query"], r["doc_id"]): r for r in rows_all}
+    near = reference.alike.alike(reference.alike.satisfied_of(keyed, None), config)
+    theirs = {}
+    for a, b in near:
+        theirs.setdefault(a, set()).add(b)
+    assert drawn
+    for q, d in drawn:
+        assert d not in shown[q]
+        assert not satisfied[d] & theirs.get(q, set())
+
+
+@pytest.mark.parametrize("name", ["positives", "known_relevant", "extra_negatives", "retrieved"])
+def test_faulty_tables(evidence, name):
+    with pytest.raises(hn.ColumnError, match=f"{name}: there is no column doc_id"):
+        hn.select(evidence, **{name: pa.table({"query": ["a"]})})
+    with pytest.raises(hn.DataError, match=f"{name}: row 1 has no readable doc_id"):
+        hn.select(evidence, **{name: pa.table({"query": ["a", "b"], "doc_id": ["d", None]})})
+    empty = pa.table({"query": pa.array([], pa.string()), "doc_id": pa.array([], pa.string())})
+    assert pa.table(hn.select(evidence, **{name: empty}).negatives) == pa.table(hn.select(evidence).negatives)
+
+
+def test_split_keeps_intents_together(evidence):
+    config = hn.SelectConfig(validation=0.3)
+    rows = pa.table(hn.select(evidence, config=config).negatives).to_pylist()
+    side = {r["query"]: r["split"] for r in rows}
+    assert len({(r["query"], r["split"]) for r in rows}) == len(side)
+    assert set(side.values()) == {"train", "validation"}
+    keyed = {(r["query"], r["doc_id"]): r for r in pa.table(evidence.table()).to_pylist()}
+    near = reference.alike.alike(reference.alike.satisfied_of(keyed, None), config)
+    for (a, b), (words, clicks) in near.items():
+        same = words > config.same_intent_words or clicks > config.same_intent_clicks
+        if same and a in side and b in side:
+            assert side[a] == side[b]
+    assert {r["split"] for r in rows_of(evidence)} == {None}
+
+
+def test_explain_agrees_with_what_was_selected(evidence):
+    config = hn.SelectConfig(max_negatives_per_query=2)
+    found = hn.select(evidence, config=config)
+    negatives = {(r["query"], r["neg_id"]) for r in pa.table(found.negatives).to_pylist()}
+    positives = {(r["query"], r["doc_id"]) for r in pa.table(found.positives).to_pylist()}
+    outcomes = set()
+    for query in sorted({q for q, _ in positives})[:60]:
+        for one in found.explain(query):
+            pair = query, one["doc_id"]
+            outcomes.add(one["outcome"])
+            assert (one["outcome"] == "negative") == (pair in negatives)
+            assert (one["outcome"] == "positive") == (pair in positives)
+            fired = [name for name, fires, _, _ in one["guards"] if fires]
+            if one["outcome"] == "guarded":
+                assert fired[0] == one["guard"]
+                assert one["rules"]
+            if one["outcome"] in ("negative", "capped"):
+                assert not fired
+            for name, fires, value, limit in one["guards"]:
+                if name == "p_false_negative":
+                    assert fires == (value > limit)
+                    assert value == one["p_relevant"]
+    assert outcomes >= {"negative", "positive", "guarded", "capped"}
+    assert found.explain("nobody asked this") is None
+
+
+def test_explain_under_k_users_shows_no_exact_figure(folder):
+    evidence = hn.evidence(hn.release(hn.count(folder / "log.parquet"), privacy=hn.Privacy.k_users(5)))
+    found = hn.select(evidence)
+    query = pa.table(found.negatives)["query"][0].as_py()
+    for one in found.explain(query):
+        assert one["impressions"] % 5 == one["clicks"] % 5 == one["satisfied_clicks"] % 5 == 0
+        assert all(value is limit is None for _, _, value, limit in one["guards"])
+        assert (one["alike_queries"], one["alike_satisfied"]) == (None, None)
+        assert one["p_relevant"] is None or one["p_relevant"] == round(one["p_relevant"], 2)
+
+
+def test_k_users_figures_follow_from_rounded_counts(folder):
+    """P(false negative) of the output is that of a release whose counts were rounded before."""
+    evidence = hn.evidence(hn.release(hn.count(folder / "log.parquet"), privacy=hn.Privacy.k_users(5)))
+    rows = pa.table(hn.select(evidence).negatives).to_pylist()
+    assert all(r["p_false_negative"] == round(r["p_false_negative"], 2) for r in rows)
+
+
+def test_presets_set_what_was_left_alone():
+    strict = options.checked(hn.Config(select=hn.SelectConfig(preset="strict", max_negatives_per_query=3))).select
+    assert (strict.max_p_false_negative, strict.max_negatives_per_query, strict.preset) == (0.02, 3, "")
+    chosen = options.load(None, {"select.preset": "strict", "select.max_p_false_negative": "0.1"}).select
+    assert chosen.max_p_false_negative == 0.1, "what is given stands, even at its default"
+    assert options.load(None, {"select.preset": "reranker"}).select.fill == "easy"
+    with pytest.raises(hn.UsageError, match="select.preset is 'best'"):
+        options.load(None, {"select.preset": "best"})
+    shown = {s.name: s for s in options.settings(None, {"select.preset": ("strict", "--select.preset")})}
+    assert (shown["select.preset"].value, shown["select.preset"].origin) == ("strict", "flag")
+    assert (shown["select.max_p_false_negative"].value, shown["select.max_p_false_negative"].origin) == (0.02, "preset")
+
+
+@pytest.mark.parametrize("preset", ["retriever", "reranker", "pairwise", "strict"])
+def test_presets_run(folder, preset):
+    result = hn.mine(folder / "log.parquet", privacy=NONE, config=options.load(None, {"select.preset": preset}))
+    assert result.negatives.num_rows > 100
+    if preset == "pairwise":
+        assert result.negatives["pos_id"].null_count == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target_fnr": 1.5}, "target_fnr is a share"),
+        ({"validation": 1.0}, "validation is a share"),
+        ({"semi_negatives": 6, "easy_negatives": 5}, "part of select.max_negatives_per_query"),
+        ({"retrieved_from": 0}, "ranks from 1"),
+        ({"retrieved_from": 9, "retrieved_to": 3}, "ranks from 1"),
+        ({"alike_words": 0.0}, "select.alike_words must be above 0"),
+        ({"alike_clicks": 1.5}, "select.alike_clicks must be above 0"),
+    ],
+)
+def test_options_that_cannot_be(evidence, changes, message):
+    with pytest.raises(hn.UsageError, match=message):
+        hn.select(evidence, config=hn.SelectConfig(**changes))
+
+
+def test_mine_takes_tables_in_any_form_of_a_query(folder, tmp_path):
+    plain_ = hn.mine(folder / "log.parquet", privacy=NONE)
+    row = plain_.negatives.to_pylist()[0]
+    pq.write_table(table([(f"  {row['query'].upper()} ", row["neg_id"])]), tmp_path / "known.parquet")
+    result = hn.mine(folder / "log.parquet", privacy=NONE, known_relevant=tmp_path / "known.parquet")
+    pairs = [(r["query"], r["neg_id"]) for r in result.negatives.to_pylist()]
+    assert (row["query"], row["neg_id"]) not in pairs
+    said = result.explain(row["query"], row["neg_id"])
+    assert "guard known_relevant keeps it out" in said[0]
+    with pytest.raises(hn.UsageError, match="known_relevant"):
+        privacy = hn.Privacy.dp(epsilon=4, lineage="a", ledger=tmp_path / "l")
+        hn.mine(folder / "log.parquet", privacy=privacy, known_relevant=tmp_path / "known.parquet")
+
+
+def test_report_has_the_curve(folder):
+    for privacy, k in ((NONE, 1), (hn.Privacy.k_users(5), 5)):
+        told = hn.mine(folder / "log.parquet", privacy=privacy).report["yield"]
+        assert told["limit"] == 0.1
+        points = told["curve"]
+        assert points
+        assert all(p[name] % k == 0 for p in points for name in ("negatives", "queries", "queries_4", "queries_full"))
+        for low, high in itertools.pairwise(points):
+            assert low["limit"] < high["limit"]
+            assert low["negatives"] <= high["negatives"]
+        assert all(p["lower"] <= p["false_negatives"] <= p["upper"] for p in points)
