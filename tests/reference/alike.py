@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .related import related
@@ -41,6 +42,7 @@ def alike(clicks: dict[tuple[str, str], int], config: SelectConfig) -> dict[tupl
     by_words = min(config.alike_words, config.same_intent_words)
     said = {query: words_of(query) for query in queries}
 
+    @cache
     def weight(word: str) -> int:
         return math.floor(1024 * math.log((len(queries) + 1) / sum(word in s for s in said.values())) + 0.5)
 
