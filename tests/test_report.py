@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from hardneg_fast.write import write
 from hardneg_fast.writers import reasons
 from hardneg_fast.writers.escape import as_html, as_markdown, plain
-from hardneg_fast.writers.report_html import report_html
+from hardneg_fast.writers.report_html import framed, report_html
 from hardneg_fast.writers.stable_json import to_json
 from mined_tables import documents, empty, mined, report
 
@@ -32,7 +32,7 @@ HOSTILE = [
     "**bold** _em_ ~~x~~ $x$ \\| \\",
     "long " * 500,
 ]
-VOID = {"meta"}
+VOID = {"meta", "wbr"}
 
 
 class Page(HTMLParser):
@@ -111,6 +111,78 @@ def test_page_tells_what_happened(tmp_path):
         "22.7",
     ):
         assert words in page.text
+
+
+def measured() -> dict:
+    """A report with all that is measured in it."""
+    return report() | {
+        "evidence": {
+            "debias": "pbm",
+            "reason": "explains held-out impressions best",
+            "positions": [{"position": i, "examination": 1 / i} for i in range(1, 11)],
+            "false_negatives": {
+                "expected": 0.034,
+                "lower": 0.025,
+                "upper": 0.042,
+                "distribution": [
+                    {"from": 0.0, "below": 0.05, "rows": 700}, {"from": 0.05, "below": 0.5, "rows": 130},
+                    {"from": 0.5, "below": 1.0, "rows": 20},
+                ],
+            },
+        },
+        "hardness": {
+            "positions": [{"place": "1 to 3", "rows": 70}, {"place": "11 and more", "rows": 10}],
+            "without_position": 20,
+            "words": {"positive": 0.96, "negative": 0.75, "other": 0.034},
+        },
+        "coverage": [
+            {"from": 10, "below": 20, "queries": 360, "with_1": 60, "with_4": 50},
+            {"from": 10_000, "below": None, "queries": 10, "with_1": 10, "with_4": 0},
+        ],
+    }  # fmt: skip
+
+
+def test_page_shows_what_was_measured():
+    page = Page(report_html(measured(), {"mode": "k_users", "k": 10}))
+    for words in (
+        "3.4 % of the negatives, between 2.5 % and 4.2 %", "under 5 %", "5 to 50 %", "50 % and more", "position-based",
+        "Percent looked at", "position 1 to 3", "20 without a position", "75.0 %", "documents of other queries",
+        "10 to 19", "10,000 and more", "60 (16.7 %)",
+    ):  # fmt: skip
+        assert words in page.text
+
+
+def test_card_says_what_was_measured(tmp_path):
+    write(mined(report=measured()), tmp_path / "out", documents=documents())
+    _, body = front_matter((tmp_path / "out" / "README.md").read_text(encoding="utf-8"))
+    for words in ("## Quality", "3.4 % of the negatives (between 2.5 % and 4.2 %", "| 10 to 19 | 360 | 60 | 50 |"):
+        assert words in body
+
+
+def test_hardness_is_that_of_the_written_rows(tmp_path):
+    texts = pa.table({"doc_id": ["d1", "d2", "d3", "d4", "d5"], "text": [
+        "Waterproof hiking boots for women", "Laces for hiking boots", "HIKING socks", "a pan, nonstick", "pan lid",
+    ]})  # fmt: skip
+    write(mined(privacy={"mode": "none"}), tmp_path / "out", documents=texts)
+    found = json.loads((tmp_path / "out" / "report.json").read_text())["hardness"]
+    assert found["positions"][0] == {"place": "1 to 3", "rows": 3}
+    # Positives have 4/4, 4/4 and 2/2 of the words, negatives 2/4, 1/4 and 1/2, those of the next row 1/4, 0 and 0.
+    assert found["words"] == {"positive": 1.0, "negative": 0.417, "other": 0.083}
+
+
+def test_budget_is_shown():
+    claim = {"dp": True, "lineage": "shop<b>", "epsilon": 1.9999999, "limit_epsilon": 8.0}
+    page = Page(report_html({}, {"mode": "dp", "epsilon": 0.5, "delta": 1e-8, "lineage_claim": claim}))
+    assert "Budget of shop<b>: epsilon 8" in page.text
+    assert "this release0.5all so far2" in page.text
+
+
+def test_a_notebook_shows_the_page_in_a_frame():
+    shown = framed(hostile_report(), {"mode": "none"})
+    frame = Page(shown)
+    assert frame.tags == ["iframe"]
+    assert dict(frame.attributes)["sandbox"] is None
+    assert "No privacy protection" in Page(dict(frame.attributes)["srcdoc"]).text
 
 
 def test_no_privacy_is_said_aloud(tmp_path):
@@ -197,6 +269,13 @@ def test_report_json_is_the_report_sorted(tmp_path):
     assert text == json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     written = content.pop("written")
     assert written == {"triplets": 3, "negatives": 3, "positives": 2, "queries": 2, "documents": 5}
+    hardness = content.pop("hardness")
+    assert hardness == {
+        "positions": [{"place": place, "rows": 0} for place in ("1 to 3", "4 to 6", "7 to 10", "11 and more")],
+        "without_position": 0,
+    }
+    for row in content["ctr_by_position"]:
+        assert 0 < row.pop("lower") < row["ctr"] < row.pop("upper") < 1
     assert content == report()
     assert json.loads((tmp_path / "out" / "privacy.json").read_text()) == {"mode": "k_users", "k": 10}
 
@@ -204,7 +283,10 @@ def test_report_json_is_the_report_sorted(tmp_path):
 def test_positions_come_from_the_table_where_the_report_has_none(tmp_path):
     write(mined(report={}), tmp_path / "out")
     content = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert content["ctr_by_position"][0] == {"position": 1, "impressions": 100, "clicks": 20, "ctr": 0.2}
+    # The interval is that of Wilson, by hand.
+    assert content["ctr_by_position"][0] == {
+        "position": 1, "impressions": 100, "clicks": 20, "ctr": 0.2, "lower": 0.1334, "upper": 0.2888,
+    }  # fmt: skip
     assert "Clicks by position" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 

@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from . import _hardneg, options
 from .config import Config, Privacy, ScrubConfig
+from .coverage import coverage
 from .exceptions import UsageError
 from .writers.explain import told_of
+from .writers.report_html import framed
 from .yields import curve
 
 if TYPE_CHECKING:
@@ -44,6 +46,10 @@ class Result:
     """What was protected and how."""
     _selected: Any = field(default=None, repr=False)
     """For `explain`; keeps what was released."""
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the report."""
+        return framed(self.report, self.privacy)
 
     def explain(self, query: str, doc_id: str | None = None) -> list[str]:
         """Why each document shown for the (normalised) query is, or is not, a negative of it, in words.
@@ -87,6 +93,8 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
     queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
     report = _report(raw, counts, released, selected, config)
     report["ctr_by_position"] = by_position.to_pylist()
+    asked = pa.table(counts.table("queries", columns=("query", "users")))
+    report["coverage"] = coverage(asked, negatives, privacy.k)
     report["evidence"] = {**weighed.model, "false_negatives": false_negatives(negatives, privacy.k)}
     del report["evidence"]["places"]
     report["yield"] = curve(selected.told, selected.funnel["queries_with_positive"], privacy.k)

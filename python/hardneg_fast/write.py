@@ -13,6 +13,7 @@ from .exceptions import UsageError
 from .writers.atomic import check_directory, whole_directory, whole_file
 from .writers.card import card
 from .writers.dataset import Written, documents_that_appear, write_dataset
+from .writers.hardness import hardness
 from .writers.mined import Mined
 from .writers.report_html import report_html
 from .writers.stable_json import to_json
@@ -111,9 +112,20 @@ def _complete(mined: Mined, written: Written, texts: Texts | None) -> dict[str, 
         report["without_text"] = written.without_text
         report["documents_without_text"] = written.documents_without_text
         report["examples"] = _with_texts(report.get("examples") or (), texts)
-    if not report.get("ctr_by_position"):
-        report["ctr_by_position"] = mined.evidence_by_position.to_pylist()
+    shown = report.get("ctr_by_position") or mined.evidence_by_position.to_pylist()
+    report["ctr_by_position"] = [_with_interval(row) for row in shown]
+    report["hardness"] = hardness(mined, texts)
     return report
+
+
+def _with_interval(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A position's figures, with the Wilson interval (1927) of its click rate at z = 1.96."""
+    n, rate, z2 = row.get("impressions") or 0, row.get("ctr"), 1.96**2
+    if n <= 0 or rate is None or not 0 <= rate <= 1:
+        return dict(row)
+    middle, spread = rate + z2 / (2 * n), 1.96 * (rate * (1 - rate) / n + z2 / (4 * n * n)) ** 0.5
+    low, high = (round((middle + side) / (1 + z2 / n), 4) for side in (-spread, spread))
+    return {**row, "lower": max(low, 0.0), "upper": min(high, 1.0)}
 
 
 def _with_texts(examples: Sequence[Mapping[str, Any]], texts: Texts) -> list[dict[str, Any]]:

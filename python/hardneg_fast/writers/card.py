@@ -11,7 +11,7 @@ from .dataset import Written
 from .escape import as_markdown
 from .privacy_words import statement
 from .reasons import sentence
-from .report_parts import Figures, number, part
+from .report_parts import Figures, number, part, percent, users
 
 CONFIGS = ("triplets", "negatives", "positives", "queries", "documents")
 MAX_EXAMPLES = 5
@@ -67,6 +67,7 @@ def card(report: Figures, privacy: Figures, written: Written) -> str:
         _rules(report),
         "## Numbers",
         _table(("Step", "Count"), _numbers(report)),
+        _quality(report),
         _examples(report),
         "## Limits",
         _LIMITS,
@@ -149,6 +150,36 @@ def _numbers(report: Figures) -> Iterable[tuple[str, str]]:
             yield as_markdown(step.get("stage", "")), number(step.get("count"))
     if report.get("without_text"):
         yield "training rows left out for want of a text", number(report["without_text"])
+
+
+def _quality(report: Figures) -> str:
+    """How many negatives are false to be expected, how hard they are, which queries have some."""
+    found = part(part(report, "evidence"), "false_negatives")
+    words = part(part(report, "hardness"), "words")
+    lines = []
+    if found:
+        lines.append(
+            f"- Relevant after all, to be expected: {percent(found.get('expected'))} of the negatives (between "
+            f"{percent(found.get('lower'))} and {percent(found.get('upper'))} by chance, were the model right)."
+        )
+    if words:
+        lines.append(
+            f"- Of a query's words, positives have {percent(words.get('positive'))}, negatives "
+            f"{percent(words.get('negative'))}, and documents of other queries {percent(words.get('other'))}."
+        )
+    covered = [
+        (
+            users(row),
+            number(row.get("queries")),
+            number(row.get("with_1")),
+            number(row.get("with_4")),
+        )
+        for row in report.get("coverage") or ()
+        if isinstance(row, Mapping)
+    ]
+    parts = ["\n".join(lines), _table(("Users of a query", "Queries", "With a negative", "With four or more"), covered)]
+    text = "\n\n".join(filter(None, parts))
+    return f"## Quality\n\n{text}" if text else ""
 
 
 def _examples(report: Figures) -> str:

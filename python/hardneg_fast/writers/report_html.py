@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 from .escape import as_html
 from .privacy_words import statement
 from .reasons import sentence
-from .report_parts import Figures, number, part, percent, reasons, section, table, tiles
+from .report_measures import by_position, coverage, false_negatives, hardness
+from .report_parts import Figures, bars, code, number, part, reasons, section, table, tiles
 from .report_style import STYLE
 from .stable_json import to_json
-from .svg import bar, columns
 
 MAX_EXAMPLES = 20
-MAX_POSITIONS = 50
+STEPS = {
+    "rows read": "rows of the log",
+    "impressions": "rows of the log",
+    "impressions that could be read": "rows of the log",
+    "impressions counted": "rows of the log",
+    "queries released": "queries",
+    "of them with documents": "queries",
+    "(query, document) pairs": "pairs of query and document",
+    "pairs released": "pairs of query and document",
+    "cells counted under noise": "pairs of query and document",
+    "pairs compared": "pairs of query and document",
+    "candidates": "pairs of query and document",
+    "negatives": "pairs of query and document",
+    "training rows": "rows to train on",
+}
+"""Step → what it counts."""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -24,9 +41,11 @@ def report_html(report: Figures, privacy: Figures) -> str:
         (
             _head(report),
             _privacy(privacy, report),
-            section("From log to training rows", _funnel(report), "What is left after each step."),
-            section("Clicks by position", _positions(report), _POSITIONS_LEAD),
-            section("False negatives to expect", _false_negatives(report), _FALSE_LEAD),
+            section("From log to training rows", _funnel(report), "What each step left, each kind on its own scale."),
+            by_position(report),
+            false_negatives(report),
+            hardness(report),
+            coverage(report),
             _left_out(report),
             _selection(report),
             section("Examples", _examples(report), "Queries and documents as they stand in the files."),
@@ -42,10 +61,10 @@ def report_html(report: Figures, privacy: Figures) -> str:
     )
 
 
-_POSITIONS_LEAD = (
-    "Share of results clicked at each position, over what was released. It falls partly because users look less at "
-    "what is further down: results are compared with what their positions let expect."
-)
+def framed(report: Figures, privacy: Figures) -> str:
+    """The page for a notebook: in a frame, which keeps its looks apart and lets nothing of it run."""
+    page = html.escape(report_html(report, privacy))
+    return f'<iframe title="report" sandbox srcdoc="{page}" style="width:100%;height:40rem;border:0"></iframe>'
 
 
 def _head(report: Figures) -> str:
@@ -74,65 +93,30 @@ def _privacy(privacy: Figures, report: Figures) -> str:
     mode = str(privacy.get("mode", part(report, "release").get("mode", "")))
     words = "".join(f"<p>{as_html(paragraph, 1000)}</p>" for paragraph in paragraphs)
     kind = "privacy" if mode.startswith("k") or mode == "dp" else "privacy open"
-    return section("Privacy", f'<div class="{kind}"><p><b>{as_html(headline)}</b></p>{words}</div>')
+    return section("Privacy", f'<div class="{kind}"><p><b>{as_html(headline)}</b></p>{words}{_budget(privacy)}</div>')
+
+
+def _budget(privacy: Figures) -> str:
+    """What this release and all of its lineage took, of the limit that the ledger sets."""
+    lineage = part(privacy, "lineage_claim")
+    spent, limit = lineage.get("epsilon"), lineage.get("limit_epsilon")
+    if not lineage.get("dp") or not isinstance(spent, float) or not isinstance(limit, float):
+        return ""
+    steps = bars([("this release", privacy.get("epsilon")), ("all so far", spent)], whole=limit, written=_epsilon)
+    return f"<h4>Budget of {as_html(lineage.get('lineage', ''))}: epsilon {_epsilon(limit)}</h4>{steps}"
+
+
+def _epsilon(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, (int, float)) else as_html(value)
 
 
 def _funnel(report: Figures) -> str:
+    """A group of bars for each kind of thing that steps count: a bar of pairs beside one of rows says nothing."""
     steps = [step for step in report.get("funnel") or () if isinstance(step, Mapping)]
-    sizes = [float(step.get("count") or 0) for step in steps]
-    whole = max(sizes, default=0.0)
-    cells = [
-        f"<div class=step><div>{as_html(step.get('stage', ''))}</div><div class=drawn>{bar(size, whole)}</div>"
-        f"<div class=n>{number(step.get('count'))}</div></div>"
-        for step, size in zip(steps, sizes, strict=True)
-    ]
-    return "".join(cells)
-
-
-def _positions(report: Figures) -> str:
-    rows = [row for row in report.get("ctr_by_position") or () if isinstance(row, Mapping)][:MAX_POSITIONS]
-    if not rows:
-        return ""
-    labels = [str(row.get("position", "")) for row in rows]
-    rates = [float(row.get("ctr") or 0) for row in rows]
-    drawing = columns(labels, rates, [f"{100 * rate:.1f}" for rate in rates], "Share of results clicked by position")
-    figures = table(
-        ("Position", "Shown", "Clicked", "Share clicked"),
-        [
-            (number(r.get("position")), number(r.get("impressions")), number(r.get("clicks")), percent(r.get("ctr")))
-            for r in rows
-        ],
-        numeric=range(4),
-    )
-    return (
-        f"{drawing}<p class=soft>Position below, percent above each bar.</p>"
-        f"<details><summary>Figures</summary>{figures}</details>"
-    )
-
-
-_FALSE_LEAD = (
-    "How many negatives are relevant after all, by what was shown, clicked and stayed with. The interval is what "
-    "chance leaves were the model right; how far models are off was measured on simulated logs, in the benchmarks."
-)
-
-
-def _false_negatives(report: Figures) -> str:
-    evidence = part(report, "evidence")
-    if not evidence:
-        return ""
-    found = part(evidence, "false_negatives")
-    named, reason = as_html(evidence.get("debias", "")), as_html(evidence.get("reason", ""), 300)
-    how = f"<p>Examination: <code>{named}</code>, {reason}.</p>"
-    if not found:
-        return f"{how}<p>Not known: {as_html(evidence.get('unknown') or 'there are no negatives', 300)}.</p>"
-    rows = [
-        (f"{percent(row.get('from'))} to {percent(row.get('below'))}", number(row.get("rows")))
-        for row in found.get("distribution") or ()
-        if isinstance(row, Mapping)
-    ]
-    return (
-        f"{how}<p><b>{percent(found.get('expected'))}</b> of the negatives, between {percent(found.get('lower'))} and "
-        f"{percent(found.get('upper'))}.</p>{table(('Probability', 'Negatives'), rows, numeric=(1,))}"
+    named = [(STEPS.get(str(step.get("stage")), ""), (step.get("stage", ""), step.get("count"))) for step in steps]
+    groups = groupby(named, key=lambda step: step[0])
+    return "".join(
+        f"{f'<h4>{kind}</h4>' if kind else ''}{bars([entry for _, entry in entries])}" for kind, entries in groups
     )
 
 
@@ -163,15 +147,14 @@ def _selection(report: Figures) -> str:
     candidates, negatives, off = part(select, "candidates"), part(select, "negatives"), part(report, "rules_off")
     rows = [
         (
-            f"{as_html(sentence('rule', rule), 300)} <small><code>{as_html(rule)}</code></small>",
+            f"{as_html(sentence('rule', rule), 300)} {code(rule)}",
             number(candidates.get(rule)),
             number(negatives.get(rule)),
         )
         for rule in dict.fromkeys([*candidates, *negatives])
     ]
     why_off = [
-        (f"{as_html(sentence('rule', rule), 300)} <small><code>{as_html(rule)}</code></small>", as_html(why, 300))
-        for rule, why in sorted(off.items())
+        (f"{as_html(sentence('rule', rule), 300)} {code(rule)}", as_html(why, 300)) for rule, why in sorted(off.items())
     ]
     rules = table(("Rule", "Candidates", "Negatives"), rows, numeric=(1, 2))
     parts = [rules, f"<h3>Rules switched off</h3>{table(('Rule', 'Why'), why_off)}" if why_off else ""]
@@ -196,14 +179,14 @@ def _example(example: Mapping[str, Any]) -> str:
         name, text = example.get(which), example.get(f"{which}_text")
         if text is None:
             return f"<bdi>{as_html('–' if name is None else name)}</bdi>"  # noqa: RUF001 - a dash is meant
-        return f"<bdi>{as_html(text)}</bdi> <small><code>{as_html(name)}</code></small>"
+        return f"<bdi>{as_html(text)}</bdi> {code(name)}"
 
     why = example.get("why") or sentence("rule", str(example.get("rule", "")))
     return (
         f"<div class=example><dl><dt>Query</dt><dd><b><bdi>{as_html(example.get('query', ''))}</bdi></b></dd>"
         f'<dt class="yes">Wanted</dt><dd>{document("positive")}</dd><dt class="no">Not wanted</dt>'
-        f"<dd>{document('negative')}</dd><dt>Why</dt><dd>{as_html(why, 400)} "
-        f"<small><code>{as_html(example.get('rule', ''))}</code></small></dd></dl></div>"
+        f"<dd>{document('negative')}</dd><dt>Why</dt><dd>{as_html(why, 400)} {code(example.get('rule', ''))}</dd></dl>"
+        "</div>"
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .escape import as_html
 from .reasons import Kind, sentence
+from .svg import bar
 
 Figures = Mapping[str, Any]
 
@@ -29,6 +30,19 @@ def percent(value: Any) -> str:
     if not isinstance(value, (int, float)) or value != value:
         return "–"  # noqa: RUF001 - a dash is meant
     return f"{100 * value:.1f} %" if value >= 0.01 or value == 0 else f"{100 * value:.2g} %"
+
+
+def code(name: Any) -> str:
+    """A name of the program, small, which may break at its underscores."""
+    return f"<small><code>{as_html(name).replace('_', '_<wbr>')}</code></small>"
+
+
+def users(row: Figures) -> str:
+    """A class of users, `from` some `below` others; open where that is null."""
+    first, beyond = row.get("from"), row.get("below")
+    if not isinstance(beyond, int):
+        return f"{number(first)} and more"
+    return number(first) if beyond - 1 == first else f"{number(first)} to {number(beyond - 1)}"
 
 
 def section(title: str, body: str, lead: str = "") -> str:
@@ -55,11 +69,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[
     )
 
 
+def bars(entries: Sequence[tuple[str, Any]], whole: float | None = None, written: Callable[[Any], str] = number) -> str:
+    """A bar an entry, its name before and its figure behind; `whole` is the longest there could be, or the longest."""
+    longest = max((_size(value) for _, value in entries), default=0.0) if whole is None else whole
+    return "".join(
+        f"<div class=step><div>{as_html(name)}</div><div class=drawn>{bar(_size(value), longest)}</div>"
+        f"<div class=n>{written(value)}</div></div>"
+        for name, value in entries
+    )
+
+
 def reasons(kind: Kind, counts: Figures, counted: str) -> str:
     """A row a reason with its sentence and count, most first; reasons that never held go in one line below."""
     ordered = sorted(counts.items(), key=lambda item: (-_size(item[1]), item[0]))
     rows = [
-        (f"{as_html(sentence(kind, reason), 300)} <small><code>{as_html(reason)}</code></small>", number(count))
+        (f"{as_html(sentence(kind, reason), 300)} {code(reason)}", number(count))
         for reason, count in ordered
         if _size(count) != 0
     ]

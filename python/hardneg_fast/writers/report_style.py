@@ -27,6 +27,11 @@ p{margin:.4rem 0}
 svg.bar,svg.columns{display:block}
 svg rect{fill:var(--mark)}
 svg .axis{stroke:var(--line)}
+svg .span{stroke:var(--ink);stroke-width:1.5}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem 2rem}
+figure{margin:.5rem 0}
+figcaption{color:var(--soft);font-size:.85rem}
+h4{margin:.9rem 0 .1rem;font-size:.85rem;font-weight:600;color:var(--soft)}
 svg text{fill:var(--soft);font-size:11px;text-anchor:middle}
 table{border-collapse:collapse;width:100%;font-size:.95rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}

@@ -15,7 +15,13 @@ def bar(value: float, whole: float) -> str:
     return f'<svg class="bar" width="100%" height="14" aria-hidden="true">{rect}</svg>'
 
 
-def columns(labels: Sequence[str], values: Sequence[float], written: Sequence[str], title: str) -> str:
+def columns(
+    labels: Sequence[str],
+    values: Sequence[float],
+    written: Sequence[str],
+    title: str,
+    spans: Sequence[tuple[float, float]] = (),
+) -> str:
     """Vertical bars over labels, each with its value written on top where there is room.
 
     Args:
@@ -23,10 +29,11 @@ def columns(labels: Sequence[str], values: Sequence[float], written: Sequence[st
         values: heights, from 0.
         written: values as text.
         title: what the drawing shows, for those who cannot see it.
+        spans: an interval for each, drawn as a line.
     """
     top, height, foot = 22, 150, 22
     n = max(1, len(values))
-    whole = max(values, default=0.0) or 1.0
+    whole = max([*values, *(high for _, high in spans)], default=0.0) or 1.0
     every = -(-n // 12)
     parts = [
         f'<svg class="columns" width="100%" height="{top + height + foot}" role="img" aria-label="{as_html(title)}">',
@@ -39,6 +46,11 @@ def columns(labels: Sequence[str], values: Sequence[float], written: Sequence[st
             f'<rect x="{100 * (i + 0.12) / n:.2f}%" y="{top + height - tall:.1f}" width="{76 / n:.2f}%" '
             f'height="{tall:.1f}" rx="2"><title>{as_html(label)}: {as_html(text)}</title></rect>'
         )
+        if spans:
+            low, high = (top + height - height * max(0.0, end) / whole for end in spans[i])
+            at = f'x1="{middle:.2f}%" x2="{middle:.2f}%"'
+            parts.append(f'<line class="span" {at} y1="{low:.1f}" y2="{high:.1f}"/>')
+            tall += max(0.0, top + height - tall - high)
         if i % every == 0:
             parts.append(f'<text x="{middle:.2f}%" y="{top + height + 16}">{as_html(label)}</text>')
         if n <= 12:
