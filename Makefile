@@ -5,6 +5,7 @@ BENCH_VENV ?= .venv-bench
 ORACLE_VENV ?= .venv-oracles
 TARGET_VENV ?= .venv-targets
 DAFT_VENV ?= .venv-targets-daft
+BROWSER_VENV ?= .venv-targets-browser
 CARGO ?= cargo
 PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
@@ -18,6 +19,7 @@ PEERS := $(BENCH_VENV)/.stamp-deps
 ORACLES := $(ORACLE_VENV)/.stamp-deps
 READERS := $(TARGET_VENV)/.stamp-deps
 DAFT := $(DAFT_VENV)/.stamp-deps
+BROWSER := $(BROWSER_VENV)/.stamp-deps
 LIBRARY := python/hardneg_fast/_hardneg.abi3.so
 # Folders are prerequisites too: a file that is gone shows only in its folder.
 RUST := $(shell find rust) Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml
@@ -47,9 +49,11 @@ test: $(RELEASE) ## every test: the Rust core, then Python (PYTEST_ARGS="-k name
 test-oracles: $(RELEASE) $(ORACLES) ## privacy arithmetic and noise against OpenDP, dp-accounting and SciPy
 	PYTHONPATH=$(abspath python) $(ORACLE_VENV)/bin/python -m pytest tests/oracles $(PYTEST_ARGS)
 
-test-targets: $(RELEASE) $(READERS) $(DAFT) ## exports, query logs and Arrow data with libraries that the tests do without
-	PYTHONPATH=$(abspath python) $(TARGET_VENV)/bin/python -m pytest tests/targets --ignore tests/targets/test_daft.py $(PYTEST_ARGS)
+test-targets: $(RELEASE) $(READERS) $(DAFT) $(BROWSER) ## exports, query logs, Arrow data and pages with libraries (and a chromium) that the tests do without
+	PYTHONPATH=$(abspath python) $(TARGET_VENV)/bin/python -m pytest tests/targets --ignore tests/targets/test_daft.py \
+		--ignore tests/targets/test_pages_in_a_browser.py $(PYTEST_ARGS)
 	PYTHONPATH=$(abspath python) $(DAFT_VENV)/bin/python -m pytest tests/targets/test_daft.py $(PYTEST_ARGS)
+	PYTHONPATH=$(abspath python) $(BROWSER_VENV)/bin/python -m pytest tests/targets/test_pages_in_a_browser.py $(PYTEST_ARGS)
 
 test-quality: $(RELEASE) $(PEERS) ## the quality bench's simulator, miners and judge
 	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m pytest tests/test_quality_bench.py $(PYTEST_ARGS)
@@ -94,12 +98,12 @@ dev: $(DEPS) ## quick unoptimised-link build for editing; the next other target 
 	$(BIN)/maturin develop --profile edit
 
 clean: ## everything that was built or made here, .venv too
-	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(TARGET_VENV) $(DAFT_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(TARGET_VENV) $(DAFT_VENV) $(BROWSER_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## pin the newest versions that requirements/dev.in allows, bench.in with them, oracles.in and clax.in
-	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-targets build/lock-targets-daft build/lock-clax
+	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-targets build/lock-targets-daft build/lock-targets-browser build/lock-clax
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
 	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt
@@ -120,6 +124,10 @@ lock: ## pin the newest versions that requirements/dev.in allows, bench.in with 
 	build/lock-targets-daft/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets-daft.in
 	{ echo "# Written by \`make lock\` from targets-daft.in: do not edit."; build/lock-targets-daft/bin/python -m pip freeze; } > build/targets-daft.txt
 	mv build/targets-daft.txt requirements/targets-daft.txt
+	$(PYTHON) -m venv build/lock-targets-browser
+	build/lock-targets-browser/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets-browser.in
+	{ echo "# Written by \`make lock\` from targets-browser.in: do not edit."; build/lock-targets-browser/bin/python -m pip freeze; } > build/targets-browser.txt
+	mv build/targets-browser.txt requirements/targets-browser.txt
 	$(PYTHON) -m venv build/lock-clax
 	build/lock-clax/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/clax.in
 	{ echo "# Written by \`make lock\` from clax.in: do not edit."; build/lock-clax/bin/python -m pip freeze; } > build/clax.txt
@@ -150,6 +158,11 @@ $(READERS): requirements/targets.txt
 $(DAFT): requirements/targets-daft.txt
 	$(PYTHON) -m venv $(DAFT_VENV)
 	$(DAFT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets-daft.txt
+	@touch $@
+
+$(BROWSER): requirements/targets-browser.txt
+	$(PYTHON) -m venv $(BROWSER_VENV)
+	$(BROWSER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets-browser.txt
 	@touch $@
 
 # The library is a prerequisite so that one built in any other way (make dev, maturin by hand) is not taken for this one.

@@ -176,13 +176,15 @@ def _options() -> str:
         sections.setdefault(option[0].partition(".")[0], []).append(option)
     for section, found in sections.items():
         parts.append(f'<h2 id="{section}">{section}</h2>' if section else "")
-        parts.append("<table><thead><tr><th>Option</th><th>Takes</th><th>Default</th><th></th></tr></thead><tbody>")
+        parts.append("<dl>")
         for name, words, default, about in found:
             shown = html.escape(cli_config.toml(default) if default not in (None, "", {}, ()) else "none")
             text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(about))
-            row = (f"<code>{name}</code>", html.escape(words).replace("|", "|<wbr>"), f"<code>{shown}</code>", text)
-            parts.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>")
-        parts.append("</tbody></table>")
+            takes = html.escape(words).replace("|", "|<wbr>")
+            parts.append(
+                f"<dt><code>{name}</code> <span>{takes}; default <code>{shown}</code></span></dt><dd>{text}</dd>"
+            )
+        parts.append("</dl>")
     return "".join(parts)
 
 

@@ -27,6 +27,9 @@ code{font:.88em ui-monospace,monospace}
 :not(pre)>code{background:var(--card);border-radius:.25rem;padding:.1em .3em}
 table{border-collapse:collapse;display:block;overflow-x:auto;font-size:.93rem}
 td,th{border-bottom:1px solid var(--line);padding:.35rem .9rem .35rem 0;text-align:left;vertical-align:top}
+dt{margin-top:.9rem}
+dt span{color:var(--soft);font-size:.88rem}
+dd{margin:.1rem 0 0 1.2rem}
 img{max-width:100%;background:#fff;border-radius:.4rem}
 summary{cursor:pointer;color:var(--mark)}
 @media (max-width:52rem){

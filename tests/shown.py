@@ -1,8 +1,8 @@
 """Code that pages show, and its running: in order, in one folder, with what is printed held against what is shown.
 
 - `python`: run; a `text` block right below is what it prints.
-- `console`: lines with `$ ` are run in bash; lines below one are what it prints, to either stream. Figures may be off
-  by a tenth, or .05.
+- `console`: lines with `$ `, and what a backslash joins to them, are run in bash; lines below are what they print, to
+  either stream. Figures may be off by a tenth, or .05.
 - `toml`: read; where the first line is `# NAME.toml`, it becomes that file.
 - In all of these … stands for anything, on a line of its own for any lines.
 """
@@ -102,7 +102,8 @@ def check(printed: str, shown: str, *, figures: str) -> None:
 
 def _console(code: str) -> None:
     """Runs a session: commands, each with what is shown below it."""
-    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", code, re.MULTILINE):
+    whole = re.sub(r" \\\n\s*", " ", code)
+    for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", whole, re.MULTILINE):
         words = command.split("  #")[0].rstrip()
         if words.startswith(("make ", ". ", "pip ")):
             continue  # setting up, which tests come after

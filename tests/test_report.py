@@ -171,10 +171,10 @@ def test_hardness_is_that_of_the_written_rows(tmp_path):
 
 
 def test_budget_is_shown():
-    claim = {"dp": True, "lineage": "shop<b>", "epsilon": 1.9999999, "limit_epsilon": 8.0}
+    claim = {"dp": True, "lineage": "shop<b>", "epsilon": 1.9999999, "delta": 1e-6, "limit_epsilon": 8.0}
     page = Page(report_html({}, {"mode": "dp", "epsilon": 0.5, "delta": 1e-8, "lineage_claim": claim}))
-    assert "Budget of shop<b>: epsilon 8" in page.text
-    assert "this release0.5all so far2" in page.text
+    assert "Budget of shop<b>: epsilon at delta 1e-06" in page.text
+    assert "spent so far2limit8" in page.text
 
 
 def test_a_notebook_shows_the_page_in_a_frame():

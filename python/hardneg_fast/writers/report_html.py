@@ -97,13 +97,14 @@ def _privacy(privacy: Figures, report: Figures) -> str:
 
 
 def _budget(privacy: Figures) -> str:
-    """What this release and all of its lineage took, of the limit that the ledger sets."""
+    """What all releases of the lineage took, of the limit that the ledger sets."""
     lineage = part(privacy, "lineage_claim")
     spent, limit = lineage.get("epsilon"), lineage.get("limit_epsilon")
     if not lineage.get("dp") or not isinstance(spent, float) or not isinstance(limit, float):
         return ""
-    steps = bars([("this release", privacy.get("epsilon")), ("all so far", spent)], whole=limit, written=_epsilon)
-    return f"<h4>Budget of {as_html(lineage.get('lineage', ''))}: epsilon {_epsilon(limit)}</h4>{steps}"
+    steps = bars([("spent so far", spent), ("limit", limit)], whole=max(spent, limit), written=_epsilon)
+    title = f"Budget of {lineage.get('lineage', '')}: epsilon at delta {lineage.get('delta')}"
+    return f"<h4>{as_html(title)}</h4>{steps}"
 
 
 def _epsilon(value: Any) -> str:

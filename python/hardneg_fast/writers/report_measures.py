@@ -44,21 +44,16 @@ def by_position(report: Figures) -> str:
     if len({*seen}) > 1:
         looks = columns(labels, seen, [f"{100 * s:.0f}" for s in seen], "Chance to be looked at by position")
         drawn += f"<figure>{looks}<figcaption>{_LOOKED}</figcaption></figure>"
-    figures = table(
-        ("Position", "Shown", "Clicked", "Share clicked", "95 %", "Looked at"),
-        [
-            (
-                number(row.get("position")),
-                number(row.get("impressions")),
-                number(row.get("clicks")),
-                percent(row.get("ctr")),
-                f"{percent(row.get('lower'))} to {percent(row.get('upper'))}" if "lower" in row else percent(None),
-                percent(looked.get(row.get("position"))),
-            )
-            for row in rows
-        ],
-        numeric=range(6),
-    )
+    cells = {
+        "Position": [number(row.get("position")) for row in rows],
+        "Shown": [number(row.get("impressions")) for row in rows],
+        "Clicked": [number(row.get("clicks")) for row in rows],
+        "Share clicked": [percent(row.get("ctr")) for row in rows],
+        "95 %": [f"{percent(row.get('lower'))} to {percent(row.get('upper'))}" for row in rows],
+        "Looked at": [percent(share) for share in seen],
+    }
+    shown = [name for name in cells if (name != "95 %" or "lower" in rows[0]) and (name != "Looked at" or looked)]
+    figures = table(shown, [*zip(*(cells[name] for name in shown), strict=True)], numeric=range(len(shown)))
     body = f"<div class=pair>{drawn}</div><details><summary>Figures</summary>{figures}</details>"
     return section("Clicks by position", body, _POSITIONS_LEAD)
 
@@ -104,7 +99,7 @@ def hardness(report: Figures) -> str:
     found = part(report, "hardness")
     words = part(found, "words")
     placed = [(f"position {row.get('place')}", row.get("rows")) for row in _rows(found.get("positions"))]
-    parts = [f"<p>Where they stood, on average:</p>{bars(placed)}"] if placed else []
+    parts = [f"<p>Where they stood:</p>{bars(placed)}"] if placed else []
     if found.get("without_position"):
         parts.append(f"<p class=soft>{number(found['without_position'])} without a position.</p>")
     if words:

@@ -64,9 +64,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     if not body:
         return ""
-    return (
-        f"<table><thead><tr>{cells('th', [as_html(cell) for cell in head])}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    heads = cells("th", [as_html(cell) for cell in head])
+    return f"<div class=wide><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def bars(entries: Sequence[tuple[str, Any]], whole: float | None = None, written: Callable[[Any], str] = number) -> str:

@@ -33,6 +33,8 @@ figure{margin:.5rem 0}
 figcaption{color:var(--soft);font-size:.85rem}
 h4{margin:.9rem 0 .1rem;font-size:.85rem;font-weight:600;color:var(--soft)}
 svg text{fill:var(--soft);font-size:11px;text-anchor:middle}
+.wide{overflow-x:auto}
+.wide .n{padding-left:.4rem}
 table{border-collapse:collapse;width:100%;font-size:.95rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}
 th{color:var(--soft);font-weight:600;font-size:.85rem}
