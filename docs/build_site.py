@@ -1,6 +1,5 @@
 """Write site/: README and guides as pages, commands and options from the code, the API from docstrings and the stub."""
 
-import argparse
 import html
 import re
 import shutil
@@ -13,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from hardneg_fast import cli, cli_config, options
-from hardneg_fast.cli_shared import Parser
+from hardneg_fast.cli_shared import Help, Parser
 from hardneg_fast.config import Config
 from site_style import STYLE
 
@@ -144,9 +143,8 @@ def _commands() -> str:
     parts = ["<h1>Commands</h1><p>What <code>hardneg-fast COMMAND --help</code> prints.</p>"]
     for command in (*(c for c in cli.COMMANDS if c is not cli_config.CONFIG), cli_config.SHOW):
         name = f"config {command.name}" if command is cli_config.SHOW else command.name
-        parser = Parser(
-            prog=f"hardneg-fast {name}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-        )
+        parser = Parser(prog=f"hardneg-fast {name}", formatter_class=Help, allow_abbrev=False)
+        parser.needs = command.needs
         command.options(parser)
         head = f'<h2 id="{name.replace(" ", "-")}">{name}</h2><p>{html.escape(command.about)}</p>'
         examples = html.escape("\n".join(f"$ {example}" for example in command.examples))

@@ -41,6 +41,15 @@ def test_help_takes_less_than_a_third_of_a_second():
         assert best < 0.3, f"{words}: {best} s"
 
 
+def test_usage_says_what_must_be_given(capsys):
+    shown = {name: said(capsys, *name.split(), "--help")[1].partition("\n\n")[0] for name in every_command()}
+    privacy = "(--k-users K | --epsilon E | --no-privacy)"
+    assert " ".join(shown["mine"].split()) == f"usage: hardneg-fast mine LOG [LOG ...] -o OUT {privacy} [options]"
+    assert shown["export"] == "usage: hardneg-fast export OUT --to FORMAT -o DIR [options]"
+    assert shown["config show"] == "usage: hardneg-fast config show [options]"
+    assert all(len(text) < 200 for text in shown.values())
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

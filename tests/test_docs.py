@@ -47,6 +47,21 @@ def test_code_of_a_guide(page, logs, elsewhere):
         texts = folder / "sim" / "documents.parquet"
         hn.mine(folder / "log.parquet", folder / "negatives", privacy=hn.Privacy.k_users(5), documents=texts)
     run(page, folder)
+    if page.stem == "your_log":
+        # Whoever followed it has what a trainer opens, each from the same searches.
+        rows = {name: _opened(folder / name) for name in ("from-ubi", "from-ga4", "from-table", "from-mapping")}
+        assert min(rows.values()) > 20
+        assert max(rows.values()) < 1.3 * min(rows.values())
+
+
+def _opened(folder: Path) -> int:
+    """Rows that the `datasets` library finds, which must hold texts."""
+    from datasets import load_dataset  # it looks for its cache when it is imported
+
+    train = load_dataset(str(folder), split="train")
+    assert train.column_names == ["query", "positive", "negative_1"]
+    assert all(row["positive"].endswith(".") and row["positive"] != row["negative_1"] for row in train)
+    return len(train)
 
 
 def test_code_of_the_readme(elsewhere):

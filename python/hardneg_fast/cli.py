@@ -19,7 +19,7 @@ from .cli_inspect import INSPECT
 from .cli_keys import KEYGEN, REVEAL, SHRED
 from .cli_ledger import LEDGER
 from .cli_mine import MINE
-from .cli_shared import Parser, add
+from .cli_shared import Help, Parser, add
 from .exceptions import HardnegError
 
 COMMANDS = (
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         prog="hardneg-fast",
         description="Raw click logs in, privacy-safe hard negatives out.",
         epilog="start with: hardneg-fast inspect LOG, or hardneg-fast demo",
+        formatter_class=Help,
         allow_abbrev=False,
     )
     from . import __version__

@@ -200,4 +200,5 @@ MINE = shared.Command(
     ),
     options=_mine,
     run=run_mine,
+    needs="(--k-users K | --epsilon E | --no-privacy)",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +26,15 @@ class Command:
     examples: tuple[str, ...]
     options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], None]
+    needs: str = ""
+    """What must be given besides what the parser knows to be required, for the usage."""
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Names of options at the left, what they are beside them."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,6 +44,22 @@ class Parser(argparse.ArgumentParser):
     """
 
     fill: Callable[[argparse.ArgumentParser], None] | None = None
+    needs = ""
+
+    def format_help(self) -> str:
+        """As of argparse; the usage names what must be given, not a hundred options that may be."""
+        if self.usage is None and self._subparsers is None:
+            self.usage = " ".join(filter(None, ["%(prog)s", *self._must(), self.needs, "[options]"]))
+        return super().format_help()
+
+    def _must(self) -> Iterator[str]:
+        for action in sorted(self._actions, key=lambda action: bool(action.option_strings)):
+            named = str(action.metavar or action.dest)
+            if not action.option_strings:
+                many = f"{named} [{named} ...]" if action.nargs in ("+", "*") else named
+                yield many if action.required else f"[{many}]"
+            elif action.required:
+                yield f"{action.option_strings[0]} {named}"
 
     def filled(self) -> Parser:
         """This parser, with its options."""
@@ -80,10 +105,11 @@ def add(commands: Any, command: Command) -> None:
         help=command.about,
         description=command.about,
         epilog="\n  ".join([f"example{'s' * (len(command.examples) > 1)}:", *command.examples]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     made.set_defaults(run=command.run, parser=made)
+    made.needs = command.needs
     made.fill = command.options
 
 
