@@ -40,7 +40,7 @@ KNOWN: tuple[str, ...] = (
     "examples",
     "config",
 )
-KNOWN += ("written", "without_text", "documents_without_text")
+KNOWN += ("written", "without_text", "documents_without_text", "hardness")
 PLACES = ("position_pos", "position_neg")
 LEAST = 1_000
 """Exact figures from here on are looked for by their digits: smaller ones are met by chance."""
@@ -199,11 +199,12 @@ def _exact(path: Path) -> set[int]:
 
 
 def _public(output: Output) -> set[int]:
-    """Numbers that stand in the output by right: constants, options, and how many rows its tables have."""
+    """Numbers that stand in the output by right: constants, options, and how many rows its tables have, also by place."""
     rows = {output.table(name).num_rows for name in ("negatives", "triplets", "queries", "documents")}
     options = {value for _, value in _whole(output.report.get("config", {}))}
     constants = {value for _, value in _whole(output.statement.get("constants", {}))}
-    return rows | options | constants
+    hardness = {value for _, value in _whole(output.report.get("hardness", {}))}
+    return rows | options | constants | hardness
 
 
 def _whole(value: Any) -> Iterator[tuple[str, int]]:
