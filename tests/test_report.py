@@ -135,6 +135,14 @@ def measured() -> dict:
             "without_position": 20,
             "words": {"positive": 0.96, "negative": 0.75, "other": 0.034},
         },
+        "yield": {
+            "limit": 0.1,
+            "queries_with_positive": 500,
+            "curve": [
+                {"limit": 0.02 * i, "negatives": 100 * i, "false_negatives": 0.005 * i, "queries_4": 10 * i}
+                for i in range(1, 51)
+            ],
+        },
         "coverage": [
             {"from": 10, "below": 20, "queries": 360, "with_1": 60, "with_4": 50},
             {"from": 10_000, "below": None, "queries": 10, "with_1": 10, "with_4": 0},
@@ -147,7 +155,8 @@ def test_page_shows_what_was_measured():
     for words in (
         "3.4 % of the negatives, between 2.5 % and 4.2 %", "under 5 %", "5 to 50 %", "50 % and more", "position-based",
         "Percent looked at", "position 1 to 3", "20 without a position", "75.0 %", "documents of other queries",
-        "10 to 19", "10,000 and more", "60 (16.7 %)",
+        "10 to 19", "10,000 and more", "16.7 %", "What other limits would give", "this run: 10.0 %",
+        "100.0 %5,00025.0 %500",
     ):  # fmt: skip
         assert words in page.text
 

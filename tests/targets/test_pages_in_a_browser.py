@@ -29,7 +29,7 @@ LOOK = r"""() => {
     return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 }); return .2126 * r + .7152 * g + .0722 * b };
   const ground = e => { for (; e; e = e.parentElement) { const c = channels(getComputedStyle(e).backgroundColor);
     if (c.length < 4 || c[3] > .99) return c.slice(0, 3) } return [255, 255, 255] };
-  const wide = document.documentElement.clientWidth, found = {pale: [], out: [], meet: [], empty: []};
+  const wide = document.documentElement.clientWidth, found = {pale: [], out: [], meet: [], empty: [], thin: []};
   const scrolls = e => { for (; e; e = e.parentElement) if (getComputedStyle(e).overflowX === 'auto') return true };
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; (node = walk.nextNode());) {
@@ -39,6 +39,11 @@ LOOK = r"""() => {
     const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
     if (contrast < 4.5) found.pale.push([node.data.slice(0, 40), contrast]);
     const box = e.getBoundingClientRect();
+    const drawing = e.closest('svg')?.getBoundingClientRect();
+    if (drawing && (box.left < drawing.left - 1 || box.right > drawing.right + 1)) found.out.push(node.data);
+    const range = document.createRange(); range.selectNodeContents(node);
+    const lines = range.getClientRects().length;
+    if (lines > 3 && node.data.length / lines < 4) found.thin.push(node.data.slice(0, 40));
     if ((box.right > wide + 1 || box.left < -1) && !scrolls(e)) found.out.push(node.data.slice(0, 40));
   }
   for (const drawing of document.querySelectorAll('svg.columns')) {
@@ -133,14 +138,15 @@ def kept(page, name):
 def sound(seen, theme):
     """Fails where something is cut off, pale, or in the way of something else."""
     assert seen["scroll"] == 0
-    assert (seen["out"], seen["pale"], seen["meet"], seen["empty"]) == ([], [], [], [])
+    assert [seen[fault] for fault in ("out", "pale", "meet", "empty", "thin")] == [[]] * 5
     assert (seen["ground"] > 0.5) == (theme == "light")
 
 
 HEADINGS = {
     "k_users": {
         "Privacy", "From log to training rows", "Clicks by position", "False negatives to expect", "How hard they are",
-        "Which queries have negatives", "Rows left out on purpose", "Where the negatives come from", "Examples",
+        "What other limits would give", "Which queries have negatives", "Rows left out on purpose",
+        "Where the negatives come from", "Examples",
     },
     "none": {"Privacy", "False negatives to expect", "Which queries have negatives", "Examples"},
     "dp": {"Privacy", "From log to training rows", "How hard they are", "Examples"},
@@ -201,11 +207,14 @@ def test_pictures_are_checked(browser, tmp_path):
         "<body style='background:#fff'><p style='color:#bbb'>pale</p>"
         "<p style='position:absolute;left:380px'>out of it</p>"
         "<svg class=columns><text x=10 y=20>one</text><text x=14 y=22>two</text></svg><div style='width:600px'>.</div>"
+        "<svg width=50 height=20><text x=40 y=20>cut off</text></svg>"
+        "<p style='width:1px;overflow-wrap:anywhere'>letters</p>"
     )
     page, _ = opened(browser, (tmp_path / "bad.html").as_uri(), 390, "light")
     seen = page.evaluate(LOOK)
     assert [text for text, _ in seen["pale"]] == ["pale"]
-    assert "out of it" in seen["out"]
+    assert seen["out"] == ["out of it", ".", "cut off"]
+    assert seen["thin"] == ["letters"]
     assert seen["meet"] == [["one", "two"]]
     assert seen["scroll"] > 0
     page.context.close()

@@ -12,6 +12,7 @@ from .escape import as_markdown
 from .privacy_words import statement
 from .reasons import sentence
 from .report_parts import Figures, number, part, percent, users
+from .report_yield import picked
 
 CONFIGS = ("triplets", "negatives", "positives", "queries", "documents")
 MAX_EXAMPLES = 5
@@ -178,6 +179,12 @@ def _quality(report: Figures) -> str:
         if isinstance(row, Mapping)
     ]
     parts = ["\n".join(lines), _table(("Users of a query", "Queries", "With a negative", "With four or more"), covered)]
+    other = [
+        (percent(p["limit"]), number(p.get("negatives")), percent(p.get("false_negatives")), number(p.get("queries_4")))
+        for p in picked(report)
+    ]
+    head = ("Limit of the chance to be relevant", "Negatives", "Of them relevant", "Queries with four")
+    parts.append(_table(head, other))
     text = "\n\n".join(filter(None, parts))
     return f"## Quality\n\n{text}" if text else ""
 

@@ -129,12 +129,12 @@ def coverage(report: Figures) -> str:
         (
             users(row),
             number(row.get("queries")),
-            _of(row.get("with_1"), row.get("queries")),
-            _of(row.get("with_4"), row.get("queries")),
+            _share(row.get("with_1"), row.get("queries")),
+            _share(row.get("with_4"), row.get("queries")),
         )
         for row in rows
     ]
-    head = ("Users", "Queries", "With a negative", "With four or more")
+    head = ("Users", "Queries", "With a negative", "With four")
     return section("Which queries have negatives", table(head, shown, numeric=(1, 2, 3)), _COVERAGE_LEAD)
 
 
@@ -152,5 +152,5 @@ def _span(low: float, high: float, unit: str) -> str:
     return f"{low:g} to {high:g}{unit}" if high < 100 else f"{low:g}{unit} and more"
 
 
-def _of(some: Any, whole: Any) -> str:
-    return f"{number(some)} ({percent(_number(some) / _number(whole))})" if _number(whole) else number(some)
+def _share(some: Any, whole: Any) -> str:
+    return percent(_number(some) / _number(whole)) if _number(whole) else number(some)

@@ -27,6 +27,8 @@ p{margin:.4rem 0}
 svg.bar,svg.columns{display:block}
 svg rect{fill:var(--mark)}
 svg .axis{stroke:var(--line)}
+svg .drawn{stroke:var(--mark);stroke-width:2.5;stroke-linecap:round}
+svg .here{stroke:var(--bad);stroke-dasharray:4 3}
 svg .span{stroke:var(--ink);stroke-width:1.5}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1rem 2rem}
 figure{margin:.5rem 0}
@@ -35,10 +37,12 @@ h4{margin:.9rem 0 .1rem;font-size:.85rem;font-weight:600;color:var(--soft)}
 svg text{fill:var(--soft);font-size:11px;text-anchor:middle}
 .wide{overflow-x:auto}
 .wide .n{padding-left:.4rem}
+.wide td{min-width:4rem}
 table{border-collapse:collapse;width:100%;font-size:.95rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}
 th{color:var(--soft);font-weight:600;font-size:.85rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th.n{white-space:normal}
 code{font:.85em ui-monospace,monospace}
 pre{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;overflow-x:auto}
 details{margin:.6rem 0}

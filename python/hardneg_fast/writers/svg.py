@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from .escape import as_html
@@ -55,4 +56,38 @@ def columns(
             parts.append(f'<text x="{middle:.2f}%" y="{top + height + 16}">{as_html(label)}</text>')
         if n <= 12:
             parts.append(f'<text x="{middle:.2f}%" y="{top + height - tall - 6:.1f}">{as_html(text)}</text>')
+    return "".join(parts) + "</svg>"
+
+
+def curve(
+    places: Sequence[float], values: Sequence[float], ticks: Sequence[tuple[float, str]], here: float | None, title: str
+) -> str:
+    """A line through points, labels below it, and a mark.
+
+    Args:
+        places: of the points, from 0 at the left to 1 at the right.
+        values: heights, from 0.
+        ticks: places and what stands below them.
+        here: place to mark.
+        title: what the drawing shows, for those who cannot see it.
+    """
+    top, height, foot, side = 8, 150, 22, 7.0
+    whole = max(values, default=0.0) or 1.0
+
+    def x(place: float) -> str:
+        return f"{side + (100 - 2 * side) * min(max(place, 0.0), 1.0):.2f}%"
+
+    at = [
+        (x(place), f"{top + height - height * max(0.0, value) / whole:.1f}")
+        for place, value in zip(places, values, strict=True)
+    ]
+    parts = [
+        f'<svg class="columns" width="100%" height="{top + height + foot}" role="img" aria-label="{as_html(title)}">',
+        f'<line class="axis" x1="0" x2="100%" y1="{top + height}" y2="{top + height}"/>',
+    ]
+    for (x1, y1), (x2, y2) in itertools.pairwise(at):
+        parts.append(f'<line class="drawn" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>')
+    if here is not None:
+        parts.append(f'<line class="here" x1="{x(here)}" x2="{x(here)}" y1="{top}" y2="{top + height}"/>')
+    parts += [f'<text x="{x(place)}" y="{top + height + 16}">{as_html(label)}</text>' for place, label in ticks]
     return "".join(parts) + "</svg>"
