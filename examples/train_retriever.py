@@ -101,11 +101,11 @@ def slope(asked: sp.csr_array, held: sp.csr_array, vectors: np.ndarray, left_out
     return (asked.T @ to_seek + held.T @ to_find).astype(np.float32)
 
 
-def ndcg(vectors: np.ndarray, bags: Bags, catalogue: pa.Table, truth: dict[str, dict[str, float]]) -> np.ndarray:
-    """nDCG@10 of each query of `truth`, over the whole catalogue."""
-    names, queries = np.array(catalogue["doc_id"].to_pylist()), [*truth]
-    seek = unit(bags.of(queries) @ vectors)[0]
-    find = unit(bags.of(catalogue["text"].to_pylist()) @ vectors)[0]
+def ndcg(
+    vectors: np.ndarray, asked: sp.csr_array, held: sp.csr_array, names: np.ndarray, truth: dict[str, dict[str, float]]
+) -> np.ndarray:
+    """nDCG@10 of each query of `truth`, whose bags are `asked`, over all documents, whose are `held`."""
+    queries, seek, find = [*truth], unit(asked @ vectors)[0], unit(held @ vectors)[0]
     discount, found = 1 / np.log2(np.arange(2, 12)), np.zeros(len(queries))
     for at in range(0, len(queries), 256):
         score = seek[at : at + 256] @ find.T
@@ -158,16 +158,17 @@ def main() -> None:
     for query, document, relevance in zip(*(column.to_pylist() for column in known.columns), strict=True):
         truth.setdefault(query, {})[document] = relevance
     meanings = sorted({meaning(query) for query in truth})
-    held_out = {m for m, x in zip(meanings, np.random.default_rng(0).random(len(meanings)), strict=True) if x < 1 / 3}
+    held_out = {m for m, x in zip(meanings, np.random.default_rng(0).random(len(meanings)), strict=True) if x < 1 / 5}
     tested = {query: of for query, of in truth.items() if meaning(query) in held_out and max(of.values()) > 0}
     rows = rows.filter([meaning(query) not in held_out for query in rows["query"].to_pylist()]).drop_null()
     print(f"{rows.num_rows:,} rows to train on, {len(tested):,} queries held out; nDCG@10 with 95 % intervals:")
 
     bags, groups = Bags([*texts.values()]), [meaning(query) for query in tested]
-    scores = {"not trained": ndcg(start(bags), bags, catalogue, tested)}
-    scores["in-batch"] = ndcg(train(bags, rows, []), bags, catalogue, tested)
+    judged = bags.of([*tested]), bags.of([*texts.values()]), np.array([*texts]), tested
+    scores = {"not trained": ndcg(start(bags), *judged)}
+    scores["in-batch"] = ndcg(train(bags, rows, []), *judged)
     for name in ("random", "unclicked", "mined"):
-        scores[f"in-batch, {name}"] = ndcg(train(bags, rows, [name]), bags, catalogue, tested)
+        scores[f"in-batch, {name}"] = ndcg(train(bags, rows, [name]), *judged)
     for name, of in scores.items():
         print("  {:<20} {:.3f} [{:.3f}, {:.3f}]".format(name, *interval(of, groups)))
     for other in ("in-batch", "in-batch, random", "in-batch, unclicked"):
