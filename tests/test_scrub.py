@@ -446,8 +446,8 @@ def test_the_anonymized_log_is_scrubbed(log: Path, tmp_path: Path, capsys: pytes
     assert cli.main(["anonymize", str(log), "-o", str(tmp_path / "drop.parquet"), "--scrub.action", "drop"]) == 0
     assert pq.read_metadata(tmp_path / "drop.parquet").num_rows == 15
     said = capsys.readouterr().out
-    assert "personal data: email 15" in said
-    assert "set aside: personal_data 30" in said
+    assert re.search(r"personal data: email +15\n", said)
+    assert re.search(r"set aside: personal_data +30\n", said)
 
 
 def test_mined_files_hold_nothing_of_it(log: Path, tmp_path: Path) -> None:

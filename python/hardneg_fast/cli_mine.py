@@ -134,17 +134,17 @@ def print_result(report: dict[str, Any], out: Path) -> None:
     """What became of the log, where the output is, and what to try where there is little of it."""
     k = report["release"]["k"]
     print("what became of the log" + (f" (rounded down to multiples of {k})" if k else ""))
-    widest = max(len(step["stage"]) for step in report["funnel"])
-    for step in report["funnel"]:
-        print(f"  {step['stage']:<{widest}}  {step['count']:>14,}")
+    lines = [(step["stage"], step["count"]) for step in report["funnel"]]
     for title, section in (
         ("set aside", report["quarantine"]),
         ("personal data", report["scrubbed"]),
         ("left out", report["cleaning"]),
         ("guards", report["select"]["guards"]),
     ):
-        for reason, n in sorted(section.items()):
-            print(f"  {title}: {reason} {n:,}")
+        lines += [(f"{title}: {reason}", n) for reason, n in sorted(section.items())]
+    widest = max(len(name) for name, _ in lines)
+    for name, n in lines:
+        print(f"  {name:<{widest}}  {n:>14,}")
     for rule, reason in sorted(report["rules_off"].items()):
         print(f"  rule off: {rule}: {reason}")
     for note in report["input"]["notes"]:
@@ -157,18 +157,16 @@ def print_result(report: dict[str, Any], out: Path) -> None:
 
 
 ADVICE = {
-    "own_positive": "most candidates were what somebody who asked this clicked: they are positives, or may be",
-    "same_intent": "most candidates satisfied somebody who asked for the same in other words: "
-    "--select.same-intent-words 0.6 takes fewer queries for the same",
-    "attractiveness": "most candidates were looked at too little to tell: more log helps, or "
-    "--select.max-attractiveness 0.9",
-    "p_false_negative": "most candidates may be relevant: more log helps; the yield curve in report.html shows what other "
+    "own_positive": "somebody who asked this clicked them and stayed, so they are positives, or may be",
+    "same_intent": "they satisfied somebody who asked for the same in other words; --select.same-intent-words 0.6 "
+    "takes fewer queries for the same",
+    "attractiveness": "they were looked at too little to tell; more log helps, or a higher --select.max-attractiveness",
+    "p_false_negative": "they may be relevant; more log helps, and the yield curve in report.html shows what other "
     "limits give (--select.max-p-false-negative)",
-    "min_examinations": "most candidates were looked at too little: more log helps, or a lower "
-    "--select.min-examinations",
-    "zero_click_significance": "most candidates were seen too little to tell: more log helps, or --select.alpha 1",
-    "coec": "most candidates get the clicks of their positions: --select.negative-coec 2 is looser",
-    "abandoned": "most candidates stood on pages without any click: --select.abandoned keep lets these count",
+    "min_examinations": "they were looked at too little; more log helps, or a lower --select.min-examinations",
+    "zero_click_significance": "they were seen too little to tell; more log helps, or --select.alpha 1",
+    "coec": "they get the clicks of their positions; --select.negative-coec 2 is looser",
+    "abandoned": "they stood on pages without any click; --select.abandoned keep lets these count",
 }
 """Guard that took most → what it means and the option that moves it."""
 
@@ -185,7 +183,7 @@ def print_advice(report: dict[str, Any]) -> None:
     if guards:
         worst = max(sorted(guards), key=lambda guard: guards[guard])
         if worst in ADVICE:
-            print(f"  hint: {ADVICE[worst]}")
+            print(f"  hint: of all guards {worst} took most: {ADVICE[worst]}")
 
 
 MINE = shared.Command(
