@@ -229,7 +229,10 @@ def test_an_older_copy_is_refused(path: Path, ledger: Ledger) -> None:
         reserve(ledger)
 
 
-@pytest.mark.parametrize("head", [None, b"", b"{}", b"[]", b'{"lines": "x", "hash": ""}', b"\xff"])
+@pytest.mark.parametrize(
+    "head",
+    [None, b"", b"{}", b"[]", b'{"lines": "x", "hash": ""}', b"\xff", b'{"hash": "", "lines": 1e999}', b"[" * 100_000],
+)
 def test_a_ledger_without_its_head_is_refused(path: Path, ledger: Ledger, head: bytes | None) -> None:
     reserve(ledger)
     beside = path.with_name("budget.ledger.head")
@@ -261,14 +264,52 @@ def test_a_ledger_of_another_version_is_refused(path: Path, monkeypatch: pytest.
         Ledger(path)
 
 
+def put(path: Path, data: bytes) -> None:
+    """Lines and a head that fit together."""
+    data = rechained(data)
+    path.write_bytes(data)
+    last = hashlib.sha256(data.split(b"\n")[-2]).hexdigest()
+    path.with_name(path.name + ".head").write_text(json.dumps({"lines": data.count(b"\n"), "hash": last}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"delta_t": ', b'"delta_t": -1, "was": '),
+        (b'"mu": ', b'"mu": NaN, "was": '),
+        (b'"mu": ', b'"mu": 1e999, "was": '),
+        (b'"mu": ', b'"mu": true, "was": '),
+        (b'"mu": ', b'"mu": {"x": [1]}, "was": '),
+        (b'"lineage": "web"', b'"lineage": "\\u001b[2J"'),
+        (b'"lineage": "web"', b'"lineage": ["web"]'),
+        (b'"override": false', b'"override": 0'),
+    ],
+)
+def test_values_that_were_never_written_are_refused(path: Path, ledger: Ledger, old: bytes, new: bytes) -> None:
+    reserve(ledger)
+    key = new.split(b'"')[1]
+    lines = [json.loads(line) for line in edited(path.read_bytes(), 1, old, new).split(b"\n")[:-1]]
+    lines[1].pop("was", None)
+    put(path, b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    with pytest.raises(PrivacyError, match=f"line 2 holds {key.decode()} that was never written"):
+        Ledger(path)
+
+
+def test_a_limit_whose_delta_is_spent_claims_nothing(path: Path, ledger: Ledger) -> None:
+    reserve(ledger)
+    put(path, edited(path.read_bytes(), 0, b'"delta": 1e-06', b'"delta": 1e-12'))
+    claim = ledger.claim("web")
+    assert claim["epsilon"] is None
+    assert claim["sentence"].startswith("No claim at delta 1e-12")
+    with pytest.raises(PrivacyError):
+        reserve(ledger)
+
+
 def test_a_ledger_of_before_releases_without_delta_still_counts(path: Path, ledger: Ledger) -> None:
     reserve(ledger)
     before = ledger.claim("web")
-    older = rechained(path.read_bytes().replace(b'"pure": 0.0, ', b""))
-    assert b"pure" not in older
-    path.write_bytes(older)
-    last = hashlib.sha256(older.split(b"\n")[-2]).hexdigest()
-    path.with_name(path.name + ".head").write_text(json.dumps({"lines": older.count(b"\n"), "hash": last}))
+    put(path, path.read_bytes().replace(b'"pure": 0.0, ', b""))
+    assert b"pure" not in path.read_bytes()
     assert Ledger(path).claim("web") == before
     reserve(Ledger(path))
 

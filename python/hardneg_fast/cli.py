@@ -50,6 +50,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except SystemExit:
         raise
+    except MemoryError:
+        print(
+            "hardneg-fast: memory ran out: give less --memory and fewer --threads, or raise the limit "
+            "(ulimit -v, the control group)",
+            file=sys.stderr,
+        )
+        return 1
+    except ImportError as e:
+        print(
+            f"hardneg-fast: {e.name or 'a library'} cannot be loaded: install hardneg_fast anew, or raise the "
+            "limit on memory (ulimit -v)",
+            file=sys.stderr,
+        )
+        return 1
     except BaseException as e:  # a panic of the core is no Exception
         # A message could hold data of the log, so only the kind and the place are said.
         trace = e.__traceback__

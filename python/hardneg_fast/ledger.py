@@ -46,6 +46,7 @@ _FIELDS = {
     "commit": {"reservation"},
     "no_dp_claim": {"lineage", "window", "what", "at", "override"},
 }
+_LARGEST = {"epsilon": 1_000, "delta": 1, "mu": 1_000, "delta_t": 1, "pure": 1_000}
 
 
 @dataclass(frozen=True)
@@ -385,7 +386,7 @@ class _File:
             lines, last = int(head["lines"]), str(head["hash"])
         except FileNotFoundError:
             raise self._broken(f"{name!r} is not beside it, so nobody knows whether it is whole") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise self._broken(f"{name!r} beside it cannot be read") from None
         return max(lines, 1), last
 
@@ -398,12 +399,14 @@ class _File:
                 and entry["previous"] == previous
                 and known in (_FIELDS[kind], _FIELDS[kind] - {"pure"})
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise self._broken(f"line {number} cannot be read") from None
         if not fits or (kind == "ledger") != (number == 1):
             raise self._broken(f"line {number} does not follow the line before it: something was edited or taken out")
         if kind == "ledger" and entry["version"] != _VERSION:
             raise PrivacyError(f"ledger {self._path.name!r} is of another version than this program's")
+        if wrong := sorted(name for name in known if not _sound(name, entry[name])):
+            raise self._broken(f"line {number} holds {', '.join(wrong)} that was never written there")
         # Ledgers of before there were releases without delta do not say that there were none.
         return {"pure": 0.0, **entry} if kind == "reserve" else dict(entry)
 
@@ -483,6 +486,11 @@ class _Lineage:
             )
         if not self.charges:
             return f"Nothing of lineage {self.name!r} has been released under this ledger."
+        if total["epsilon"] is None:
+            return (
+                f"No claim at delta {exactly(self.delta)}: what was released of lineage {self.name!r} under it "
+                f"takes a delta above {exactly(total['delta_t'])}."
+            )
         # Rounded up in the fourth digit after the point: what is printed is no less than what was spent.
         epsilon = f"{math.ceil(total['epsilon'] * 10_000) / 10_000:.4f}".rstrip("0").rstrip(".")
         period = "the one window" if windows == 1 else f"all {windows} windows together"
@@ -553,8 +561,23 @@ def _named(path: Path) -> Iterator[None]:
         raise FileError(f"ledger {path.name!r} cannot be used: {reason}; nothing may be released without it") from error
 
 
+def _sound(name: str, value: Any) -> bool:
+    """Whether the value of a field is one that is written."""
+    if name in _LARGEST:
+        return type(value) in (int, float) and 0 <= value <= _LARGEST[name]
+    if name in ("version", "reservation"):
+        return type(value) is int
+    if name == "override":
+        return type(value) is bool
+    return isinstance(value, str) and _is_name(value)
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= 200 and text.isprintable()
+
+
 def _check_name(name: str, text: str) -> None:
-    if not 0 < len(text) <= 200 or not text.isprintable():
+    if not _is_name(text):
         raise UsageError(f"{name} must have 1 to 200 printable characters")
 
 

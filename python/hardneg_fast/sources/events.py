@@ -250,6 +250,11 @@ def by_time(
     count = len(impressions)
     names = impressions.schema.names
     shared = ["session_id" if key == "user_id" and key not in names else key for key in on]
+    if missing := [name for name in shared if name not in names]:
+        raise ColumnError(
+            f"clicks are joined to what was shown by {shared}, and the log has no {missing}: map them with --columns, "
+            "or name other columns in the mapping file's join"
+        )
     groups = _codes_of_both(impressions, clicks, *shared)
     moments = np.concatenate([_moments(impressions), _moments(clicks)])
     is_click = np.arange(len(groups)) >= count

@@ -115,6 +115,7 @@ pub fn ordered<T>(
 
 /// Runs workers to their end while this thread keeps the caller informed.
 ///
+/// Where the system gives fewer threads than asked for, these do all of the work: what comes out is the same for any number.
 /// The first error wins and stops the others. A panic becomes an internal error whose message carries nothing of it:
 /// panic payloads can hold data.
 pub fn workers(
@@ -133,17 +134,25 @@ pub fn workers(
     std::thread::scope(|scope| {
         let caller = std::thread::current();
         let running: Vec<_> = (0..threads)
-            .map(|_| {
+            .filter_map(|_| {
+                // Dropped, which counts as leaving, where the thread cannot be started.
                 let leaving = Leaving { caller: caller.clone(), left: &left, stop: &stop };
                 let (fail, worker, stop) = (&fail, &worker, &stop);
-                scope.spawn(move || {
+                let work = move || {
                     let _leaving = leaving;
                     if let Err(e) = worker(stop) {
                         fail(e);
                     }
-                })
+                };
+                std::thread::Builder::new().spawn_scoped(scope, work).ok()
             })
             .collect();
+        if running.is_empty() {
+            fail(Error::io(
+                "no worker thread can be started: this user's threads (ulimit -u) or memory are used up; end other work, or \
+                 raise the limit",
+            ));
+        }
         while left.load(Ordering::Acquire) > 0 {
             std::thread::park_timeout(POLL);
             if !stop.load(Ordering::Relaxed)
