@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import cli_shared as shared
 from .cli_anonymize import ANONYMIZE
 from .cli_audit import AUDIT
 from .cli_completion import COMPLETION
@@ -34,6 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 ok, 1 internal error, 2 usage, 3 bad data, 4 privacy refused, 5 gate failed, 130 interrupted.
     """
+    if argv is None:
+        shared.no_core_dumps()
+    with shared.harmless():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args, unknown = parser().parse_known_args(argv)
     if unknown:
         # Of options beginning with two dashes the parser has said so itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -196,12 +197,66 @@ def log(args: argparse.Namespace) -> Any:
     return args.log[0] if len(args.log) == 1 else list(args.log)
 
 
+class _Harmless:
+    """Text on its way to a terminal: what would steer it, or turn the direction of writing, is shown as an escape."""
+
+    def __init__(self, to: Any) -> None:
+        self._to = to
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._to, name)
+
+    def write(self, text: str) -> int:
+        """Writes `text`; line ends, tabs and returns to the beginning of a line are ours."""
+        if not text.replace("\n", "").isprintable():
+            text = "".join(c if c.isprintable() or c in "\n\t\r" else ascii(c)[1:-1] for c in text)
+        return int(self._to.write(text))
+
+
+@contextlib.contextmanager
+def harmless() -> Iterator[None]:
+    """Within it, what is printed cannot steer a terminal: names of files and columns are as strangers gave them."""
+    with contextlib.redirect_stdout(_Harmless(sys.stdout)), contextlib.redirect_stderr(_Harmless(sys.stderr)):
+        yield
+
+
+def no_core_dumps() -> None:
+    """Forbids the system to write this process's memory, which holds logs and keys, to a disk when it dies."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if sys.platform == "linux":
+        import ctypes
+
+        # PR_SET_DUMPABLE: the limit does not hold where a program collects dumps.
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+
+
+def _refuse_key(given: str) -> None:
+    """Refuses a key where the name of its file is expected, without repeating it."""
+    import base64
+    import binascii
+
+    from .keys import HEADER, SEALED
+
+    material = b""
+    for decode in (bytes.fromhex, lambda text: base64.b64decode(text, validate=True)):
+        with contextlib.suppress(ValueError, binascii.Error):
+            material = material or decode(given.strip())
+    if len(material) == 32 or given.startswith((HEADER, SEALED)):
+        raise UsageError(
+            "--key is given a key itself; everybody on this machine can read command lines, and shells keep them: make "
+            "a new key with keygen, and give its file, or env:NAME"
+        )
+
+
 def key(given: str | None) -> Key | None:
     """The key that `--key` names; its passphrase is asked for where it is sealed."""
     from .keys import Key, SealedError
 
     if not given:
         return None
+    _refuse_key(given)
     variable = given.removeprefix("env:") if given.startswith("env:") else None
 
     def read(passphrase: str | None) -> Key:

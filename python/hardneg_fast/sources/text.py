@@ -25,6 +25,8 @@ from .report import ReadReport
 BYTES_PER_ROW = 64
 """Guess that turns rows a batch into bytes a block."""
 
+MOST_COLUMNS = 10_000
+
 
 class _Skips:
     """Skips rows with a wrong number of cells, and counts them."""
@@ -50,6 +52,13 @@ class TextSource(Source):
         self.headers = [self._header(file) for file in files]
 
     def _header(self, file: DataFile) -> list[str]:
+        first = file.head(64 * MOST_COLUMNS).partition(b"\n")[0]
+        # A reader keeps a block for each column.
+        if first.count(b"\t" if self.format == "tsv" else b",") >= MOST_COLUMNS:
+            raise DataError(
+                f"{file.name}: more than {MOST_COLUMNS:,} columns in the first line: no log has so many; take out those "
+                "that are not needed"
+            )
         with naming(file.name), self._open(file, [], 0, _Skips()) as reader:
             names: list[str] = reader.schema.names
             return names
