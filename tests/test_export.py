@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -433,6 +434,16 @@ def test_what_is_refused(source, tmp_path):
     (tmp_path / "empty").mkdir()
     refused("no dataset directory", error=hn.DataError, dataset=tmp_path / "empty")
     refused("no such file", error=hn.FileError, to="letor", features=tmp_path / "none.parquet")
+    changed = shutil.copytree(source, tmp_path / "changed")
+    for text in (
+        '"none"',
+        "[]",
+        '{"mode": "dp", "epsilon": "<b>"}',
+        '{"mode": "dp", "queries": [1]}',
+        '{"claim": "a\\n# b"}',
+    ):
+        (changed / "privacy.json").write_text(text)
+        refused("it is not what mine writes", error=hn.DataError, dataset=changed)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").write_text("keep")
     with pytest.raises(hn.UsageError, match=r"holds 'mine\.txt'"):

@@ -3,7 +3,7 @@
     python tests/campaign/faults.py --runs 200 --seed 1
 
 After each, what stands at the target is whole or as it was, the message names what is wrong, nothing is left behind
-that the next run does not take away, and the next run works. Root is needed for small disks and for being somebody else.
+that the next run does not take away, and the next run works. Root is needed for small disks.
 """
 
 from __future__ import annotations

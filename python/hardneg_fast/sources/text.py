@@ -56,8 +56,8 @@ class TextSource(Source):
         # A reader keeps a block for each column.
         if first.count(b"\t" if self.format == "tsv" else b",") >= MOST_COLUMNS:
             raise DataError(
-                f"{file.name}: more than {MOST_COLUMNS:,} columns in the first line: no log has so many; take out those "
-                "that are not needed"
+                f"{file.name}: more than {MOST_COLUMNS:,} columns in the first line: no log has so many; take out "
+                "those that are not needed"
             )
         with naming(file.name), self._open(file, [], 0, _Skips()) as reader:
             names: list[str] = reader.schema.names

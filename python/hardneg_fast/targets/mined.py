@@ -65,6 +65,16 @@ class Group:
             yield tuple(positives), negatives
 
 
+def _as_written(privacy: Any, report: Any) -> bool:
+    """Whether what exports say of a dataset's privacy has the form that `mine` gives it."""
+    if not isinstance(privacy, dict) or not isinstance(report, dict) or not isinstance(report.get("release", {}), dict):
+        return False
+    tables = all(isinstance(privacy.get(name) or {}, dict) for name in ("queries", "candidates"))
+    numbers = all(type(privacy.get(name, 0)) in (int, float, type(None)) for name in ("epsilon", "delta"))
+    words = (str(privacy.get(name, "")) for name in ("mode", "claim"))
+    return tables and numbers and all(text.isprintable() for text in words)
+
+
 class MinedDirectory:
     """What `mine` wrote.
 
@@ -85,10 +95,14 @@ class MinedDirectory:
             raise DataError(
                 f"{path.name}: no dataset directory (it has no privacy.json or report.json); give one that mine wrote"
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FileError(
                 f"{path.name}: privacy.json or report.json cannot be read: {type(error).__name__}"
             ) from None
+        if not _as_written(self.privacy, self.report):
+            raise DataError(
+                f"{path.name}: privacy.json or report.json was changed: it is not what mine writes; mine again"
+            )
         self.tables = {config: self._table(config) for config in CONFIGS}
 
     def _table(self, config: str) -> pa.Table:

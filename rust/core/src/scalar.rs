@@ -7,6 +7,7 @@ use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
+use crate::text::{undictionaried, utf8};
 
 /// Stands for null in integer columns.
 pub const NONE: i64 = i64::MIN;
@@ -36,16 +37,18 @@ fn refuse(name: &str, data_type: &DataType, expected: &str) -> Error {
 }
 
 /// Dictionaries by their values; binary is text.
-fn plain(array: &ArrayRef) -> Result<ArrayRef> {
+fn plain(name: &str, array: &ArrayRef) -> Result<ArrayRef> {
+    let array = undictionaried(name, array)?;
     match array.data_type() {
-        DataType::Dictionary(_, values) => plain(&lenient(array, &values.clone())?),
-        DataType::Binary
+        DataType::Dictionary(..) => plain(name, &array),
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Binary
         | DataType::LargeBinary
         | DataType::BinaryView
-        | DataType::Utf8View
-        | DataType::LargeUtf8 => lenient(array, &DataType::Utf8),
-        DataType::FixedSizeBinary(_) => lenient(&lenient(array, &DataType::Binary)?, &DataType::Utf8),
-        _ => Ok(array.clone()),
+        | DataType::FixedSizeBinary(_) => utf8(name, &array),
+        _ => Ok(array),
     }
 }
 
@@ -60,7 +63,7 @@ fn is_number(t: &DataType) -> bool {
 /// # Errors
 /// [`Error::column`] for types that hold no numbers.
 pub fn ints(name: &str, array: &ArrayRef) -> Result<Ints> {
-    let array = plain(array)?;
+    let array = plain(name, array)?;
     if !is_number(array.data_type()) || array.data_type() == &DataType::Boolean {
         return Err(refuse(name, array.data_type(), "whole numbers"));
     }
@@ -94,7 +97,7 @@ pub fn ints(name: &str, array: &ArrayRef) -> Result<Ints> {
 /// # Errors
 /// [`Error::column`] for types that hold no numbers.
 pub fn rounded(name: &str, array: &ArrayRef) -> Result<Ints> {
-    let array = plain(array)?;
+    let array = plain(name, array)?;
     if array.data_type().is_floating() || array.data_type() == &DataType::Utf8 {
         return Ok(from_floats(&array, &lenient(&array, &DataType::Float64)?, |x| Some(x.round())));
     }
@@ -106,7 +109,7 @@ pub fn rounded(name: &str, array: &ArrayRef) -> Result<Ints> {
 /// # Errors
 /// [`Error::column`] for types that hold no numbers.
 pub fn floats(name: &str, array: &ArrayRef) -> Result<Vec<f64>> {
-    let array = plain(array)?;
+    let array = plain(name, array)?;
     if !is_number(array.data_type()) {
         return Err(refuse(name, array.data_type(), "numbers"));
     }
@@ -145,7 +148,7 @@ fn is_blank(array: &ArrayRef, i: usize) -> bool {
 /// # Errors
 /// [`Error::column`] for types that hold no flags.
 pub fn flags(name: &str, array: &ArrayRef) -> Result<Vec<u8>> {
-    let array = plain(array)?;
+    let array = plain(name, array)?;
     if let Some(flags) = array.as_boolean_opt() {
         return Ok(match flags.nulls() {
             None => flags.values().iter().map(u8::from).collect(),

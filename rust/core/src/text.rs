@@ -82,20 +82,8 @@ impl TextColumn {
         if let DataType::Dictionary(_, value_type) = array.data_type() {
             let dictionary = array.as_any_dictionary();
             check_type(name, value_type)?;
-            let keys = keys_of(dictionary)?;
-            let values = Self::new(name, dictionary.values())?.values;
-            // Producers across the C interface are believed about memory, not about their keys.
-            let entries = dictionary.values().len();
-            let beyond = match keys.nulls() {
-                None => keys.values().iter().fold(false, |any, k| any | (*k as usize >= entries)),
-                Some(_) => keys.iter().flatten().any(|k| k as usize >= entries),
-            };
-            if beyond {
-                return Err(Error::data(format!(
-                    "column {name:?} is a dictionary with keys beyond its values; its producer is at fault"
-                )));
-            }
-            return Ok(Self { values, keys: Some(keys) });
+            let keys = Some(keys_of(name, dictionary)?);
+            return Ok(Self { values: Self::new(name, dictionary.values())?.values, keys });
         }
         check_type(name, array.data_type())?;
         let values = match array.data_type() {
@@ -277,14 +265,51 @@ impl TextColumn {
 }
 
 /// The keys of a dictionary. Those of 32 bits are taken as they are: a negative one becomes one beyond all entries.
-fn keys_of(dictionary: &dyn AnyDictionaryArray) -> Result<UInt32Array> {
+fn keys_of(name: &str, dictionary: &dyn AnyDictionaryArray) -> Result<UInt32Array> {
     let keys = dictionary.keys();
-    if let Some(keys) = keys.as_primitive_opt::<Int32Type>() {
+    let keys = if let Some(keys) = keys.as_primitive_opt::<Int32Type>() {
         let unsigned = Rows::new(keys.values().inner().clone(), 0, keys.len());
-        return Ok(UInt32Array::new(unsigned, keys.nulls().cloned()));
+        Some(UInt32Array::new(unsigned, keys.nulls().cloned()))
+    } else {
+        let cast = safe_cast(&arrow_array::make_array(keys.to_data()), &DataType::UInt32).ok();
+        cast.map(|cast| cast.as_primitive::<UInt32Type>().clone())
+    };
+    // Producers across the C interface are believed about memory, not about their keys.
+    let entries = dictionary.values().len();
+    let within = |keys: &UInt32Array| match keys.nulls() {
+        None => keys.values().iter().fold(true, |all, k| all & ((*k as usize) < entries)),
+        Some(_) => keys.iter().flatten().all(|k| (k as usize) < entries),
+    };
+    keys.filter(within).ok_or_else(|| {
+        Error::data(format!(
+            "column {name:?} is a dictionary with keys beyond its values; its producer is at fault"
+        ))
+    })
+}
+
+/// The values of a dictionary row by row; another array as it is.
+///
+/// # Errors
+/// [`Error::data`] for keys beyond the values.
+pub(crate) fn undictionaried(name: &str, array: &ArrayRef) -> Result<ArrayRef> {
+    let DataType::Dictionary(_, values) = array.data_type() else { return Ok(array.clone()) };
+    keys_of(name, array.as_any_dictionary())?;
+    Ok(cast_with_options(array, values, &CastOptions::default())?)
+}
+
+/// A column of text or bytes as text that is UTF-8: that of another producer's need not be. A value that is not becomes
+/// U+FFFD, which is no number, flag or time; an empty one null.
+///
+/// # Errors
+/// As [`TextColumn::new`].
+pub(crate) fn utf8(name: &str, array: &ArrayRef) -> Result<ArrayRef> {
+    let column = TextColumn::new(name, array)?;
+    let rows = || (0..column.len()).map(|i| column.row(i));
+    if array.data_type() == &DataType::Utf8 && rows().flatten().all(|v| std::str::from_utf8(v).is_ok()) {
+        return Ok(array.clone());
     }
-    let cast = safe_cast(&arrow_array::make_array(keys.to_data()), &DataType::UInt32)?;
-    Ok(cast.as_primitive::<UInt32Type>().clone())
+    let texts = rows().map(|v| v.map(|v| std::str::from_utf8(v).unwrap_or("\u{fffd}")));
+    Ok(std::sync::Arc::new(StringArray::from_iter(texts)))
 }
 
 fn safe_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {

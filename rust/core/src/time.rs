@@ -12,6 +12,7 @@ use chrono::Utc;
 
 use crate::error::{Error, Result};
 use crate::scalar::{NONE, ints};
+use crate::text::{undictionaried, utf8};
 
 /// Stands for a missing timestamp; sorts before all others.
 pub const NULL_TIME: i64 = i64::MIN;
@@ -82,10 +83,10 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
             Ok(Times { micros, unreadable })
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            let text = cast_with_options(array, &DataType::LargeUtf8, &CastOptions::default())?;
+            let text = utf8("timestamp", array)?;
             let mut out =
                 Times { micros: vec![NULL_TIME; array.len()], unreadable: vec![false; array.len()] };
-            for (i, value) in text.as_string::<i64>().iter().enumerate() {
+            for (i, value) in text.as_string::<i32>().iter().enumerate() {
                 let Some(value) = value.map(str::trim).filter(|v| !v.is_empty()) else { continue };
                 match read_text(value) {
                     Some((t, notation)) => {
@@ -97,9 +98,7 @@ pub fn times(array: &ArrayRef, notations: &mut BTreeMap<&'static str, u64>) -> R
             }
             Ok(out)
         }
-        DataType::Dictionary(_, values) => {
-            times(&cast_with_options(array, &values, &CastOptions::default())?, notations)
-        }
+        DataType::Dictionary(..) => times(&undictionaried("timestamp", array)?, notations),
         t if t.is_integer()
             || t.is_floating()
             || matches!(t, DataType::Null | DataType::Decimal128(_, 0)) =>

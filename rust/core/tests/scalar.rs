@@ -176,3 +176,38 @@ proptest! {
         prop_assert_eq!(read(ints("position", &array(Float64Array::from(vec![x])))), vec![expected]);
     }
 }
+
+/// What other producers hand over is believed about memory, not about its content.
+#[test]
+#[allow(unsafe_code, reason = "no constructor makes such arrays otherwise")]
+fn text_that_is_not_utf8_and_keys_beyond_the_values() {
+    use arrow_array::types::Int8Type;
+    use arrow_buffer::{Buffer, OffsetBuffer};
+    use hardneg_core::time::times;
+
+    let pieces: [&[u8]; 4] = [b"7", b"\xff\xf8\xb1", b"1\xf4", b"1"];
+    let offsets = OffsetBuffer::from_lengths(pieces.iter().map(|p| p.len()));
+    // SAFETY: offsets are those of the bytes, which are not UTF-8: that is what is tried.
+    let text = unsafe { StringArray::new_unchecked(offsets, Buffer::from(pieces.concat()), None) };
+    let text: ArrayRef = Arc::new(text);
+    let read = ints("n", &text).unwrap();
+    assert_eq!(read.values, [7, NONE, NONE, 1]);
+    assert_eq!(read.bad, [false, true, true, false]);
+    assert_eq!(flags("n", &text).unwrap(), [3, 3, 3, 1]);
+    let read = times(&text, &mut Default::default()).unwrap();
+    assert!(read.fault(0).is_some() && read.fault(1) == Some("timestamp_unreadable"));
+
+    let keys = Int8Array::from(vec![0, 9, -1]);
+    // SAFETY: none, for keys are beyond the values: that is what is tried.
+    let wild =
+        unsafe { DictionaryArray::<Int8Type>::new_unchecked(keys, Arc::new(Int8Array::from(vec![1, 0]))) };
+    let wild: ArrayRef = Arc::new(wild);
+    for refused in [
+        ints("n", &wild).map(|_| ()),
+        flags("n", &wild).map(|_| ()),
+        floats("n", &wild).map(|_| ()),
+        times(&wild, &mut Default::default()).map(|_| ()),
+    ] {
+        assert!(refused.unwrap_err().to_string().contains("keys beyond its values"));
+    }
+}
