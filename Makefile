@@ -10,6 +10,8 @@ CARGO ?= cargo
 PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
 QUALITY_ARGS ?= --impressions 200k
+FUZZ_RUNS ?= 100000
+FUZZ_VENV ?= .venv-fuzz
 
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
@@ -20,6 +22,7 @@ ORACLES := $(ORACLE_VENV)/.stamp-deps
 READERS := $(TARGET_VENV)/.stamp-deps
 DAFT := $(DAFT_VENV)/.stamp-deps
 BROWSER := $(BROWSER_VENV)/.stamp-deps
+FUZZERS := $(FUZZ_VENV)/.stamp-deps
 LIBRARY := python/hardneg_fast/_hardneg.abi3.so
 # Folders are prerequisites too: a file that is gone shows only in its folder.
 RUST := $(shell find rust) Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml
@@ -32,7 +35,8 @@ unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-oracles test-quality test-targets lint bench quality dist docs dev clean lock lint-planted FORCE \
+.PHONY: help demo test test-oracles test-quality test-targets lint bench quality dist dist-environment \
+	audit sbom fuzz fuzz-python campaign docs dev clean lock lint-planted FORCE \
 	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
 
 help: ## this list
@@ -88,8 +92,50 @@ bench: $(RELEASE) $(PEERS) ## the workloads, ours and the peers side by side (BE
 quality: $(RELEASE) $(PEERS) ## what mined rows are worth in simulated worlds (QUALITY_ARGS="--impressions 1M --seeds 1-3 --train")
 	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m benches.quality.run $(QUALITY_ARGS)
 
-dist: $(DEPS) ## a wheel in dist/
-	$(BIN)/maturin build --release --locked --out dist
+dist: $(DEPS) ## a wheel in dist/, the same bytes wherever it is built
+	env $$($(MAKE) --no-print-directory dist-environment) $(BIN)/maturin build --release --locked --out dist
+
+# The time of the commit, and no folder of this machine: of what else builds differ by. A target folder of its own, because
+# other flags would have everything built anew there.
+SOURCE ?= $(CURDIR)
+dist-environment:
+	@echo SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
+	@echo CARGO_TARGET_DIR=$(SOURCE)/target/dist
+	@echo CARGO_ENCODED_RUSTFLAGS=$$(printf '%s\037%s' --remap-path-prefix=$(SOURCE)=/hardneg_fast \
+		--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo)
+	@echo CFLAGS=-ffile-prefix-map=$(SOURCE)=/hardneg_fast
+
+audit: $(DEPS) ## licences, sources and known weaknesses of what the package is built of; SBOMs in build/sbom/
+	$(CARGO) deny --version >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check licenses bans sources
+	$(CARGO) deny check advisories || echo "RustSec's database cannot be reached, or something is in it: see above"
+	$(MAKE) --no-print-directory sbom
+
+sbom: $(DEPS)
+	$(CARGO) cyclonedx --help >/dev/null 2>&1 || $(CARGO) install --locked cargo-cyclonedx
+	mkdir -p build/sbom
+	$(CARGO) cyclonedx --manifest-path rust/py/Cargo.toml --format json --describe crate --override-filename hardneg_fast
+	find rust -name 'hardneg_fast.json' -exec mv {} build/sbom/rust.json \;
+	$(PYTHON) -m venv build/sbom/venv
+	build/sbom/venv/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
+	build/sbom/venv/bin/cyclonedx-py requirements requirements/dev.txt --output-file build/sbom/python.json
+	rm -rf build/sbom/venv
+
+fuzz: ## every Rust fuzz target, FUZZ_RUNS inputs each (make fuzz FUZZ_RUNS=10000000)
+	fuzz/run.sh $(FUZZ_RUNS)
+
+fuzz-python: $(RELEASE) $(FUZZERS) ## every Python reader, FUZZ_RUNS inputs each
+	fuzz/python/run.sh $(FUZZ_VENV)/bin/python $(FUZZ_RUNS)
+
+campaign: $(RELEASE) ## fuzzing, faults, poisoned logs, the wheel twice: an hour or more, as root; figures in docs/RELIABILITY.md
+	$(MAKE) --no-print-directory fuzz FUZZ_RUNS=1000000
+	$(MAKE) --no-print-directory fuzz-python FUZZ_RUNS=20000
+	$(RUN) tests/campaign/faults.py --runs 200
+	$(RUN) tests/campaign/repeats.py
+	$(RUN) tests/campaign/poison.py
+	$(RUN) tests/campaign/keys.py
+	$(RUN) -m pip install --quiet --disable-pip-version-check auditwheel
+	$(RUN) tests/campaign/wheel.py
 
 docs: $(RELEASE) ## the guides and the API reference, as HTML in site/
 	$(RUN) docs/build_site.py
@@ -98,12 +144,14 @@ dev: $(DEPS) ## quick unoptimised-link build for editing; the next other target 
 	$(BIN)/maturin develop --profile edit
 
 clean: ## everything that was built or made here, .venv too
-	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(TARGET_VENV) $(DAFT_VENV) $(BROWSER_VENV) $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(TARGET_VENV) $(DAFT_VENV) $(BROWSER_VENV) \
+		$(FUZZ_VENV) fuzz/target $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## pin the newest versions that requirements/dev.in allows, bench.in with them, oracles.in and clax.in
-	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-targets build/lock-targets-daft build/lock-targets-browser build/lock-clax
+	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-targets build/lock-targets-daft build/lock-targets-browser \
+		build/lock-clax build/lock-fuzz
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
 	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt
@@ -132,6 +180,10 @@ lock: ## pin the newest versions that requirements/dev.in allows, bench.in with 
 	build/lock-clax/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/clax.in
 	{ echo "# Written by \`make lock\` from clax.in: do not edit."; build/lock-clax/bin/python -m pip freeze; } > build/clax.txt
 	mv build/clax.txt requirements/clax.txt
+	$(PYTHON) -m venv build/lock-fuzz
+	build/lock-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/fuzz.in
+	{ echo "# Written by \`make lock\` from fuzz.in: do not edit."; build/lock-fuzz/bin/python -m pip freeze; } > build/fuzz.txt
+	mv build/fuzz.txt requirements/fuzz.txt
 
 $(DEPS): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -163,6 +215,11 @@ $(DAFT): requirements/targets-daft.txt
 $(BROWSER): requirements/targets-browser.txt
 	$(PYTHON) -m venv $(BROWSER_VENV)
 	$(BROWSER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets-browser.txt
+	@touch $@
+
+$(FUZZERS): requirements/fuzz.txt
+	$(PYTHON) -m venv $(FUZZ_VENV)
+	$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
 	@touch $@
 
 # The library is a prerequisite so that one built in any other way (make dev, maturin by hand) is not taken for this one.

@@ -142,7 +142,7 @@ READS = {
     "count": ["log.parquet"],
     "merge": ["0.counts", "1.counts"],
     "anonymize": ["log.parquet", "master.key"],
-    "export": ["dataset/triplets/train.parquet", "dataset/negatives/train.parquet"],
+    "export": ["dataset/positives/train-00000-of-00001.parquet", "dataset/negatives/train-00000-of-00001.parquet"],
 }
 
 

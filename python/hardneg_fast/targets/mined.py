@@ -14,6 +14,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from ..exceptions import DataError, FileError
+from ..writers.parquet import SCHEMA, SCHEMA_KEY
 
 pc: Any = pyarrow.compute
 
@@ -75,6 +76,12 @@ def _as_written(privacy: Any, report: Any) -> bool:
     return tables and numbers and all(text.isprintable() for text in words)
 
 
+def _schema_of(metadata: dict[bytes, bytes] | None) -> int:
+    """Version of a table's columns; files from before there were versions are of the first."""
+    text = (metadata or {}).get(SCHEMA_KEY, b"1")
+    return int(text) if text.isdigit() and len(text) < 10 else 1
+
+
 class MinedDirectory:
     """What `mine` wrote.
 
@@ -110,9 +117,16 @@ class MinedDirectory:
         if not files:
             raise DataError(f"{self.path.name}: no table {config!r}; give a directory that this version of mine wrote")
         try:
-            table = pa.concat_tables(pq.ParquetFile(file).read() for file in files)
+            opened = [pq.ParquetFile(file) for file in files]
+            schema = max(_schema_of(file.metadata.metadata) for file in opened)
+            table = pa.concat_tables(file.read() for file in opened)
         except (pa.ArrowException, OSError) as error:
             raise FileError(f"{self.path.name}: table {config!r} cannot be read: {type(error).__name__}") from None
+        if schema > SCHEMA:
+            raise DataError(
+                f"{self.path.name}: written by a newer version (schema {schema}, this one knows {SCHEMA}); "
+                "upgrade hardneg_fast"
+            )
         if lacking := [name for name in NEEDED[config] if name not in table.column_names]:
             raise DataError(f"{self.path.name}: table {config!r} lacks {lacking}; give a directory that mine wrote")
         return table

@@ -12,6 +12,10 @@ import pyarrow.parquet as pq
 ROW_GROUP_ROWS = 100_000
 """Rows per row group of a dataset: readers take a group at a time, and texts are long."""
 
+SCHEMA, SCHEMA_KEY = 1, b"hardneg_fast.schema"
+"""Version of the columns of a dataset's tables, and its key in the metadata of their files. New columns are no new
+version; columns that go, or mean something else, are (docs/RELIABILITY.md, compatibility)."""
+
 
 def open_parquet(path: Path, schema: pa.Schema, *, level: int = 3) -> pq.ParquetWriter:
     """Open a Parquet file for tables of `schema`; close it, or use it in a `with` block.
@@ -42,6 +46,7 @@ def write_parts(path: Path, schema: pa.Schema, parts: Iterable[pa.Table]) -> Non
     """Write one file, a row group for each part, whatever the parts' chunks and string types."""
     plain = plain_schema(schema)
     with open_parquet(path, plain) as writer:
+        writer.add_key_value_metadata({SCHEMA_KEY: str(SCHEMA)})
         for part in parts:
             # Page ends follow chunk ends, and the bytes must not follow how a table came about.
             writer.write_table(part.cast(plain).combine_chunks(), row_group_size=max(1, part.num_rows))

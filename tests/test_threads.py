@@ -1,0 +1,92 @@
+"""Several threads at once, forks, and the same work a hundred times in one process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import hardneg_fast as hn
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sim") / "log"
+    hn.simulate(folder, impressions=20_000, seed=3)
+    return folder / "log.parquet"
+
+
+def negatives(log: Path, out: Path | None = None) -> list[dict[str, object]]:
+    found = hn.mine(log, out, privacy=hn.Privacy.k_users(2), config=hn.Config(threads=2)).negatives
+    return found.sort_by([(name, "ascending") for name in ("query_id", "neg_id", "rule")]).to_pylist()
+
+
+def test_several_threads_at_once(log: Path, tmp_path: Path) -> None:
+    expected = negatives(log)
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(negatives, log, tmp_path / str(n) if n % 2 else None) for n in range(8)]
+        queries = pa.array(["  \uff37ireless\tHEADPHONES ", "mail a@example.org"] * 500)
+        texts = [pool.submit(hn.normalize, queries) for _ in range(8)]
+        assert all(one.result() == expected for one in made)
+        assert len({str(one.result().to_pylist()) for one in texts}) == 1
+
+
+def test_one_result_asked_by_several_threads(log: Path) -> None:
+    """What is read from the spill or worked out late is so for each of them."""
+    counts = hn.count(log, config=hn.Config(threads=1))
+    released = hn.release(counts, privacy=hn.Privacy.none())
+    found: list[pa.Table] = []
+    begin = threading.Barrier(4)
+
+    def ask() -> None:
+        begin.wait()
+        found.append(pa.table(hn.evidence(released).table()))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(found) == 4
+    assert all(table == found[0] for table in found)
+
+
+FORKS = """
+import os, sys, threading, warnings
+import pyarrow as pa
+import hardneg_fast as hn
+warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads, which is what is tried
+log, busy = sys.argv[1], sys.argv[2] == "busy"
+def work():
+    counts = hn.count(log, config=hn.Config(threads=2))
+    return counts.rows, str(hn.normalize(pa.array(["A", "b@example.org"])))
+expected, stop = work(), threading.Event()
+def again():
+    while not stop.is_set():
+        assert work() == expected
+beside = threading.Thread(target=again)
+if busy:
+    beside.start()
+codes = []
+for _ in range(5):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if work() == expected else 1)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+stop.set()
+if busy:
+    beside.join()
+assert work() == expected
+print(codes)
+"""
+
+
+@pytest.mark.parametrize("beside", ["idle", "busy"])
+def test_a_fork_works_on(log: Path, beside: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS, str(log), beside], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[0, 0, 0, 0, 0]\n", done.stderr[-2000:]
