@@ -85,7 +85,7 @@ def reports(tmp_path_factory):
         candidates=folder / "sim" / "candidates.parquet",
         candidates_class="frozen_before_window",
     )
-    base = hn.Config(read=hn.ReadConfig(position_base="1"), select=hn.SelectConfig(max_p_false_negative=1))
+    base = hn.Config(read=hn.ReadConfig(position_base="1"))
     for name, privacy in (("dp", private), ("k_users", hn.Privacy.k_users(5)), ("none", hn.Privacy.none())):
         hn.mine(log, folder / name, privacy=privacy, documents=documents, config=base)
     (folder / "hostile").mkdir()
