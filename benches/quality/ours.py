@@ -12,7 +12,16 @@ import polars as pl
 import hardneg_fast as hn
 from hardneg_fast import options
 
-PRESETS: dict[str, dict[str, object]] = {"default": {}}
+PRESETS: dict[str, dict[str, object]] = {
+    "default": {},
+    **{name: {"select.preset": name} for name in ("strict", "reranker", "retriever", "pairwise")},
+    "p05": {"select.max_p_false_negative": 0.05},
+    "p06": {"select.max_p_false_negative": 0.06},
+    "related": {"select.rules": "clicked_for_related", "select.max_p_false_negative": 0.03},
+    "target02": {"select.target_fnr": 0.02},
+    "target03": {"select.target_fnr": 0.03, "select.max_p_false_negative": 1.0},
+    "filled": {"select.fill": "easy"},
+}
 """Name → `section.option` → value, on top of the package's defaults; judged as `ours_NAME`."""
 
 
@@ -32,6 +41,8 @@ def settings_hash(configs: Mapping[str, hn.Config]) -> str:
 
 def mined(folder: Path, config: hn.Config) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Negatives (as `mine` makes them) and positives (query, pos_id) of a world."""
-    result = hn.mine(folder / "log.parquet", privacy=hn.Privacy.none(), config=config)
+    # BM25 over the documents is what anybody has beside a log.
+    retrieved = folder / "bm25.parquet" if config.select.semi_negatives else None
+    result = hn.mine(folder / "log.parquet", privacy=hn.Privacy.none(), config=config, retrieved=retrieved)
     queries, positives = pl.from_arrow(result.queries), pl.from_arrow(result.positives)
     return pl.from_arrow(result.negatives), positives.join(queries, on="query_id").select("query", pos_id="doc_id")
