@@ -53,10 +53,11 @@ if TYPE_CHECKING:
         mine,
         read,
         related_queries,
+        split,
     )
     from .propensities import Propensities, Weights
     from .related import RelatedQueries
-    from .release import Released, release
+    from .release import Released, gather, release
     from .result import Result
     from .reversible import reveal
     from .select import Selected, select
@@ -110,6 +111,7 @@ __all__ = [
     "evidence",
     "export",
     "fit_click_model",
+    "gather",
     "inspect",
     "load_counts",
     "merge",
@@ -123,6 +125,7 @@ __all__ = [
     "scrub",
     "select",
     "simulate",
+    "split",
     "write_table",
 ]
 
@@ -151,6 +154,7 @@ _LAZY = {
     "evidence": "evidence",
     "export": "export",
     "fit_click_model": "pipeline",
+    "gather": "release",
     "inspect": "inspection",
     "load_counts": "count",
     "merge": "count",
@@ -164,6 +168,7 @@ _LAZY = {
     "scrub": "anonymize",
     "select": "select",
     "simulate": "simulate",
+    "split": "pipeline",
     "write_table": "write",
 }
 

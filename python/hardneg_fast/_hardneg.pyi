@@ -36,6 +36,7 @@ __all__ = [
     "estimate_propensities",
     "evidence",
     "fit_click_model",
+    "gather",
     "load",
     "merge",
     "normalize",
@@ -48,6 +49,8 @@ __all__ = [
     "rounded_gaussian",
     "scrub",
     "select",
+    "unpack",
+    "unpack_released",
 ]
 
 __version__: str
@@ -59,6 +62,15 @@ class Stats(TypedDict):
     quarantine: dict[str, int]
     timestamp_notations: dict[str, int]
     scrubbed: dict[str, int]
+
+@type_check_only
+class Parts(TypedDict):
+    """Of users and of queries: how many parts there are, and which these are. `config` is a hash."""
+
+    users: tuple[int, list[int]]
+    queries: tuple[int, list[int]]
+    config: str
+    key_id: str
 
 @type_check_only
 class ColumnCopied(TypedDict):
@@ -157,7 +169,15 @@ class Counts:
 
     def table(self, name: str, /, *, columns: list[str]) -> Table: ...
     def save(self, path: str | PathLike[str], /, *, called: str | PathLike[str]) -> None: ...
+    def pack(self) -> bytes:
+        """The bytes of the file that `save` writes."""
+
+    def split(self, of: int, /) -> list[bytes]:
+        """Parts of the queries, each as `pack` makes it; what is not counted by query goes with the first."""
+
     def stats(self) -> Stats: ...
+    @property
+    def parts(self) -> Parts | None: ...
     @property
     def disjoint(self) -> bool: ...
     @property
@@ -239,6 +259,11 @@ class Released:
     """What passed the release."""
 
     def table(self) -> Table: ...
+    def pack(self) -> bytes:
+        """The tables as bytes, for `unpack_released`."""
+
+    @property
+    def part(self) -> tuple[int, int] | None: ...
     @property
     def k(self) -> int | None: ...
     @property
@@ -477,6 +502,7 @@ def count(
     threads: int,
     memory: int,
     spill: str | PathLike[str],
+    part: tuple[int, int, str, str] | None = None,
     progress: Callable[[str, int, float | None], object] | None = None,
 ) -> Counts:
     """Counts a log.
@@ -545,9 +571,14 @@ def load(path: str | PathLike[str], /, *, memory: int, spill: str | PathLike[str
 def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:
     """Sums counts; `disjoint` says that no user is in both."""
 
-def release(counts: Counts, /, *, k_users: int | None) -> Released:
-    """Lets pass everything (None), or what `k_users` users stand behind."""
+def unpack(packed: bytes, /, *, memory: int, spill: str | PathLike[str]) -> Counts: ...
+def release(counts: Counts, /, *, k_users: int | None, part: tuple[int, int] | None = None) -> Released:
+    """Lets pass everything (None), or what `k_users` users stand behind; of `part` of the queries."""
 
+def gather(parts: list[Released], /) -> Released:
+    """All queries out of their parts."""
+
+def unpack_released(packed: bytes, /, *, memory: int, spill: str | PathLike[str]) -> Released: ...
 def related_released(
     released: Released,
     /,

@@ -10,18 +10,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from . import _hardneg, options
+from .blocks import Header, blocks_of, config_hash, opened
 from .config import Config, CountConfig
 from .detector import Detector
 from .exceptions import UsageError
 from .keys import Key
 from .writers.atomic import whole_file
 
-__all__ = ["TABLES", "Counts", "count_stream", "load_counts", "merge"]
+__all__ = ["TABLES", "Counts", "count_stream", "load_counts", "merge", "part_config", "split_counts"]
 
 TABLES = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages")
 
@@ -134,6 +135,14 @@ class Counts:
         with whole_file(Path(path), overwrite=overwrite, private=True) as partial:
             self._core.save(partial, called=path)
 
+    @property
+    def parts(self) -> _hardneg.Parts | None:
+        """Of which parts of a log these are: users and queries, each (of how many, numbers); config, key_id.
+
+        None for a whole log.
+        """
+        return self._core.parts
+
     def __repr__(self) -> str:
         return f"<Counts of {self.rows} rows: {self.sizes['queries']} queries, {self.sizes['pairs']} pairs>"
 
@@ -151,9 +160,10 @@ def count_stream(
     position_base: int,
     has_pages: bool,
     tables: tuple[str, ...],
+    part: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> Counts:
-    """Counts a stream of rows with canonical names.
+    """Counts a stream of rows with canonical names; those of `part`, a number and of how many, if these are a part.
 
     Raises:
         ColumnError, DataError: rows that cannot be read.
@@ -164,10 +174,9 @@ def count_stream(
         raise UsageError("table bounded needs count.max_pairs_per_user above 0")
     if unknown:
         raise UsageError(f"no counts tables are called {unknown}; give a tuple of names out of {TABLES}")
-    options = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    options = _options(config)
+    common = part_config(config, scrub, seed=seed, position_base=position_base, has_pages=has_pages)
     options |= {
-        "since": micros(config.since),
-        "until": micros(config.until),
         "page_counts": config.page_counts == "on" or "pages" in tables,
         "preferences": bool({"preferences", "successions", "succession_clicks"} & {*tables}),
         "cell_detail": "cells" in tables,
@@ -184,9 +193,35 @@ def count_stream(
         threads=threads,
         memory=memory or default_memory(),
         spill=spill_dir or tempfile.gettempdir(),
+        part=part and (*part, common, key.id),
         progress=progress,
     )
     return Counts(core)
+
+
+def _options(config: CountConfig) -> dict[str, Any]:
+    options = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    return options | {"since": micros(config.since), "until": micros(config.until)}
+
+
+def part_config(
+    config: CountConfig, scrub: tuple[str, Detector | None], *, seed: int, position_base: int, has_pages: bool
+) -> str:
+    """Hash of what all parts of a log have to be counted with."""
+    facts = {"seed": seed, "position_base": position_base, "has_pages": has_pages, "scrub": scrub[0]}
+    detector = scrub[1].name if scrub[1] else None
+    return config_hash({**_options(config), **facts, "detector": detector})
+
+
+def split_counts(counts: Counts, parts: int, key: Key) -> pa.RecordBatchReader:
+    """The parts of the queries of counts as sealed blocks, one a part."""
+    said = counts.parts
+    if said is None:
+        raise UsageError("counts of a whole log are not split: count it with part=(0, 1)")
+    if said["key_id"] != key.id:
+        raise UsageError(f"these counts were counted under key {said['key_id']}, not {key.id}; give that key")
+    header = Header(stage="counts", part=0, of=parts, config=said["config"], key=key.id)
+    return blocks_of(enumerate(counts._core.split(parts)), header, key)
 
 
 def default_memory() -> int:
@@ -197,40 +232,55 @@ def default_memory() -> int:
     return max(total // 4, 64_000_000)
 
 
-def load_counts(path: Path | str, /, *, config: Config | None = None) -> Counts:
-    """Counts that `Counts.save` wrote: the same tables, to be released or merged.
+def load_counts(path: Path | str | bytes, /, *, config: Config | None = None, key: Key | None = None) -> Counts:
+    """Counts that `Counts.save` wrote, or `split` sealed: the same tables, to be released or merged.
 
     Checksums find a file that was cut or changed by accident. Load only files that jobs of your own wrote.
 
     Args:
-        path: the file.
+        path: the file, or the bytes of a block of counts.
+        key: of a block: the master key that it was sealed under.
         config: `memory` and `spill_dir` count: tables that do not fit go, encrypted, to the spill.
 
     Raises:
         FileError: it cannot be read.
+        UsageError: a block without its key; tables that are released already.
         DataError: it holds no counts, those of another version of the format, or is cut short or damaged.
     """
     config = options.checked(config or Config())
     memory, spill = int(config.memory) or default_memory(), config.spill_dir or tempfile.gettempdir()
+    if isinstance(path, bytes):
+        if not isinstance(key, Key):
+            raise UsageError("a block of counts opens with the key that it was sealed under: load_counts(block, key=…)")
+        _, content = opened(path, key, stage="counts")
+        return Counts(_hardneg.unpack(content.to_pybytes(), memory=memory, spill=spill))
     return Counts(_hardneg.load(Path(path), memory=memory, spill=spill))
 
 
-def merge(first: Counts, second: Counts, /, *, users: Literal["disjoint", "unknown"] = "unknown") -> Counts:
-    """The sum of two counts; exact when no user is in both (daily counts of the same users are not).
+def merge(first: Counts, /, *others: Counts, users: Literal["disjoint", "unknown"] = "unknown") -> Counts:
+    """The sum of counts; exact when no user is in two of them (daily counts of the same users are not).
+
+    Parts that were counted with `part` share no user, and are merged in any order, each once: those of the same
+    queries, and then those of all queries of the same users.
 
     Args:
         first: counts of one part of a log.
-        second: counts of another part, with the same columns and options.
-        users: `disjoint` if you know that no user is in both. Otherwise the sum cannot be released under k-users,
+        others: counts of other parts, with the same columns and options.
+        users: `disjoint` if you know that no user is in two. Otherwise the sum cannot be released under k-users,
             because one person of two parts would pass for two.
 
     Raises:
         UsageError: they were counted from different columns, with different tables, or with different options (other
-            than `since` and `until`).
+            than `since` and `until`); a part comes twice, or is of another split, key or log.
     """
     if users not in ("disjoint", "unknown"):
         raise UsageError(f"users is {users!r}; choose disjoint or unknown")
-    return Counts(_hardneg.merge(first._core, second._core, disjoint=users == "disjoint"))
+    cores = [first._core, *(other._core for other in others)]
+    while len(cores) > 1:
+        # By twos: a row is copied as often as the counts can be halved.
+        pairs = [cores[i : i + 2] for i in range(0, len(cores), 2)]
+        cores = [_hardneg.merge(*two, disjoint=users == "disjoint") if len(two) == 2 else two[0] for two in pairs]
+    return Counts(cores[0])
 
 
 def micros(time: datetime.datetime | None) -> int | None:

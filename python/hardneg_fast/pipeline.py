@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 
 from . import _hardneg, options
 from .anonymize import IDENTIFIERS, anonymized, copied, normalize, scrubbing
+from .blocks import BLOCKS, Header, is_blocks, rows_of
 from .click_model import ClickLog, ClickModel, Regressor, choose, fit, of_counts, of_log
 from .config import ClickModelConfig, Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
-from .count import TABLES, Counts, Progress, count_stream
+from .count import TABLES, Counts, Progress, count_stream, part_config, split_counts
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, PrivacyError, UsageError
 from .keys import Key
@@ -33,6 +34,7 @@ from .reversible import Sealer
 from .select import select
 from .sources import keepable, open_source
 from .sources.arrow import is_arrow
+from .split import split_rows
 from .write import Mined, check_target
 from .write import write as write_directory
 from .writers.atomic import check_file, whole_file
@@ -49,11 +51,14 @@ __all__ = [
     "mine",
     "read",
     "related_queries",
+    "split",
 ]
 
 MINED_TABLES = ("queries", "cells", "pairs", "preferences")
 """Tables that the stages after counting use today; the others are counted when asked for."""
 
+
+MOST_PARTS = 1 << 20
 
 ROWS_STAY = "rows stay as they are: those that mine would set aside are in the copy"
 
@@ -99,9 +104,14 @@ def mine(
     config = options.checked(config or Config())
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
     texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
-    tables = {"positives": positives, "known_relevant": known_relevant}
-    tables |= {"extra_negatives": extra_negatives, "retrieved": retrieved}
-    beside = {name: _beside(name, table, config.scrub, key) for name, table in tables.items() if table is not None}
+    beside = tables_beside(
+        config,
+        key,
+        positives=positives,
+        known_relevant=known_relevant,
+        extra_negatives=extra_negatives,
+        retrieved=retrieved,
+    )
     if privacy.mode == "dp" and beside:
         raise UsageError(f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(beside)}")
     if privacy.mode == "dp":
@@ -110,10 +120,25 @@ def mine(
         )
     raw = open_log(log, config.read)
     check_users(privacy, raw.schema.names)
-    _enter(privacy, window=window(config), what=kind_of(privacy))
+    enter(privacy, window=window(config), what=kind_of(privacy))
     counts = _counted(raw, config, key, MINED_TABLES, progress)
-    _refuse_nothing(raw, counts)
+    refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
+    return finished(raw, counts, released, out, config=config, beside=beside, documents=texts, overwrite=overwrite)
+
+
+def finished(
+    raw: Any,
+    counts: Any,
+    released: Released,
+    out: Path | str | None,
+    *,
+    config: Config,
+    beside: dict[str, pa.Table],
+    documents: pa.Table | None,
+    overwrite: bool,
+) -> Result:
+    """What comes after the release. Of `raw` its report is looked at, of `counts` the figures beside the tables."""
     weighed = weigh(released, config=config.evidence, seed=config.seed, threads=config.threads)
     selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads, **beside)
     result = built(raw, counts, released, weighed, selected, config)
@@ -127,8 +152,17 @@ def mine(
             report=result.report,
             privacy=result.privacy,
         )
-        write_directory(mined, Path(out), documents=texts, overwrite=overwrite)
+        write_directory(mined, Path(out), documents=documents, overwrite=overwrite)
     return result
+
+
+def tables_beside(config: Config, key: Key | None, **tables: object) -> dict[str, pa.Table]:
+    """Those tables that are given, by name.
+
+    Raises:
+        FileError, ColumnError, DataError, UsageError: one of them is no such table.
+    """
+    return {name: _beside(name, table, config.scrub, key) for name, table in tables.items() if table is not None}
 
 
 def _beside(name: str, given: object, scrub: ScrubConfig, key: Key | None) -> pa.Table:
@@ -180,7 +214,7 @@ def kind_of(privacy: Privacy) -> str:
     return "an output without privacy" if privacy.k is None else "a k-users output"
 
 
-def _enter(privacy: Privacy, *, window: str, what: str) -> None:
+def enter(privacy: Privacy, *, window: str, what: str) -> None:
     """Notes in the ledger a release that is not differentially private, before a row is read; a run that fails stays.
 
     Raises:
@@ -197,23 +231,131 @@ def count(
     config: Config | None = None,
     tables: tuple[str, ...] = TABLES[:-2],
     key: Key | None = None,
+    part: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> Counts:
     """Counts a log: cleaned, bounded per user, on all cores.
 
     Args:
-        log: as for `mine`.
+        log: as for `mine`; or, with `part`, a table of the blocks that `split` made of one part.
         config: options; their defaults otherwise.
         tables: names out of `count.TABLES`; fewer are faster.
         key: as for `mine`.
+        part: (i, n) if this is part i, from 0, of n that `split` makes of a log; the counts then know it, and `merge`
+            and `release` which parts are missing. Needs `key`, by whose hashes users have their parts.
         progress: as for `mine`.
 
     Raises:
-        DataError: the log cannot be read.
-        UsageError: options that cannot be.
+        DataError: the log cannot be read; it has a user of another part.
+        UsageError: options that cannot be; blocks of another part, key or configuration.
     """
     config = options.checked(config or Config())
-    return _counted(open_log(log, config.read), config, key, tables, progress)
+    if part is None:
+        return _counted(open_log(log, config.read), config, key, tables, progress)
+    part = _part(part)
+    if not isinstance(key, Key):
+        raise UsageError("parts are made by keyed hashes of users: count a part with the key that it was split by")
+    if not is_blocks(log):
+        return _counted(open_log(log, config.read), config, key, tables, progress, part)
+    rows = rows_of(log, key)
+    if rows is None:
+        raise DataError(f"there is no block of part {part[0]} of {part[1]}; split makes at least one of each part")
+    header = rows.header
+    if (header.part, header.of) != part:
+        raise UsageError(f"the blocks are of part {header.part} of {header.of}, not of part {part[0]} of {part[1]}")
+    if header.config != _part_config(config, header.position_base, has_pages=header.has_pages):
+        raise UsageError("the log was split with another configuration; split and count with the same")
+    try:
+        return count_stream(
+            rows.reader,
+            config=config.count,
+            scrub=scrubbing(config.scrub),
+            key=key,
+            seed=config.seed,
+            threads=config.threads,
+            memory=int(config.memory),
+            spill_dir=config.spill_dir,
+            position_base=header.position_base,
+            has_pages=header.has_pages,
+            tables=tables,
+            part=part,
+            progress=progress,
+        )
+    except DataError:
+        if rows.error is not None:
+            raise rows.error from None
+        raise
+
+
+def split(log: object, parts: int, /, *, key: Key, config: Config | None = None) -> pa.RecordBatchReader:
+    """A log in parts by user, or counts in parts by query, as sealed blocks: to be counted, or merged, part by part.
+
+    Which part a user is of follows from a hash under `key`, so a log may be split piece by piece, each piece by
+    itself, anywhere. All blocks of one part have to meet: nothing of a user is to be counted apart. What is in a block
+    is sealed under a key made from `key`.
+
+    Args:
+        log: as for `mine`, a row per result shown; or counts of a part.
+        parts: how many parts.
+        key: the master key.
+        config: options, the same for all pieces, and for counting them. `read.position_base` is 0 or 1: a piece does
+            not tell what the log calls the top position.
+
+    Returns:
+        part, block; at least one block of each part. Its metadata say stage, parts, hash of the configuration, key id.
+
+    Raises:
+        ColumnError: the log has no users.
+        DataError: the log cannot be read.
+        UsageError: options that cannot be; counts that are no part, or were counted under another key.
+    """
+    _, parts = _part((0, parts))
+    if not isinstance(key, Key):
+        raise UsageError("a log is split under a key that is kept: Key.load(FILE)")
+    if isinstance(log, Counts):
+        return split_counts(log, parts, key)
+    config = options.checked(config or Config())
+    raw = open_log(log, config.read)
+    if "user_id" not in raw.schema.names:
+        raise ColumnError("a log is split by user, and this one has none: map a column to user_id")
+    if raw.report.shape != "rows":
+        raise UsageError(f"a log of {raw.report.shape} is brought to rows before it is split: hn.read does that")
+    if "position" in raw.schema.names and config.read.position_base == "auto":
+        raise UsageError("say what the log calls the top position, read.position_base 0 or 1: a piece does not tell")
+    common = _part_config(config, raw.position_base, has_pages=raw.has_pages)
+    header = Header(
+        stage="rows",
+        part=0,
+        of=parts,
+        config=common,
+        key=key.id,
+        position_base=raw.position_base,
+        has_pages=raw.has_pages,
+    )
+    reader = raw.reader()
+    blocks = split_rows(_unbroken(reader, raw), reader.schema, parts, header, key)
+    schema = BLOCKS.with_metadata(header.metadata())
+    return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in blocks))
+
+
+def _part(part: tuple[int, int]) -> tuple[int, int]:
+    """A number of a part, and of how many.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    match part:
+        case (int(i), int(n)) if 0 <= i < n <= MOST_PARTS and not isinstance(i, bool):
+            return i, n
+    raise UsageError(
+        f"part is {part!r}; give (i, n): number i, from 0, of n parts, of which there are at most {MOST_PARTS:,}"
+    )
+
+
+def _part_config(config: Config, position_base: int, *, has_pages: bool) -> str:
+    return part_config(
+        config.count, scrubbing(config.scrub), seed=config.seed, position_base=position_base, has_pages=has_pages
+    )
 
 
 def count_to_file(
@@ -249,7 +391,7 @@ def count_to_file(
     check_file(Path(out), overwrite=overwrite)
     raw = open_log(log, config.read)
     counts = _counted(raw, config, key, tables, progress)
-    _refuse_nothing(raw, counts)
+    refuse_nothing(raw, counts)
     counts.save(out, overwrite=overwrite)
     return {
         "rows": raw.report.rows_in or counts.rows,
@@ -404,7 +546,7 @@ def _anonymized(
     secret = _key(key)
     check_file(Path(out), overwrite=overwrite)
     # Once, when it is clear what will be read, and before it is.
-    enter = cache(lambda: _enter(entered, window=window(Config()), what="an anonymized log"))
+    enter = cache(lambda: enter(entered, window=window(Config()), what="an anonymized log"))
     why = "times become days" if time == "day" else "queries are normalised"
     if time == "keep" and query_text == "keep" and reversible:
         why = "tokens that can be read back are made anew"
@@ -720,7 +862,12 @@ def _flagged(log: object, flag: str, tree: Config) -> ClickLog:
 
 
 def _counted(
-    raw: RawLog, config: Config, key: Key | None, tables: tuple[str, ...], progress: Progress | None
+    raw: RawLog,
+    config: Config,
+    key: Key | None,
+    tables: tuple[str, ...],
+    progress: Progress | None,
+    part: tuple[int, int] | None = None,
 ) -> Counts:
     with _named_errors(raw):
         return count_stream(
@@ -735,6 +882,7 @@ def _counted(
             position_base=raw.position_base,
             has_pages=raw.has_pages,
             tables=tables,
+            part=part,
             progress=progress,
         )
 
@@ -748,7 +896,7 @@ def _key(key: Key | None) -> Key:
     return key
 
 
-def _refuse_nothing(raw: RawLog, counts: Counts) -> None:
+def refuse_nothing(raw: Any, counts: Any) -> None:
     """A log without a row that can be read is told apart from one in which no rule finds anything."""
     quarantine = quarantined(raw.report.quarantine, counts.quarantine)
     if counts.rows > sum(n for reason, n in counts.quarantine.items() if reason not in VALUES):

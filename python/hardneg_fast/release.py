@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable
 from typing import Protocol
 
 from . import _hardneg
+from .blocks import Header, config_hash, opened, sealed
 from .config import Privacy
 from .exceptions import PrivacyError, UsageError
+from .keys import Key
 
-__all__ = ["Released", "release"]
+__all__ = ["Released", "gather", "release"]
 
 
 ENTERED = ("lineage", "ledger", "override_dp_claim")
@@ -16,6 +20,10 @@ ENTERED = ("lineage", "ledger", "override_dp_claim")
 
 DP = ("epsilon", "delta", "candidates", "candidates_class", "public_queries", "public_queries_class")
 """What `Privacy.dp` takes besides."""
+
+
+NO_SPILL = 2**62
+"""What passed is read over and over, so it stays in memory."""
 
 
 class HasCore(Protocol):
@@ -42,17 +50,33 @@ class Released:
         k = self.privacy.k or 1
         return {table: (before // k * k, after // k * k) for table, (before, after) in self._core.passed.items()}
 
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """(i, n) where these are part i, from 0, of n parts of the queries; None for all of them."""
+        return self._core.part
+
+    def block(self, *, key: Key) -> bytes:
+        """These as a sealed block, for where parts are gathered."""
+        number, of = self.part or (0, 1)
+        header = Header(stage="released", part=number, of=of, config=config_hash({"k": self.privacy.k}), key=key.id)
+        return sealed(self._core.pack(), header, number, key)
+
     def __repr__(self) -> str:
         before, after = self.passed["pairs"]
         return f"<Released {after} of {before} pairs, {self.privacy.mode}>"
 
 
-def release(counts: HasCore, /, *, privacy: Privacy) -> Released:
+def release(counts: HasCore, /, *, privacy: Privacy, part: tuple[int, int] | None = None) -> Released:
     """Lets pass what `privacy` allows.
+
+    Args:
+        counts: of all users.
+        privacy: what may leave.
+        part: (i, n) if these are counts of part i of n of the queries alone; parts are brought together by `gather`.
 
     Raises:
         PrivacyError: k-users on a log without users; differential privacy, which needs whole users and not counts.
-        UsageError: `privacy` contradicts itself.
+        UsageError: `privacy` contradicts itself; parts of the log are missing.
     """
     checked(privacy)
     if privacy.mode == "dp":
@@ -60,7 +84,33 @@ def release(counts: HasCore, /, *, privacy: Privacy) -> Released:
             "counts have lost who is who, so nothing of them can be released under differential privacy; `mine` does "
             "it from the log (--epsilon), and nothing weaker takes its place here"
         )
-    return Released(_hardneg.release(counts._core, k_users=privacy.k), privacy)
+    return Released(_hardneg.release(counts._core, k_users=privacy.k, part=part), privacy)
+
+
+def gather(parts: Iterable[Released | bytes], /, *, privacy: Privacy, key: Key | None = None) -> Released:
+    """All queries out of their parts, released each by itself; the same as if they had been released together.
+
+    Args:
+        parts: what `release` let pass of each, or the blocks that `Released.block` made of it.
+        privacy: what they were released with.
+        key: of blocks: the master key that they were sealed under.
+
+    Raises:
+        UsageError: a part is missing or comes twice, or one was released in another way; blocks without their key.
+        DataError: a block is damaged; two parts hold different documents of one code.
+    """
+    checked(privacy)
+    cores = [part._core if isinstance(part, Released) else _opened(part, key) for part in parts]
+    if any(core.k != privacy.k for core in cores):
+        raise UsageError("a part was released in another way than privacy says; release all of them alike")
+    return Released(_hardneg.gather(cores), privacy)
+
+
+def _opened(block: bytes, key: Key | None) -> _hardneg.Released:
+    if not isinstance(key, Key):
+        raise UsageError("blocks of a release open with the key that they were sealed under: gather(blocks, key=…)")
+    _, content = opened(block, key, stage="released")
+    return _hardneg.unpack_released(content.to_pybytes(), memory=NO_SPILL, spill=tempfile.gettempdir())
 
 
 def checked(privacy: Privacy) -> None:

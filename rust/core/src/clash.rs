@@ -163,6 +163,7 @@ mod tests {
             threads,
             memory: 1 << 24,
             spill: &std::env::temp_dir(),
+            part: None,
         };
         let pieces: Vec<_> = (0..batch.num_rows())
             .step_by(size)

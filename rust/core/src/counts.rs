@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::impressions::ReadStats;
 use crate::packed::{Packer, Sizes, Tables};
+use crate::parts::{Nth, Parts, both as both_parts};
 use crate::pulse::Pulse;
 use crate::strings::Strings;
 use crate::tables::{Summed, sum, sum_pages};
@@ -61,6 +62,8 @@ pub struct Counts {
     pub position_users: Vec<[u32; 2]>,
     /// Whether a user is known to be counted once: in one log, or in parts that the caller said share no user.
     pub disjoint: bool,
+    /// Of which parts of a log these are; None for a whole one.
+    pub parts: Option<Parts>,
 }
 
 impl Counts {
@@ -88,6 +91,7 @@ impl Counts {
                  same columns and options",
             ));
         }
+        let parts = both_parts(self.parts.as_ref(), other.parts.as_ref())?;
         let names = self.options.keys().chain(other.options.keys());
         let different: BTreeSet<&str> =
             names.filter(|n| self.options.get(*n) != other.options.get(*n)).map(String::as_str).collect();
@@ -132,9 +136,77 @@ impl Counts {
             dropped,
             users: self.users + other.users,
             position_users,
-            disjoint: self.disjoint && other.disjoint && disjoint,
+            // Parts share no user: each has those whose codes are its own.
+            disjoint: self.disjoint && other.disjoint && (disjoint || parts.is_some()),
+            parts,
         })
     }
+
+    /// Calls `each` with the counts of each of `of` parts of the queries, in order. What is not counted by query (rows read,
+    /// reasons, users) goes with the first, so that all of them together sum up to these.
+    ///
+    /// # Errors
+    /// [`Error::usage`] where these are not counted as a part, or are split by query already; where the spill cannot be
+    /// read; what `each` or `pulse` report.
+    pub fn split(
+        &self,
+        of: u32,
+        pulse: &mut Pulse<'_>,
+        mut each: impl FnMut(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let Some(parts) = &self.parts else {
+            return Err(Error::usage(
+                "these counts are of a whole log; count it as a part to split it by query: part=(0, 1)",
+            ));
+        };
+        let mut groups = self.tables.groups();
+        let mut next = groups.advance()?;
+        for number in 0..of {
+            pulse.beat()?;
+            let part = Nth::new(number, of)?;
+            let mut packer = Packer::new(self.tables.detail());
+            let (mut queries, mut docs) = (Vec::new(), Vec::new());
+            while let Some(group) = next.take_if(|g| part.has_query(g.query)) {
+                name(&group, &mut queries, &mut docs);
+                packer.push(&group)?;
+                next = groups.advance()?;
+            }
+            for codes in [&mut queries, &mut docs] {
+                codes.sort_unstable();
+                codes.dedup();
+            }
+            let mut query_strings = self.query_strings.subset(&queries);
+            let mut doc_strings = self.doc_strings.subset(&docs);
+            self.query_strings.clashes().iter().for_each(|code| query_strings.push_clash(*code));
+            self.doc_strings.clashes().iter().for_each(|code| doc_strings.push_clash(*code));
+            let first = part.is_first();
+            each(&Self {
+                query_strings: Arc::new(query_strings),
+                doc_strings: Arc::new(doc_strings),
+                tables: Arc::new(Tables::new(packer.into_parts()?, self.tables.detail())),
+                has: self.has,
+                options: self.options.clone(),
+                read: if first { self.read.clone() } else { ReadStats::default() },
+                dropped: if first { self.dropped.clone() } else { BTreeMap::new() },
+                users: if first { self.users } else { 0 },
+                position_users: if first { self.position_users.clone() } else { Vec::new() },
+                disjoint: self.disjoint,
+                parts: Some(parts.cut(part)?),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The queries and documents that a group names.
+fn name(group: &Group, queries: &mut Vec<u64>, docs: &mut Vec<u64>) {
+    queries.push(group.query);
+    queries.extend(group.successions.iter().map(|s| s.next));
+    queries.extend(group.succession_clicks.iter().map(|s| s.next));
+    docs.extend(group.pairs.iter().map(|p| p.doc));
+    docs.extend(group.preferences.iter().flat_map(|p| [p.preferred, p.skipped]));
+    docs.extend(group.succession_clicks.iter().map(|s| s.doc));
+    docs.extend(group.pages.iter().flat_map(|p| p.shown.iter().map(|s| s.0)));
 }
 
 /// Both by query, in order.

@@ -246,6 +246,12 @@ pub fn evidence(
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Evidence> {
+    if let Some(part) = released.part {
+        return Err(Error::usage(format!(
+            "this is {part} of the queries of a release, and what all pairs have in common is estimated from all: gather \
+             the parts first"
+        )));
+    }
     if config.shrinkage.is_nan() || config.shrinkage <= 0.0 {
         return Err(Error::usage("evidence.shrinkage must be above 0"));
     }

@@ -22,6 +22,7 @@ use crate::intern::Interner;
 use crate::packed::Tables;
 use crate::page::Run;
 use crate::partition::{Scatter, Store};
+use crate::parts::Parts;
 use crate::pulse::Pulse;
 use crate::records::{Cursor, Layout, RUN, Row, RunHead, Unit, kind};
 use crate::scrub::Scrubber;
@@ -55,6 +56,8 @@ pub struct Job<'a> {
     pub memory: usize,
     /// Folder of the spill.
     pub spill: &'a Path,
+    /// The part of a log that this is, by user; None for a whole log.
+    pub part: Option<Parts>,
 }
 
 /// How far a job is.
@@ -83,6 +86,11 @@ pub fn count(
     check_schema(&schema)?;
     let shape = shape(job, &schema);
     job.config.check(shape.times, schema.column_with_name("surface").is_some())?;
+    if job.part.is_some() && shape.unit != Unit::User {
+        return Err(Error::usage(
+            "parts of a log are made by user, and this one has no users: map a column to user_id (--columns user_id=…)",
+        ));
+    }
     let threads = threads(job.threads);
     let budget = Budget::new(job.memory, job.spill);
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
@@ -145,6 +153,7 @@ pub fn count(
         users: found.users,
         position_users: found.position_users,
         disjoint: true,
+        parts: job.part.clone(),
     })
 }
 
@@ -260,6 +269,7 @@ fn read<'b>(
     let interner = || if layout.whole { Interner::exact(budget) } else { Interner::new(budget) };
     let (queries, docs) = (interner(), interner());
     let window = job.config.window();
+    let part = job.part.as_ref().and_then(Parts::users);
     let total = Mutex::new((ReadStats::default(), Dropped::default(), Seen::default()));
     let progress = AtomicU64::new(0);
     let worker = |stop: &AtomicBool| -> Result<()> {
@@ -273,6 +283,14 @@ fn read<'b>(
             let log = canonical(&batch?, job.position_base, &mut stats, &mut verdicts)?;
             progress.fetch_add(log.rows as u64, Ordering::Relaxed);
             anonymizer.batch(&log, shape.unit, &mut stats, &mut dropped, |head, same, row| {
+                if !same
+                    && let Some(part) = part.filter(|p| !p.has_user(head.user))
+                {
+                    return Err(Error::data(format!(
+                        "the log has a user who is not of {part}: whole users go to the part that split gives them, under \
+                         the same key"
+                    )));
+                }
                 seen.positions |= row.position > 0;
                 seen.unclicked |= !row.clicked;
                 runs.row(head, same, row)

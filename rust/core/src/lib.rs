@@ -31,6 +31,7 @@ pub mod normalize;
 pub mod packed;
 pub mod page;
 pub mod partition;
+pub mod parts;
 pub mod pseudonym;
 pub mod pulse;
 pub mod records;

@@ -1,5 +1,7 @@
 //! Tables at rest: groups in parts, each a range of queries in canonical order, in memory or in the spill.
 
+use std::sync::Arc;
+
 use crate::blob::Blob;
 use crate::budget::Budget;
 use crate::error::Result;
@@ -52,7 +54,7 @@ impl Sizes {
         Self { queries, pairs, cells, preferences, successions, succession_clicks, pages, bounded }
     }
 
-    fn plus(self, o: &Self) -> Self {
+    pub(crate) fn plus(self, o: &Self) -> Self {
         Self {
             queries: self.queries + o.queries,
             pairs: self.pairs + o.pairs,
@@ -108,14 +110,19 @@ impl Part {
 
 /// Tables of a log.
 pub struct Tables {
-    parts: Vec<Part>,
+    parts: Vec<Arc<Part>>,
     detail: bool,
 }
 
 impl Tables {
     /// Parts in canonical order; `detail`: cells keep previous click and fold.
     pub fn new(parts: Vec<Part>, detail: bool) -> Self {
-        Self { parts, detail }
+        Self { parts: parts.into_iter().map(Arc::new).collect(), detail }
+    }
+
+    /// Tables one after the other, in canonical order; nothing is copied.
+    pub fn joined<'a>(tables: impl Iterator<Item = &'a Self>, detail: bool) -> Self {
+        Self { parts: tables.flat_map(|t| &t.parts).cloned().collect(), detail }
     }
 
     /// Whether cells keep previous click and fold.

@@ -3,13 +3,15 @@
 //! [`Released`] is the wall. It holds strings and counts of what passed and nothing else; later stages take it by
 //! reference and can reach neither counts nor log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
 use crate::group::Group;
+use crate::impressions::ReadStats;
 use crate::packed::{Packer, Sizes, Tables};
+use crate::parts::{Nth, Parts, whole};
 use crate::pulse::Pulse;
 use crate::strings::Strings;
 use crate::tables::Pair;
@@ -39,6 +41,8 @@ pub struct Released {
     pub k: Option<u32>,
     /// How much passed.
     pub passed: Passed,
+    /// The part of the queries that this is; None for all of them.
+    pub part: Option<Nth>,
 }
 
 impl Released {
@@ -73,6 +77,98 @@ impl Released {
     }
 }
 
+/// Releases what `k` users stand behind, or everything: of all queries, or of the part `asked` for, which must be the
+/// part that the counts are of.
+///
+/// # Errors
+/// [`Error::usage`] where parts of the log are missing; else as [`k_users`].
+pub fn release(
+    counts: &Counts,
+    k: Option<u32>,
+    asked: Option<Nth>,
+    pulse: &mut Pulse<'_>,
+) -> Result<Released> {
+    whole(counts.parts.as_ref(), asked)?;
+    match k {
+        Some(k) => k_users(counts, k, pulse),
+        None => Ok(everything(counts)),
+    }
+}
+
+/// All queries out of their parts, which are released each by itself and come in any order.
+///
+/// Parts are of one release where the caller says so: what they were counted with does not pass the gate.
+///
+/// # Errors
+/// [`Error::usage`] where a part is missing or comes twice, or one was released in another way; [`Error::data`] where two of
+/// them hold different documents of one code; what `pulse` reports.
+pub fn gathered(mut parts: Vec<Arc<Released>>, pulse: &mut Pulse<'_>) -> Result<Released> {
+    parts.sort_by_key(|p| p.part.map(Nth::number));
+    let n = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    let Some(first) = parts.first().cloned() else {
+        return Err(Error::usage("no parts of a release were given"));
+    };
+    for (number, part) in (0..n).zip(&parts) {
+        // All there is of one part, is whole.
+        if part.part != Some(Nth::new(number, n)?).filter(|_| n > 1) {
+            let found = part.part.map_or("all queries".into(), |p| p.to_string());
+            return Err(Error::usage(format!(
+                "of {n} parts of a release, each once, one is {found} where part {number} of {n} should be"
+            )));
+        }
+        if (part.k, part.has) != (first.k, first.has) {
+            return Err(Error::usage(
+                "these parts were released in different ways; release all of them alike",
+            ));
+        }
+    }
+    let strings = |of: fn(&Released) -> &Arc<Strings>, pulse: &mut Pulse<'_>| -> Result<Arc<Strings>> {
+        let mut all: Vec<Arc<Strings>> = parts.iter().map(|p| of(p).clone()).collect();
+        // By twos: each string is copied as often as the parts can be halved.
+        while all.len() > 1 {
+            let mut sums = Vec::with_capacity(all.len().div_ceil(2));
+            for two in all.chunks(2) {
+                sums.push(match two {
+                    [one, two] => match one.merge(two, pulse)? {
+                        (sum, clashes) if clashes.is_empty() => Arc::new(sum),
+                        _ => {
+                            return Err(Error::data(
+                                "two different queries or documents share a code (code_clash)",
+                            ));
+                        }
+                    },
+                    other => other[0].clone(),
+                });
+            }
+            all = sums;
+        }
+        Ok(all.swap_remove(0))
+    };
+    let (query_strings, doc_strings) =
+        (strings(|p| &p.query_strings, pulse)?, strings(|p| &p.doc_strings, pulse)?);
+    let joined = Counts {
+        query_strings,
+        doc_strings,
+        tables: Arc::new(Tables::joined(parts.iter().map(|p| &*p.tables), first.tables.detail())),
+        has: first.has,
+        options: BTreeMap::new(),
+        read: ReadStats::default(),
+        dropped: BTreeMap::new(),
+        users: 0,
+        // Not by query: all of it is in the first part.
+        position_users: first.position_users.clone(),
+        disjoint: true,
+        parts: None,
+    };
+    // Once more, for successions that name queries of other parts; all else has passed.
+    let mut all = match first.k {
+        Some(k) => filter(&joined, k, pulse)?,
+        None => everything(&joined),
+    };
+    all.passed.before = parts.iter().fold(Sizes::default(), |sum, p| sum.plus(&p.passed.before));
+    Ok(all)
+}
+
 /// Releases everything.
 pub fn everything(counts: &Counts) -> Released {
     let sizes = counts.sizes();
@@ -84,6 +180,7 @@ pub fn everything(counts: &Counts) -> Released {
         has: counts.has,
         k: None,
         passed: Passed { before: sizes, after: sizes },
+        part: counts.parts.as_ref().and_then(Parts::queries),
     }
 }
 
@@ -116,7 +213,9 @@ pub fn k_users(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Release
 }
 
 fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
-    let named = Named::of(counts, k, pulse)?;
+    let part = counts.parts.as_ref().and_then(Parts::queries);
+    // What successions name may be of other parts: it is looked at where the parts are gathered.
+    let named = if part.is_some() { None } else { Some(Named::of(counts, k, pulse)?) };
     let mut packer = Packer::new(counts.tables.detail());
     let (mut queries, mut docs) = (Vec::new(), Vec::new());
     let mut kept = Group::default();
@@ -126,7 +225,7 @@ fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
             if group.users < k {
                 return Ok(());
             }
-            passing(group, k, &named, &mut kept);
+            passing(group, k, named.as_ref(), &mut kept);
             queries.push(kept.query);
             docs.extend(kept.pairs.iter().map(|p| p.doc));
             // Documents without a passing pair are not named at all.
@@ -145,6 +244,7 @@ fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
         k: Some(k),
         passed: Passed { before: counts.sizes(), after: tables.sizes() },
         tables: Arc::new(tables),
+        part,
     })
 }
 
@@ -198,7 +298,7 @@ impl Named {
 }
 
 /// What passes of a query that passes itself: pairs, their cells, preferences, successions.
-fn passing(group: &Group, k: u32, named: &Named, out: &mut Group) {
+fn passing(group: &Group, k: u32, named: Option<&Named>, out: &mut Group) {
     out.reset(group.query);
     (out.users, out.searches, out.searches_clicked) = (group.users, group.searches, group.searches_clicked);
     for (i, pair) in group.pairs.iter().enumerate().filter(|(_, p)| p.users_shown >= k) {
@@ -211,9 +311,9 @@ fn passing(group: &Group, k: u32, named: &Named, out: &mut Group) {
     let preferences: Vec<_> =
         enough.filter(|p| has_pair(p.preferred) && has_pair(p.skipped)).copied().collect();
     out.preferences.extend(preferences);
-    let next = |query: u64| named.queries.contains(&query);
+    let next = |query: u64| named.is_none_or(|n| n.queries.contains(&query));
     out.successions.extend(group.successions.iter().filter(|s| s.users >= k && next(s.next)));
-    let clicked = |next: u64, doc: u64| named.clicked.contains(&(next, doc));
+    let clicked = |next: u64, doc: u64| named.is_none_or(|n| n.clicked.contains(&(next, doc)));
     out.succession_clicks
         .extend(group.succession_clicks.iter().filter(|s| s.users >= k && clicked(s.next, s.doc)));
 }

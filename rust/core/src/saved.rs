@@ -17,6 +17,7 @@
 //! Sections are written and read one at a time. What a section claims to hold is compared with what the file has before
 //! memory is taken for it.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,14 +27,17 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::counts::Counts;
 use crate::error::{Error, Result};
+use crate::impressions::ReadStats;
 use crate::packed::{ByPosition, Part, Sizes, Tables};
+use crate::parts::{Nth, Parts};
 use crate::pulse::Pulse;
+use crate::release::{Passed, Released};
 use crate::strings::Strings;
 
 mod facts;
 mod sections;
 
-use facts::Facts;
+use facts::{Facts, Gate};
 use sections::{Fault, Reader, Writer, kind, take};
 
 /// Bytes of strings in a section, about.
@@ -50,18 +54,64 @@ pub fn save(counts: &Counts, path: &Path, called: &Path, pulse: &mut Pulse<'_>) 
     let file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(refused)?;
     let mut out = BufWriter::new(file);
-    write(counts, &mut out, refused, pulse)?;
+    write(counts, None, &mut out, refused, pulse)?;
     out.flush().map_err(refused)
+}
+
+/// Counts as bytes, those of the file that [`save`] makes: to be sealed and sent.
+///
+/// # Errors
+/// Whatever reading the spill reports.
+pub fn pack(counts: &Counts, pulse: &mut Pulse<'_>) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    write(counts, None, &mut out, too_large, pulse)?;
+    Ok(out)
+}
+
+/// A release as bytes of the same format, which are no counts: they do not load as such.
+///
+/// # Errors
+/// Whatever reading the spill reports.
+pub fn pack_released(released: &Released, pulse: &mut Pulse<'_>) -> Result<Vec<u8>> {
+    let gate = Gate {
+        k: released.k,
+        before: released.passed.before.to_array(),
+        part: released.part.map(|p| (p.number(), p.of())),
+    };
+    // Nothing of what the gate held back is here.
+    let shell = Counts {
+        query_strings: released.query_strings.clone(),
+        doc_strings: released.doc_strings.clone(),
+        tables: released.tables.clone(),
+        has: released.has,
+        options: BTreeMap::new(),
+        read: ReadStats::default(),
+        dropped: BTreeMap::new(),
+        users: 0,
+        position_users: released.position_users.clone(),
+        disjoint: true,
+        parts: None,
+    };
+    let mut out = Vec::new();
+    write(&shell, Some(gate), &mut out, too_large, pulse)?;
+    Ok(out)
+}
+
+fn too_large(e: io::Error) -> Error {
+    Error::io(format!("a part of counts cannot be packed: {}", why(&e)))
 }
 
 fn write(
     counts: &Counts,
+    gate: Option<Gate>,
     out: &mut impl Write,
     refused: impl Fn(io::Error) -> Error,
     pulse: &mut Pulse<'_>,
 ) -> Result<()> {
     let mut out = Writer::new(out).map_err(&refused)?;
-    out.section(kind::FACTS, &[&Facts::of(counts)?.to_json()?]).map_err(&refused)?;
+    let mut facts = Facts::of(counts)?;
+    facts.gate = gate;
+    out.section(kind::FACTS, &[&facts.to_json()?]).map_err(&refused)?;
     write_strings(&counts.query_strings, kind::QUERIES, &mut out).map_err(&refused)?;
     write_strings(&counts.doc_strings, kind::DOCS, &mut out).map_err(&refused)?;
     let (mut head, mut scratch) = (Vec::new(), Vec::new());
@@ -111,26 +161,73 @@ pub fn load(path: &Path, budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Count
         return Err(Error::io(format!("counts {} cannot be read: it is no file", name(path))));
     }
     let file = File::open(path).map_err(|e| refused(&e))?;
-    read(BufReader::new(file), about.len(), budget, pulse).map_err(|fault| match fault {
+    let read = read(BufReader::new(file), about.len(), budget, pulse);
+    counts_of(read).map_err(|fault| match fault {
         Fault::Io(e) if e.kind() != io::ErrorKind::UnexpectedEof => refused(&e),
+        other => named(other, &name(path)),
+    })
+}
+
+/// Counts out of what [`pack`] made.
+///
+/// # Errors
+/// As [`load`].
+pub fn unpack(bytes: &[u8], budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Counts> {
+    counts_of(read(bytes, bytes.len() as u64, budget, pulse)).map_err(|fault| named(fault, PACKED))
+}
+
+/// A release out of what [`pack_released`] made.
+///
+/// # Errors
+/// [`Error::usage`] where it is of counts that are not released; else as [`load`].
+pub fn unpack_released(bytes: &[u8], budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Released> {
+    let (counts, gate) =
+        read(bytes, bytes.len() as u64, budget, pulse).map_err(|fault| named(fault, PACKED))?;
+    let Some(gate) = gate else {
+        return Err(Error::usage("these are counts that are not released: release them first"));
+    };
+    Ok(Released {
+        passed: Passed { before: Sizes::from_array(gate.before), after: counts.sizes() },
+        query_strings: counts.query_strings,
+        doc_strings: counts.doc_strings,
+        tables: counts.tables,
+        position_users: counts.position_users,
+        has: counts.has,
+        k: gate.k,
+        part: gate.part.map(|(number, of)| Nth::new(number, of)).transpose()?,
+    })
+}
+
+/// What packed counts are called in errors.
+const PACKED: &str = "of a part";
+
+fn counts_of(read: std::result::Result<(Counts, Option<Gate>), Fault>) -> std::result::Result<Counts, Fault> {
+    match read? {
+        (counts, None) => Ok(counts),
+        (_, Some(_)) => Err(Fault::Core(Error::usage(
+            "these tables are released already: there is nothing to merge or release; go on with evidence",
+        ))),
+    }
+}
+
+/// What is wrong, of counts that are called so.
+fn named(fault: Fault, called: &str) -> Error {
+    match fault {
         Fault::Core(e) => e,
         Fault::Foreign => Error::data(format!(
-            "{} holds no saved counts; give a file that `hardneg-fast count LOG -o FILE` wrote",
-            name(path)
+            "{called} holds no saved counts; give a file that `hardneg-fast count LOG -o FILE` wrote"
         )),
         Fault::Version(n) => Error::data(format!(
-            "{} holds counts of format {n}, this version reads {}; use the version that wrote it, or count again",
-            name(path),
+            "{called} holds counts of format {n}, this version reads {}; use the version that wrote it, or count again",
             sections::VERSION
         )),
         Fault::Io(_) | Fault::Short => {
-            Error::data(format!("counts {} are cut short; copy the file again, or count again", name(path)))
+            Error::data(format!("counts {called} are cut short; copy the file again, or count again"))
         }
         Fault::Damaged => Error::data(format!(
-            "counts {} are damaged: what is read is not what was saved; copy the file again, or count again",
-            name(path)
+            "counts {called} are damaged: what is read is not what was saved; copy the file again, or count again"
         )),
-    })
+    }
 }
 
 fn read(
@@ -138,7 +235,7 @@ fn read(
     len: u64,
     budget: &Budget,
     pulse: &mut Pulse<'_>,
-) -> std::result::Result<Counts, Fault> {
+) -> std::result::Result<(Counts, Option<Gate>), Fault> {
     let mut file = Reader::new(file, len)?;
     let mut content = Vec::new();
     if file.section(&mut content)? != kind::FACTS {
@@ -170,8 +267,12 @@ fn read(
     }
     strings.iter_mut().for_each(Strings::index);
     facts.note_clashes(&mut strings).ok_or(Fault::Damaged)?;
+    if !facts.parts.as_ref().is_none_or(Parts::is_sound) {
+        return Err(Fault::Damaged);
+    }
     let [query_strings, doc_strings] = strings;
-    facts.counts(query_strings, doc_strings, parts).ok_or(Fault::Damaged)
+    let gate = facts.gate;
+    Ok((facts.counts(query_strings, doc_strings, parts).ok_or(Fault::Damaged)?, gate))
 }
 
 fn read_strings(mut from: &[u8], into: &mut Strings) -> Option<()> {
@@ -219,6 +320,7 @@ impl Facts {
             users: self.users,
             position_users: self.position_users,
             disjoint: self.disjoint,
+            parts: self.parts,
         })
     }
 }

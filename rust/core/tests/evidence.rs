@@ -123,6 +123,7 @@ fn made_of(group: Option<&Group>, page_depth: u32) -> Evidence {
         has,
         k: None,
         passed: Passed::default(),
+        part: None,
     };
     let config =
         EvidenceConfig { shrinkage: 1.0, page_depth, debias: Debias::Auto, propensities: vec![], bound: 0.9 };

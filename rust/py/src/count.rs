@@ -1,5 +1,6 @@
 //! Impressions to counts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use hardneg_core::anonymize::Keys;
 use hardneg_core::budget::Budget;
 use hardneg_core::counts;
 use hardneg_core::job::{self, Job};
+use hardneg_core::parts::{Nth, Parts};
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
+use hardneg_core::pulse::Pulse;
 use hardneg_core::saved;
 use hardneg_core::seed::Seed;
 use pyo3::prelude::*;
@@ -25,6 +28,15 @@ pub(crate) struct Counts {
     pub(crate) counts: Arc<counts::Counts>,
 }
 
+/// Of which parts of a log counts are.
+#[derive(IntoPyObject)]
+struct PartsSeen {
+    users: (u32, Vec<u32>),
+    queries: (u32, Vec<u32>),
+    config: String,
+    key_id: String,
+}
+
 #[pymethods]
 impl Counts {
     #[pyo3(signature = (name, /, *, columns))]
@@ -36,6 +48,24 @@ impl Counts {
     #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
     fn save(&self, py: Python<'_>, path: PathBuf, called: PathBuf) -> PyResult<()> {
         interruptible(py, |pulse| saved::save(&self.counts, &path, &called, pulse))
+    }
+
+    fn pack(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
+        interruptible(py, |pulse| saved::pack(&self.counts, pulse)).map(Cow::Owned)
+    }
+
+    /// The parts of the queries as [`Counts::pack`] makes them.
+    #[pyo3(signature = (of, /))]
+    fn split(&self, py: Python<'_>, of: u32) -> PyResult<Vec<Cow<'_, [u8]>>> {
+        interruptible(py, |pulse| {
+            let mut out = Vec::new();
+            let silent = &mut Pulse::silent();
+            self.counts.split(of, pulse, |part| {
+                out.push(Cow::Owned(saved::pack(part, silent)?));
+                Ok(())
+            })?;
+            Ok(out)
+        })
     }
 
     fn stats(&self) -> Stats {
@@ -72,13 +102,21 @@ impl Counts {
     }
 
     #[getter]
+    fn parts(&self) -> Option<PartsSeen> {
+        self.counts.parts.as_ref().map(|parts| {
+            let [users, queries] = parts.seen();
+            PartsSeen { users, queries, config: parts.config.clone(), key_id: parts.key.clone() }
+        })
+    }
+
+    #[getter]
     fn disjoint(&self) -> bool {
         self.counts.disjoint
     }
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, options, scrub, key, seed, position_base, has_pages, threads, memory, spill, progress=None))]
+#[pyo3(signature = (log, /, *, options, scrub, key, seed, position_base, has_pages, threads, memory, spill, part=None, progress=None))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn count(
     py: Python<'_>,
@@ -92,12 +130,14 @@ pub(crate) fn count(
     threads: usize,
     memory: usize,
     spill: PathBuf,
+    part: Option<(u32, u32, String, String)>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Counts> {
     let options = config(options)?;
     let key = MasterKey::new(key).map_err(to_py)?;
     let of = |field: &str| Pseudonymizer::new(&key, field, "", "").map_err(to_py);
     let keys = Keys { user: of("user_id")?, session: of("session_id")? };
+    let part = part.map(|(number, of, config, key)| Ok(Parts::of_users(Nth::new(number, of)?, config, key)));
     let job = Job {
         config: &options,
         keys: &keys,
@@ -108,6 +148,7 @@ pub(crate) fn count(
         threads,
         memory,
         spill: &spill,
+        part: part.transpose().map_err(to_py)?,
     };
     let log = log.batches()?;
     let counts = watched(py, progress, |observe| job::count(&job, log.as_ref(), observe))?;
@@ -127,5 +168,13 @@ pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts, disjoint: b
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
 pub(crate) fn load(py: Python<'_>, path: PathBuf, memory: usize, spill: PathBuf) -> PyResult<Counts> {
     let loaded = interruptible(py, |pulse| saved::load(&path, &Budget::new(memory, &spill), pulse))?;
+    Ok(Counts { counts: Arc::new(loaded) })
+}
+
+#[pyfunction]
+#[pyo3(signature = (packed, /, *, memory, spill))]
+#[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
+pub(crate) fn unpack(py: Python<'_>, packed: &[u8], memory: usize, spill: PathBuf) -> PyResult<Counts> {
+    let loaded = interruptible(py, |pulse| saved::unpack(packed, &Budget::new(memory, &spill), pulse))?;
     Ok(Counts { counts: Arc::new(loaded) })
 }

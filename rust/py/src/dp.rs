@@ -225,6 +225,7 @@ pub(crate) fn contribute(
         threads,
         memory,
         spill: &spill,
+        part: None,
     };
     let log = log.batches()?;
     let contributions = watched(py, progress, |observe| job::contribute(&job, log.as_ref(), shown, observe))?;

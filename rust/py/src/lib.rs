@@ -34,7 +34,7 @@ mod _hardneg {
         fit_click_model,
     };
     #[pymodule_export]
-    use super::count::{Counts, count, load, merge};
+    use super::count::{Counts, count, load, merge, unpack};
     #[pymodule_export]
     use super::dp::{Contributions, Keys, contribute, discrete_laplace, rounded_gaussian};
     #[pymodule_export]
@@ -44,7 +44,7 @@ mod _hardneg {
     #[pymodule_export]
     use super::related::{Related, related_clicks, related_released};
     #[pymodule_export]
-    use super::release::{Released, release};
+    use super::release::{Released, gather, release, unpack_released};
     #[pymodule_export]
     use super::select::{Selected, select};
     #[pymodule_export]

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
+use crate::packed::Sizes;
+use crate::parts::Parts;
 use crate::strings::Strings;
 
 /// Reasons and notations that counts can hold. Those in memory are `'static`, so a file's are looked up here.
@@ -78,6 +80,22 @@ pub(super) struct Facts {
     /// Codes of queries, and of documents, that several strings of the log share.
     #[serde(default, skip_serializing_if = "none")]
     clashes: [Vec<u64>; 2],
+    /// Of which parts of a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) parts: Option<Parts>,
+    /// Where they are released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gate: Option<Gate>,
+}
+
+/// What a release knows beside its tables.
+#[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gate {
+    pub(super) k: Option<u32>,
+    pub(super) before: [u64; Sizes::TABLES],
+    /// Number of the part of the queries, and of how many.
+    pub(super) part: Option<(u32, u32)>,
 }
 
 fn none(clashes: &[Vec<u64>; 2]) -> bool {
@@ -98,6 +116,8 @@ impl Facts {
             users: counts.users,
             position_users: counts.position_users.clone(),
             disjoint: counts.disjoint,
+            parts: counts.parts.clone(),
+            gate: None,
             clashes: [counts.query_strings.clashes().to_vec(), counts.doc_strings.clashes().to_vec()],
         })
     }

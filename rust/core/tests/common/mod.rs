@@ -202,6 +202,7 @@ fn within<T>(
         threads,
         memory,
         spill,
+        part: None,
     };
     work(&job)
 }
