@@ -6,6 +6,7 @@ ORACLE_VENV ?= .venv-oracles
 TARGET_VENV ?= .venv-targets
 DAFT_VENV ?= .venv-targets-daft
 BROWSER_VENV ?= .venv-targets-browser
+ENGINE_VENV ?= .venv-engines
 CARGO ?= cargo
 PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
@@ -23,6 +24,7 @@ READERS := $(TARGET_VENV)/.stamp-deps
 DAFT := $(DAFT_VENV)/.stamp-deps
 BROWSER := $(BROWSER_VENV)/.stamp-deps
 FUZZERS := $(FUZZ_VENV)/.stamp-deps
+ENGINES := $(ENGINE_VENV)/.stamp-deps
 LIBRARY := python/hardneg_fast/_hardneg.abi3.so
 # Folders are prerequisites too: a file that is gone shows only in its folder.
 RUST := $(shell find rust) Cargo.toml Cargo.lock rust-toolchain.toml pyproject.toml
@@ -35,7 +37,7 @@ unexport CONDA_PREFIX
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-oracles test-quality test-targets lint bench quality dist dist-environment \
+.PHONY: help demo test test-engines test-oracles test-quality test-targets lint bench quality dist dist-environment \
 	audit sbom fuzz fuzz-python campaign docs dev clean lock lint-planted FORCE \
 	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
 
@@ -58,6 +60,9 @@ test-targets: $(RELEASE) $(READERS) $(DAFT) $(BROWSER) ## exports, query logs, A
 		--ignore tests/targets/test_pages_in_a_browser.py $(PYTEST_ARGS)
 	PYTHONPATH=$(abspath python) $(DAFT_VENV)/bin/python -m pytest tests/targets/test_daft.py $(PYTEST_ARGS)
 	PYTHONPATH=$(abspath python) $(BROWSER_VENV)/bin/python -m pytest tests/targets/test_pages_in_a_browser.py $(PYTEST_ARGS)
+
+test-engines: $(RELEASE) $(ENGINES) ## Spark, Dask and Ray against one machine (needs Java 17)
+	PYTHONPATH=$(abspath python) $(ENGINE_VENV)/bin/python -m pytest tests/engines $(PYTEST_ARGS)
 
 test-quality: $(RELEASE) $(PEERS) ## the quality bench's simulator, miners and judge
 	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m pytest tests/test_quality_bench.py $(PYTEST_ARGS)
@@ -145,13 +150,13 @@ dev: $(DEPS) ## quick unoptimised-link build for editing; the next other target 
 
 clean: ## everything that was built or made here, .venv too
 	rm -rf target dist site demo build $(VENV) $(BENCH_VENV) $(ORACLE_VENV) $(TARGET_VENV) $(DAFT_VENV) $(BROWSER_VENV) \
-		$(FUZZ_VENV) fuzz/target $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
+		$(ENGINE_VENV) $(FUZZ_VENV) fuzz/target $(LIBRARY) .cache .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find python tests benches docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: ## pin the newest versions that requirements/dev.in allows, bench.in with them, oracles.in and clax.in
 	rm -rf build/lock build/lock-bench build/lock-oracles build/lock-targets build/lock-targets-daft build/lock-targets-browser \
-		build/lock-clax build/lock-fuzz
+		build/lock-engines build/lock-clax build/lock-fuzz
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.in
 	{ echo "# Written by \`make lock\` from dev.in: do not edit."; build/lock/bin/python -m pip freeze; } > build/dev.txt

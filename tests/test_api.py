@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import pickle
 import random
 import subprocess
 import sys
@@ -55,6 +56,11 @@ def test_all_is_sorted_and_true():
     with pytest.raises(AttributeError, match="no attribute 'moan'"):
         hn.moan  # noqa: B018  # the attribute is what is asked for
     assert hn.__version__ == typing.cast("str", fresh("import hardneg_fast; print(hardneg_fast.__version__)"))
+
+
+def test_functions_that_use_the_package_can_be_sent_elsewhere():
+    """Spark, Dask and Ray pickle what a function names; the package goes by its name."""
+    assert pickle.loads(pickle.dumps(hn)) is hn  # noqa: S301 - our own bytes
 
 
 def test_every_public_name_has_a_docstring():

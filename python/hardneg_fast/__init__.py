@@ -6,6 +6,7 @@ import importlib
 import sys
 import types
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import _hardneg
@@ -183,6 +184,10 @@ class _Package(types.ModuleType):
         # The import system binds a submodule's name here when it is first imported; the function keeps the name.
         if not (name in _LAZY and isinstance(value, types.ModuleType)):
             super().__setattr__(name, value)
+
+    def __reduce__(self) -> tuple[Callable[[str], types.ModuleType], tuple[str]]:
+        # Functions that are sent to other machines name the package, and do not take it along.
+        return importlib.import_module, (self.__name__,)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,377 @@
+"""The same kernels on Spark, 3.5 or 4: users are counted in parts, and queries released in parts.
+
+Nothing here imports pyspark: it comes in with the frame. Keys do not travel: each task gets the key where it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from . import exceptions, options
+from .blocks import BLOCKS, Header, opened, rows_of, sealed
+from .config import Config, Privacy, ReadConfig
+from .count import Counts, load_counts, merge
+from .exceptions import DataError, HardnegError, UsageError
+from .keys import Key
+from .pipeline import MINED_TABLES, check_job, check_users, count, enter, finished, kind_of, refuse_nothing, split
+from .pipeline import mine as mine_here
+from .pipeline_private import window
+from .read import ReadReport, glance
+from .release import gather, release
+from .result import Result
+from .sources import open_source, positions
+from .writers.given import given_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["mine"]
+
+KeySource = Callable[[], Key]
+"""Gets the master key where it is called: in the driver, and in every task. It travels; the key does not."""
+
+TRAVEL = "label int, block binary"
+"""What is shuffled: where a block goes, and the sealed block."""
+RELEASED = "block binary, facts binary"
+"""What comes to the driver of each part of the queries: what passed, and figures beside the tables; both sealed."""
+
+
+def mine(
+    df: DataFrame,
+    out: Path | str | None = None,
+    *,
+    privacy: Privacy,
+    key: KeySource,
+    config: Config | None = None,
+    parts: int | None = None,
+    memory: int | str = "512MB",
+    documents: object = None,
+    overwrite: bool = False,
+) -> Result:
+    """Raw click log in, hard negatives out, as `hardneg_fast.mine`: the same rows, to the last bit.
+
+    Rows are sealed into blocks by user and shuffled; each part of the users is counted whole; counts are sealed by
+    query and shuffled; each part of the queries is summed and released. What passed comes to the driver, where evidence
+    and selection see all of it. Under differential privacy the rows themselves come to the driver, sealed, and are
+    bounded and released there: noise is drawn once, where the ledger is.
+
+    Args:
+        df: the log, a row per result shown.
+        out: dataset directory for the driver to write, whole or not at all; None writes nothing.
+        privacy: what may leave; there is no default.
+        key: gets the master key, in the driver and in each task: `functools.partial(Key.load, "/run/secrets/hn.key")`,
+            `functools.partial(Key.from_env, "HARDNEG_KEY")`, or a function that asks a secret store.
+        config: options; their defaults otherwise. `memory` and `threads` are those of the driver.
+        parts: parts of the users, and of the queries; `spark.sql.shuffle.partitions` by default.
+        memory: budget of a task for counting, which has one thread.
+        documents: table or Parquet file with doc_id and text; triplets then hold texts.
+        overwrite: replace the dataset that stands at `out`.
+
+    Raises:
+        PrivacyError: the privacy asked for cannot be had on this log.
+        ColumnError, DataError: the log cannot be read, or no rule can run on it.
+        UsageError: options that cannot be.
+    """
+    config = options.checked(config or Config())
+    task = options.checked(replace(config, threads=1, memory=memory))
+    check_job(out, privacy=privacy, key=None, overwrite=overwrite)
+    if isinstance(key, Key) or not callable(key):
+        raise UsageError(
+            "key must be a function that gets the key where it runs, such as functools.partial(Key.load, FILE): a key "
+            "itself would travel with the plan"
+        )
+    master = key()
+    session = df.sparkSession
+    parts = parts or int(session.conf.get("spark.sql.shuffle.partitions") or 200)
+    log = _log(df, config, privacy)
+    with _named():
+        base = _position_base(log, config)
+    read = replace(config.read, position_base=base)
+    work = _Work(key, replace(task, read=read), privacy, log.names, parts, _labels(session, parts))
+    if privacy.mode == "dp":
+        private = replace(config, read=ReadConfig(position_base=base))
+        with _named():
+            rows = _rows(log.df, replace(work, parts=1, labels=[0]), master)
+            return mine_here(rows, out, privacy=privacy, config=private, documents=documents, overwrite=overwrite)
+    texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
+    enter(privacy, window=window(config), what=kind_of(privacy))
+    with _named():
+        found = _released(log.df, work)
+    if not found:
+        raise DataError("the log has no rows; a log needs at least one record")
+    counts = _Facts.of(json.loads(opened(facts, master, stage="facts")[1].to_pybytes()) for _, facts in found)
+    log.report.rows_in = counts.rows
+    raw = SimpleNamespace(report=log.report)
+    refuse_nothing(raw, counts)
+    released = gather((block for block, _ in found), privacy=privacy, key=master)
+    return finished(raw, counts, released, out, config=config, documents=texts, overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class _Log:
+    """The columns of a frame that stand for something."""
+
+    df: DataFrame
+    """Under numbers: Spark hands tasks no columns with dots in their names."""
+    names: list[str]
+    """What they are called."""
+    position: str | None
+    report: ReadReport
+
+
+def _log(df: DataFrame, config: Config, privacy: Privacy) -> _Log:
+    """What is known of the log before a row is read."""
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
+
+    found, _, report = glance(
+        pa.schema([(f.name, _type(f.dataType)) for f in df.schema.fields]).empty_table(), config.read
+    )
+    if found.shape != "rows":
+        raise UsageError(
+            f"on Spark a log has a row per result shown, and this has {found.shape}: explode lists of results, or join "
+            "clicks to what was shown, before"
+        )
+    check_users(privacy, [*found.columns, *found.constants])
+    paths = [path for all_of in found.columns.values() for path in all_of]
+    needed = [each for path in paths for each in (found.preset.inputs(path) if found.preset.recipes else (path,))]
+    names = [*dict.fromkeys(path if path in df.columns else path.partition(".")[0] for path in needed)]
+    report.format = "spark"
+    quoted = (name.replace("`", "``") for name in names)
+    chosen = df.select(*(F.col(f"`{name}`").alias(f"c{i}") for i, name in enumerate(quoted)))
+    return _Log(chosen, names, next(iter(found.columns.get("position", ())), None), report)
+
+
+def _position_base(log: _Log, config: Config) -> Any:
+    """What the log calls the top position, by all of its rows."""
+    base: Any = config.read.position_base
+    if log.position is not None and base == "auto":
+        rows = log.df.mapInArrow(_zeros_and_ones(log), "zeros long, ones long").collect()
+        base = str(positions.base(sum(row.zeros for row in rows), sum(row.ones for row in rows)))
+    base = "1" if base == "auto" else base
+    if log.position is not None:
+        log.report.position_bases[""] = int(base)
+    return base
+
+
+def _zeros_and_ones(log: _Log) -> Any:
+    names, path = log.names, str(log.position)
+
+    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        zeros = ones = 0
+        for batch in batches:
+            source, _ = open_source(batch.rename_columns(names), ReadConfig())
+            for column in source.scan({"position": path}, ReadReport(), batch.num_rows or 1):
+                more = positions.zeros_and_ones(column.column(0))
+                zeros, ones = zeros + more[0], ones + more[1]
+        yield pa.record_batch({"zeros": pa.array([zeros], pa.int64()), "ones": pa.array([ones], pa.int64())})
+
+    return counted
+
+
+SIMPLE = {
+    "string": pa.string(),
+    "char": pa.string(),
+    "varchar": pa.string(),
+    "binary": pa.binary(),
+    "boolean": pa.bool_(),
+    "byte": pa.int8(),
+    "short": pa.int16(),
+    "integer": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "timestamp_ntz": pa.timestamp("us"),
+    "void": pa.null(),
+}
+"""Types of Spark that have no parts, by name; what is not here is no column of a log."""
+
+
+def _type(of: Any) -> pa.DataType:
+    name = of.typeName()
+    if name == "decimal":
+        return pa.decimal128(of.precision, of.scale)
+    if name == "array":
+        return pa.list_(_type(of.elementType))
+    if name == "struct":
+        return pa.struct([(f.name, _type(f.dataType)) for f in of.fields])
+    # An interval stands for nothing that a log has.
+    return SIMPLE.get(name, pa.month_day_nano_interval())
+
+
+def _labels(session: Any, parts: int) -> list[int]:
+    """A number for each partition that Spark's own hash sends there: parts then meet no other part."""
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
+
+    tried = 32 * parts
+    while True:
+        number = F.col("id").cast("int")
+        rows = session.range(tried).select(number, F.pmod(F.hash(number), F.lit(parts))).collect()
+        first: dict[int, int] = {}
+        for label, place in rows:
+            first.setdefault(place, label)
+        if len(first) == parts:
+            return [first[place] for place in range(parts)]
+        tried *= 2
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What tasks do. It travels to them, and holds no key."""
+
+    key: KeySource
+    config: Config
+    privacy: Privacy
+    names: list[str]
+    parts: int
+    labels: list[int]
+
+    def split(self) -> Any:
+        """Rows to blocks by user."""
+
+        def split_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            batches = iter(batches)
+            first = next(batches, None)
+            if first is None:
+                return
+            named = (batch.rename_columns(self.names) for batch in _chained(first, batches))
+            schema = pa.schema([f.with_name(name) for f, name in zip(first.schema, self.names, strict=True)])
+            log = pa.RecordBatchReader.from_batches(schema, named)
+            yield from self._labelled(split(log, self.parts, key=self.key(), config=self.config))
+
+        return split_rows
+
+    def count(self) -> Any:
+        """Blocks of one part of the users to blocks of its counts by query."""
+
+        def count_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            batches = iter(batches)
+            first = next((batch for batch in batches if batch.num_rows), None)
+            if first is None:
+                return
+            key, part = self.key(), self.labels.index(first["label"][0].as_py())
+            blocks = pa.RecordBatchReader.from_batches(BLOCKS, map(_as_blocks, _chained(first, batches)))
+            counts = count(blocks, config=self.config, tables=MINED_TABLES, key=key, part=(part, self.parts))
+            yield from self._labelled(split(counts, self.parts, key=key))
+
+        return count_users
+
+    def release(self) -> Any:
+        """Blocks of counts of one part of the queries to what passes of it."""
+
+        def release_queries(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            key = None
+            sums: list[tuple[int, Counts]] = []
+            for batch in batches:
+                for label, block in zip(batch["label"].to_pylist(), batch["block"], strict=True):
+                    key, part = key or self.key(), self.labels.index(label)
+                    level, counts = 0, load_counts(block.as_py(), config=self.config, key=key)
+                    # By twos, as they come.
+                    while sums and sums[-1][0] == level:
+                        level, counts = level + 1, merge(sums.pop()[1], counts)
+                    sums.append((level, counts))
+            if key is None:
+                return
+            total = merge(*(counts for _, counts in reversed(sums)))
+            released = release(total, privacy=self.privacy, part=(part, self.parts))
+            header = Header(stage="facts", part=part, of=self.parts, config="", key=key.id)
+            facts = sealed(json.dumps(_Facts.from_counts(total)).encode(), header, part, key)
+            yield pa.record_batch({"block": pa.array([released.block(key=key)]), "facts": pa.array([facts])})
+
+        return release_queries
+
+    def _labelled(self, blocks: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        for batch in blocks:
+            labels = pa.array((self.labels[part] for part in batch["part"].to_pylist()), pa.int32())
+            yield pa.record_batch({"label": labels, "block": batch["block"]})
+
+
+def _chained(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest
+
+
+def _as_blocks(batch: pa.RecordBatch) -> pa.RecordBatch:
+    # Which part a block is of stands in its header.
+    return pa.RecordBatch.from_arrays([batch["label"], batch["block"]], schema=BLOCKS)
+
+
+def _released(df: DataFrame, work: _Work) -> list[tuple[bytes, bytes]]:
+    """What passed of each part of the queries, and its facts, as sealed blocks."""
+    counted = df.mapInArrow(work.split(), TRAVEL).repartition(work.parts, "label").mapInArrow(work.count(), TRAVEL)
+    released = counted.repartition(work.parts, "label").mapInArrow(work.release(), RELEASED).persist()
+    try:
+        # All parts at once; then they are fetched some at a time, so that no limit of results is met.
+        released.count()
+        rows = released.coalesce(min(work.parts, 32)).toLocalIterator(prefetchPartitions=True)
+        return [(bytes(block), bytes(facts)) for block, facts in rows]
+    finally:
+        released.unpersist()
+
+
+def _rows(df: DataFrame, work: _Work, key: Key) -> pa.RecordBatchReader:
+    """The rows of a log, sealed on their way to the driver."""
+    blocks = df.mapInArrow(work.split(), TRAVEL).toLocalIterator(prefetchPartitions=True)
+    parts, found = pa.array([0], pa.int32()), (bytes(block) for _, block in blocks)
+    tables = (pa.RecordBatch.from_arrays([parts, pa.array([block])], schema=BLOCKS) for block in found)
+    rows = rows_of(pa.RecordBatchReader.from_batches(BLOCKS, tables), key)
+    if rows is None:
+        raise DataError("the log has no rows; a log needs at least one record")
+    return rows.reader
+
+
+@dataclass
+class _Facts:
+    """Figures beside the tables of counts, summed over parts."""
+
+    rows: int = 0
+    quarantine: dict[str, int] = field(default_factory=dict)
+    timestamp_notations: dict[str, int] = field(default_factory=dict)
+    scrubbed: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    has: dict[str, bool] = field(default_factory=dict)
+
+    @staticmethod
+    def from_counts(counts: Counts) -> dict[str, Any]:
+        return {name: getattr(counts, name) for name in _Facts.__dataclass_fields__}
+
+    @classmethod
+    def of(cls, parts: Iterable[Mapping[str, Any]]) -> _Facts:
+        total = cls()
+        for part in parts:
+            total.rows += part["rows"]
+            total.has = {name: has or total.has.get(name, False) for name, has in part["has"].items()}
+            for name in ("quarantine", "timestamp_notations", "scrubbed", "dropped", "sizes"):
+                sums = getattr(total, name)
+                for reason, n in part[name].items():
+                    sums[reason] = sums.get(reason, 0) + n
+        return total
+
+
+NAMED = re.compile(r"hardneg_fast\.exceptions\.(\w+): ([^\n]*)")
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """What a task raised of ours comes as that error, without the traces of two machines around it."""
+    try:
+        yield
+    except HardnegError:
+        raise
+    except Exception as error:
+        found = NAMED.search(str(error))
+        kind = getattr(exceptions, found[1], None) if found else None
+        if found is None or kind is None:
+            raise
+        raise kind(found[2]) from None

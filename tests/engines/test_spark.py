@@ -1,0 +1,180 @@
+"""Mining on Spark comes to the same tables as on one machine, to the last bit, whatever becomes of its tasks."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark import TaskContext
+from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
+
+import hardneg_fast as hn
+from hardneg_fast import spark as on_spark
+
+TABLES = ("negatives", "triplets", "positives", "queries", "by_position")
+FIGURES = ("quarantine", "cleaning", "scrubbed", "funnel", "counts", "release", "select", "evidence", "config")
+NONE = hn.Privacy.none()
+MODES = [NONE, hn.Privacy.k_users(4)]
+
+
+def bits(column: pa.ChunkedArray) -> bytes:
+    """Floats as they are: comparison takes -0.0 for 0.0."""
+    return column.combine_chunks().fill_null(-1.0).to_numpy().tobytes()
+
+
+def assert_equal(found: hn.Result, expected: hn.Result) -> None:
+    for name in TABLES:
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one.num_rows > 5, name
+        assert one == other, name
+        for a, b in zip(one.columns, other.columns, strict=True):
+            assert not pa.types.is_floating(a.type) or bits(a) == bits(b), name
+    assert found.privacy == expected.privacy
+    for figure in FIGURES:
+        assert found.report[figure] == expected.report[figure], figure
+    assert found.report["input"]["rows"] == expected.report["input"]["rows"]
+
+
+@pytest.mark.parametrize("privacy", MODES, ids=lambda p: p.mode)
+@pytest.mark.parametrize("parts", [None, 1, 13])
+def test_the_same_as_on_one_machine(log, log_path, key, privacy, parts):
+    expected = hn.mine(log_path, privacy=privacy)
+    assert_equal(on_spark.mine(log.repartition(4), privacy=privacy, key=key, parts=parts), expected)
+
+
+def test_a_dataset_directory_is_the_same_but_for_its_input(log, log_path, key, tmp_path):
+    hn.mine(log_path, tmp_path / "here", privacy=NONE)
+    on_spark.mine(log, tmp_path / "spark", privacy=NONE, key=key)
+    for path in (tmp_path / "here").rglob("*.parquet"):
+        other = tmp_path / "spark" / path.relative_to(tmp_path / "here")
+        assert path.read_bytes() == other.read_bytes(), path.name
+
+
+def test_other_columns_types_and_bases(log, log_path, key):
+    """Ids are numbers, positions begin at 0 and are text, names are not canonical, and one has a dot in it."""
+    names = {"user_id": "user", "position": "rank", "query": "q.text", "clicked": "event.clicked"}
+    changed = log.select(
+        F.substring("user_id", 2, 20).cast("long").alias("user"),
+        (F.col("position") - 1).cast("string").alias("rank"),
+        F.col("query").alias("q.text"),
+        F.struct(F.col("clicked").cast("int").alias("clicked"), F.lit("x").alias("other")).alias("event"),
+        "search_id", "doc_id", "timestamp", "dwell_ms",
+    )  # fmt: skip
+    config = hn.Config(read=hn.ReadConfig(columns=names))
+    table = pq.read_table(log_path)
+    table = table.set_column(
+        table.column_names.index("user_id"),
+        "user_id",
+        pa.array([u and int(u[1:]) for u in table["user_id"].to_pylist()], pa.int64()),
+    )
+    expected = hn.mine(table.drop(["session_id"]), privacy=NONE)
+    found = on_spark.mine(changed, privacy=NONE, key=key, config=config)
+    for name in TABLES:
+        assert getattr(found, name) == getattr(expected, name), name
+    assert found.report["input"]["position_bases"] == {"": 0}
+
+
+def test_bad_rows_are_counted_alike(log, key):
+    """Every reason is the same, though users without an id have no part of their own."""
+    bad = log.withColumn("user_id", F.when(F.col("search_id").endswith("7"), None).otherwise(F.col("user_id")))
+    bad = bad.withColumn("doc_id", F.when(F.col("position") == 9, "").otherwise(F.col("doc_id")))
+    bad = bad.withColumn("position", F.when(F.col("position") == 8, 70_000).otherwise(F.col("position")))
+    table = pa.Table.from_batches(bad.toArrow().to_batches())
+    expected = hn.mine(table, privacy=NONE, config=hn.Config(read=hn.ReadConfig(position_base="1")))
+    found = on_spark.mine(bad, privacy=NONE, key=key)
+    assert set(found.report["quarantine"]) >= {"null_user_id", "null_doc_id", "position_impossible"}
+    assert found.report["quarantine"] == expected.report["quarantine"]
+    assert found.negatives == expected.negatives
+
+
+@dataclass(frozen=True)
+class Dying:
+    """Gets the key, but kills its process where a stage's task of this number is tried for the first time."""
+
+    key: partial[hn.Key]
+    notes: Path
+    dies: int = 1
+
+    def __call__(self) -> hn.Key:
+        task = TaskContext.get()
+        if task is not None and task.partitionId() == self.dies and task.attemptNumber() == 0:
+            (self.notes / f"stage {task.stageId()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.key()
+
+
+def test_killed_tasks_are_tried_again_and_change_nothing(log, log_path, key, tmp_path):
+    expected = hn.mine(log_path, privacy=hn.Privacy.k_users(4))
+    dying = Dying(key, tmp_path)
+    assert_equal(on_spark.mine(log.repartition(4), privacy=hn.Privacy.k_users(4), key=dying), expected)
+    assert len(list(tmp_path.iterdir())) == 3, "splitting, counting and releasing each lost a process"
+
+
+PLANTED = {
+    "user_id": "planted-person-4711",
+    "session_id": "planted-session-4712",
+    "search_id": "planted-search-4713",
+    "query": "Planted Secret Question",
+    "doc_id": "planted-document-4714",
+}
+
+
+class Written:
+    """What Spark writes from now on: events, plans among them, shuffle files, blocks that went to disk."""
+
+    def __init__(self, places: dict[str, Path]) -> None:
+        self._places = places
+        self._before = {path: path.stat().st_size for path in self._files()}
+
+    def _files(self) -> list[Path]:
+        return [path for folder in self._places.values() for path in folder.rglob("*") if path.is_file()]
+
+    def everything(self) -> bytes:
+        return b"\n".join(path.read_bytes()[self._before.get(path, 0) :] for path in self._files())
+
+
+def test_nothing_raw_is_written(spark, log_path, key, places, tmp_path):
+    table = pq.read_table(log_path)
+    rows = [{**row, **PLANTED} for row in table.slice(0, 12).to_pylist()]
+    pq.write_table(pa.concat_tables([table, pa.Table.from_pylist(rows, table.schema)]), tmp_path / "log.parquet")
+    log = spark.read.parquet(str(tmp_path / "log.parquet"))
+    words = [word.encode() for word in (*PLANTED.values(), PLANTED["query"].lower())]
+    words += [key().material(), base64.b64encode(key().material())]
+    people = [u.encode() for u in table["user_id"].unique().to_pylist()[:200]]
+
+    written = Written(places)
+    on_spark.mine(log, privacy=NONE, key=key)
+    found = written.everything()
+    assert len(found) > 1_000_000, "blocks were shuffled"
+    assert b"SparkListenerSQLExecutionStart" in found, "plans were logged"
+    assert [word for word in (*words, *people) if word in found] == []
+
+    plain = Written(places)
+    log.repartition(3, "user_id").write.format("noop").mode("overwrite").save()
+    found = plain.everything()
+    assert [word for word in words[:5] if word in found] == words[:5], (
+        "a shuffle of rows shows them: this test would see it"
+    )
+
+
+def test_errors_of_tasks_come_by_name(log, key):
+    with pytest.raises(hn.FileError, match="cannot be read") as caught:
+        on_spark.mine(log, privacy=NONE, key=Missing(key))
+    assert "Traceback" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Gets the key in the driver alone."""
+
+    key: partial[hn.Key]
+
+    def __call__(self) -> hn.Key:
+        return self.key() if TaskContext.get() is None else hn.Key.load("/nowhere/hn.key")
