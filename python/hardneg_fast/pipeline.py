@@ -113,7 +113,9 @@ def mine(
         retrieved=retrieved,
     )
     if privacy.mode == "dp" and beside:
-        raise UsageError(f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(beside)}")
+        raise UsageError(
+            f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(beside)}"
+        )
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress

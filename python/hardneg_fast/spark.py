@@ -22,7 +22,18 @@ from .config import Config, Privacy, ReadConfig
 from .count import Counts, load_counts, merge
 from .exceptions import DataError, HardnegError, UsageError
 from .keys import Key
-from .pipeline import MINED_TABLES, check_job, check_users, count, enter, finished, kind_of, refuse_nothing, split
+from .pipeline import (
+    MINED_TABLES,
+    check_job,
+    check_users,
+    count,
+    enter,
+    finished,
+    kind_of,
+    refuse_nothing,
+    split,
+    tables_beside,
+)
 from .pipeline import mine as mine_here
 from .pipeline_private import window
 from .read import ReadReport, glance
@@ -55,6 +66,10 @@ def mine(
     parts: int | None = None,
     memory: int | str = "512MB",
     documents: object = None,
+    positives: object = None,
+    known_relevant: object = None,
+    extra_negatives: object = None,
+    retrieved: object = None,
     overwrite: bool = False,
 ) -> Result:
     """Raw click log in, hard negatives out, as `hardneg_fast.mine`: the same rows, to the last bit.
@@ -73,7 +88,11 @@ def mine(
         config: options; their defaults otherwise. `memory` and `threads` are those of the driver.
         parts: parts of the users, and of the queries; `spark.sql.shuffle.partitions` by default.
         memory: budget of a task for counting, which has one thread.
-        documents: table or Parquet file with doc_id and text; triplets then hold texts.
+        documents: as for `hardneg_fast.mine`, and so are the four after it; the driver reads them.
+        positives: see there.
+        known_relevant: see there.
+        extra_negatives: see there.
+        retrieved: see there.
         overwrite: replace the dataset that stands at `out`.
 
     Raises:
@@ -97,11 +116,16 @@ def mine(
         base = _position_base(log, config)
     read = replace(config.read, position_base=base)
     work = _Work(key, replace(task, read=read), privacy, log.names, parts, _labels(session, parts))
+    given: dict[str, Any] = {"positives": positives, "known_relevant": known_relevant}
+    given |= {"extra_negatives": extra_negatives, "retrieved": retrieved}
     if privacy.mode == "dp":
         private = replace(config, read=ReadConfig(position_base=base))
         with _named():
             rows = _rows(log.df, replace(work, parts=1, labels=[0]), master)
-            return mine_here(rows, out, privacy=privacy, config=private, documents=documents, overwrite=overwrite)
+            return mine_here(
+                rows, out, privacy=privacy, config=private, documents=documents, overwrite=overwrite, **given
+            )
+    beside = tables_beside(config, master, **given)
     texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
     enter(privacy, window=window(config), what=kind_of(privacy))
     with _named():
@@ -113,7 +137,7 @@ def mine(
     raw = SimpleNamespace(report=log.report)
     refuse_nothing(raw, counts)
     released = gather((block for block, _ in found), privacy=privacy, key=master)
-    return finished(raw, counts, released, out, config=config, documents=texts, overwrite=overwrite)
+    return finished(raw, counts, released, out, config=config, beside=beside, documents=texts, overwrite=overwrite)
 
 
 @dataclass(frozen=True)
