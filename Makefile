@@ -181,6 +181,10 @@ lock: ## pin the newest versions that requirements/dev.in allows, bench.in with 
 	build/lock-targets-browser/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/targets-browser.in
 	{ echo "# Written by \`make lock\` from targets-browser.in: do not edit."; build/lock-targets-browser/bin/python -m pip freeze; } > build/targets-browser.txt
 	mv build/targets-browser.txt requirements/targets-browser.txt
+	$(PYTHON) -m venv build/lock-engines
+	build/lock-engines/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/engines.in
+	{ echo "# Written by \`make lock\` from engines.in: do not edit."; build/lock-engines/bin/python -m pip freeze; } > build/engines.txt
+	mv build/engines.txt requirements/engines.txt
 	$(PYTHON) -m venv build/lock-clax
 	build/lock-clax/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/clax.in
 	{ echo "# Written by \`make lock\` from clax.in: do not edit."; build/lock-clax/bin/python -m pip freeze; } > build/clax.txt
@@ -225,6 +229,11 @@ $(BROWSER): requirements/targets-browser.txt
 $(FUZZERS): requirements/fuzz.txt
 	$(PYTHON) -m venv $(FUZZ_VENV)
 	$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/fuzz.txt
+	@touch $@
+
+$(ENGINES): requirements/engines.txt
+	$(PYTHON) -m venv $(ENGINE_VENV)
+	$(ENGINE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/engines.txt
 	@touch $@
 
 # The library is a prerequisite so that one built in any other way (make dev, maturin by hand) is not taken for this one.
