@@ -9,9 +9,8 @@ use hardneg_fuzz::{Scratch, let_panics_be_caught};
 use hardneg_parquet::rewrite::{Column, copy};
 use libfuzzer_sys::fuzz_target;
 
-static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
-    templates().into_iter().filter(|t| t.path == PATHS[0]).collect()
-});
+static TEMPLATES: LazyLock<Vec<Template>> =
+    LazyLock::new(|| templates().into_iter().filter(|t| t.path == PATHS[0]).collect());
 static SCRATCH: LazyLock<Scratch> = LazyLock::new(Scratch::new);
 static KEY: LazyLock<MasterKey> = LazyLock::new(|| MasterKey::new(&[7; 32]).expect("32 bytes"));
 

@@ -4,6 +4,7 @@
 use hardneg_core::group::Group;
 use hardneg_core::records::{Cursor, Rule, put_varint};
 use hardneg_core::tables::{Cell, PageRow, Pair, PreferenceRow, SuccessionClickRow, SuccessionRow};
+use hardneg_core::time::NULL_TIME;
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
@@ -20,6 +21,10 @@ fn group(u: &mut Unstructured<'_>) -> Result<Group> {
         (pair.bounded_shown, pair.bounded_clicked) = u.arbitrary()?;
         if u.arbitrary()? {
             (pair.first_seen, pair.last_seen) = u.arbitrary()?;
+            // What was never seen was last seen never.
+            if pair.first_seen == NULL_TIME {
+                pair.last_seen = NULL_TIME;
+            }
         }
         for _ in 0..u.int_in_range(0..=3)? {
             let impressions: u32 = u.arbitrary()?;
@@ -42,7 +47,15 @@ fn group(u: &mut Unstructured<'_>) -> Result<Group> {
     for _ in 0..u.int_in_range(0..=2)? {
         let (preferred, skipped, users, position_preferred_sum, position_skipped_sum) = u.arbitrary()?;
         let rule = *u.choose(&Rule::ALL)?;
-        let row = PreferenceRow { query, preferred, skipped, rule, users, position_preferred_sum, position_skipped_sum };
+        let row = PreferenceRow {
+            query,
+            preferred,
+            skipped,
+            rule,
+            users,
+            position_preferred_sum,
+            position_skipped_sum,
+        };
         out.preferences.push(row);
         let (next, users, users_clicked_after) = u.arbitrary()?;
         out.successions.push(SuccessionRow { query, next, users, users_clicked_after });
@@ -56,7 +69,8 @@ fn group(u: &mut Unstructured<'_>) -> Result<Group> {
 
 fuzz_target!(|bytes: &[u8]| {
     let mut u = Unstructured::new(bytes);
-    let (Ok(n), Ok(groups)) = (u.arbitrary(), (0..2).map(|_| group(&mut u)).collect::<Result<Vec<_>>>()) else {
+    let (Ok(n), Ok(groups)) = (u.arbitrary(), (0..2).map(|_| group(&mut u)).collect::<Result<Vec<_>>>())
+    else {
         return;
     };
     let mut packed = Vec::new();

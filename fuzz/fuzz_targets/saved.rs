@@ -19,7 +19,9 @@ fuzz_target!(|bytes: &[u8]| {
     let budget = Budget::new(memory, SCRATCH.folder());
     let Ok(loaded) = load(&path, &budget, &mut Pulse::silent()) else { return };
     let loaded = Arc::new(loaded);
-    for table in ["queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages"] {
+    for table in
+        ["queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages"]
+    {
         let Ok(table) = loaded.table(table, &[]) else { continue };
         let rows: usize = table.batches().map(|b| b.expect("exports").num_rows()).sum();
         assert_eq!(rows, table.rows);

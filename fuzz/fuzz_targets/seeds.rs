@@ -11,16 +11,34 @@ use hardneg_fuzz::templates::{PATHS, templates};
 use hardneg_fuzz::{Scratch, counts};
 
 const TEXTS: [&str; 16] = [
-    "wireless headphones", "ＦＵＬＬ width ﬁ ligature", "İstanbul ß ǅ", "a\u{300}\u{323}\u{200b}b\u{202e}c\u{feff}",
-    "mail anna.o'neil+x@example.co.uk now", "\"quoted local\"@example.org", "call +44 20 7946 0958 or 0800 123456",
-    "4111 1111 1111 1111 visa", "DE89370400440532013000", "ssn 123-45-6789", "10.0.0.1 and fe80::1%eth0",
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "https://u:p4ssw0rd@host.example/path?token=Zk3vQ9xPLm2",
-    "password: hunter22", "52.520008, 13.404954", "<email> <card:0123456789abcdef> ٣٤٥٦٧٨٩٠١٢",
+    "wireless headphones",
+    "ＦＵＬＬ width ﬁ ligature",
+    "İstanbul ß ǅ",
+    "a\u{300}\u{323}\u{200b}b\u{202e}c\u{feff}",
+    "mail anna.o'neil+x@example.co.uk now",
+    "\"quoted local\"@example.org",
+    "call +44 20 7946 0958 or 0800 123456",
+    "4111 1111 1111 1111 visa",
+    "DE89370400440532013000",
+    "ssn 123-45-6789",
+    "10.0.0.1 and fe80::1%eth0",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+    "https://u:p4ssw0rd@host.example/path?token=Zk3vQ9xPLm2",
+    "password: hunter22",
+    "52.520008, 13.404954",
+    "<email> <card:0123456789abcdef> ٣٤٥٦٧٨٩٠١٢",
 ];
 
 const TIMES: [&str; 9] = [
-    "2024-01-01T12:00:00Z", "2024-02-29 23:59:60.999999999+14:00", "20240101T120000", "2024-01-01", "1704110400",
-    "1704110400.25", "1704110400000000000", "1e10", " -62135596800 ",
+    "2024-01-01T12:00:00Z",
+    "2024-02-29 23:59:60.999999999+14:00",
+    "20240101T120000",
+    "2024-01-01",
+    "1704110400",
+    "1704110400.25",
+    "1704110400000000000",
+    "1e10",
+    " -62135596800 ",
 ];
 
 // A target only by its form: what is instrumented links with nothing but libFuzzer.
@@ -56,7 +74,11 @@ fn write() {
         }
         if template.path == PATHS[0] {
             for bit in 0..2 {
-                put("parquet_copy", &format!("{flat}-{bit}"), &[&[flat << 1 | bit], template.pages()].concat());
+                put(
+                    "parquet_copy",
+                    &format!("{flat}-{bit}"),
+                    &[&[flat << 1 | bit], template.pages()].concat(),
+                );
             }
             flat += 1;
         }
@@ -71,7 +93,9 @@ fn write() {
     }
     // Long runs of bytes that structured targets can draw from.
     for seed in 0..24_u32 {
-        let noise: Vec<u8> = (0..900_u32).map(|i| ((i * 2_654_435_761 + seed * 40_503) >> 13) as u8).collect();
+        let noise: Vec<u8> = (0..900_u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed * 40_503) >> 13) as u8)
+            .collect();
         for target in ["arrays", "batches", "records", "spill"] {
             put(target, &seed.to_string(), &noise);
         }

@@ -14,9 +14,30 @@ pub const ROWS: usize = 12;
 
 /// Pieces of text that columns are full of.
 const WORDS: [&str; 24] = [
-    "", "0", "1", "true", "FALSE", "42", "-1", "3.0", "1e308", "nan", "2024-01-01T12:00:00Z", "2024-02-30",
-    "1704110400", "1704110400000", "99999999999999999999", "65535", "65536", " \t", "query", "d1",
-    "\u{0}\u{10ffff}", "ＡＢＣ", "a@example.org", "+44 20 7946 0958",
+    "",
+    "0",
+    "1",
+    "true",
+    "FALSE",
+    "42",
+    "-1",
+    "3.0",
+    "1e308",
+    "nan",
+    "2024-01-01T12:00:00Z",
+    "2024-02-30",
+    "1704110400",
+    "1704110400000",
+    "99999999999999999999",
+    "65535",
+    "65536",
+    " \t",
+    "query",
+    "d1",
+    "\u{0}\u{10ffff}",
+    "ＡＢＣ",
+    "a@example.org",
+    "+44 20 7946 0958",
 ];
 
 /// An array of `rows` rows: a slice from somewhere within a longer one.
@@ -227,8 +248,9 @@ fn sound(u: &mut Unstructured<'_>, name: &str, rows: usize) -> Result<ArrayRef> 
         "timestamp" => longs(u, 1_704_110_400, 1_704_120_400),
         "propensity" => Ok(Arc::new(Float64Array::from(vec![0.5; rows]))),
         _ => {
-            let texts: Vec<String> =
-                (0..rows).map(|_| Ok(format!("{name} {}", u.int_in_range(0..=3_u8)?))).collect::<Result<_>>()?;
+            let texts: Vec<String> = (0..rows)
+                .map(|_| Ok(format!("{name} {}", u.int_in_range(0..=3_u8)?)))
+                .collect::<Result<_>>()?;
             Ok(Arc::new(StringArray::from(texts)))
         }
     }

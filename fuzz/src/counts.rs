@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchIterator, StringArray};
-use hardneg_core::batches::Shared;
 use hardneg_core::anonymize::Keys;
+use hardneg_core::batches::Shared;
 use hardneg_core::clean::{CountConfig, Robots};
 use hardneg_core::counts::Counts;
 use hardneg_core::job::{self, Job};
@@ -45,7 +45,8 @@ fn log() -> RecordBatch {
     let text = |prefix: &str, every: i64, of: i64| -> ArrayRef {
         Arc::new(StringArray::from_iter_values((0..24).map(|i| format!("{prefix}{}", i / every % of))))
     };
-    let longs = |get: fn(i64) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..24).map(get))) };
+    let longs =
+        |get: fn(i64) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..24).map(get))) };
     let clicked: ArrayRef = Arc::new(BooleanArray::from_iter((0..24).map(|i| Some(i % 5 == 1))));
     RecordBatch::try_from_iter([
         ("user_id", text("u", 12, 9)),

@@ -66,8 +66,9 @@ pub fn templates() -> Vec<Template> {
 
 fn columns(nullable: bool) -> Vec<ArrayRef> {
     let valid = |i: usize| !nullable || i % 5 != 0;
-    let text: Vec<Option<String>> =
-        (0..ROWS).map(|i| valid(i).then(|| if i % 7 == 6 { String::new() } else { format!("v{}", i % 3) })).collect();
+    let text: Vec<Option<String>> = (0..ROWS)
+        .map(|i| valid(i).then(|| if i % 7 == 6 { String::new() } else { format!("v{}", i % 3) }))
+        .collect();
     let longs: Vec<Option<i64>> = (0..ROWS).map(|i| valid(i).then_some(i as i64 % 4)).collect();
     let fixed = FixedSizeBinaryArray::try_from_sparse_iter_with_size(
         longs.iter().map(|v| v.map(i64::to_le_bytes)),
@@ -119,12 +120,15 @@ fn template(
             properties = properties.set_encoding(coding);
         }
     }
-    let log = RecordBatch::try_from_iter_with_nullable([(name, column, nested || nullable)]).expect("one column");
+    let log =
+        RecordBatch::try_from_iter_with_nullable([(name, column, nested || nullable)]).expect("one column");
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, log.schema(), Some(properties.build())).expect("a sound schema");
+    let mut writer =
+        ArrowWriter::try_new(&mut bytes, log.schema(), Some(properties.build())).expect("a sound schema");
     writer.write(&log).expect("rows");
     let meta = writer.close().expect("an end");
     let chunks = meta.row_groups().iter().flat_map(|g| g.columns());
-    let body = chunks.map(|c| c.byte_range()).map(|(at, len)| (at + len) as usize).max().expect("a row group");
+    let body =
+        chunks.map(|c| c.byte_range()).map(|(at, len)| (at + len) as usize).max().expect("a row group");
     Template { bytes, body, path: PATHS[usize::from(nested)] }
 }

@@ -23,13 +23,21 @@ import hardneg_fast as hn
 
 Pairs = set[tuple[str, str]]
 SLOTS = 10
+HOW = {
+    "bounded (default)": (True, None, 1),
+    "bounded, `positive_users = 3`": (True, None, 3),
+    "unbounded": (False, None, 1),
+    "bounded, k = 5": (True, 5, 1),
+}
+"""Whether votes are bounded, K of k-users, and users that a positive takes."""
 
 
-def mined(log: pa.Table, bounded: bool, k: int | None) -> tuple[Pairs, Pairs]:
+def mined(log: pa.Table, bounded: bool, k: int | None, least: int) -> tuple[Pairs, Pairs]:
     """Positives and negatives as (query, document)."""
     count = hn.CountConfig() if bounded else hn.CountConfig(max_votes=0, robots="keep")
+    config = hn.Config(threads=1, count=count, select=hn.SelectConfig(positive_users=least))
     privacy = hn.Privacy.none() if k is None else hn.Privacy.k_users(k)
-    result = hn.mine(log, privacy=privacy, config=hn.Config(threads=1, count=count))
+    result = hn.mine(log, privacy=privacy, config=config)
     names = dict(zip(*(result.queries.column(c).to_pylist() for c in ("query_id", "query")), strict=True))
 
     def pairs(table: pa.Table, column: str) -> Pairs:
@@ -61,15 +69,15 @@ def attack(log: pa.Table, targets: Pairs, up: bool, users: int, each: int) -> pa
                 search = f"attack-{query}-{user}-{n}"
                 for place, doc in enumerate(shown, start=1):
                     row = {
-                        "user_id": f"attacker-{user}",
-                        "session_id": f"attack-{user}-{n}",
+                        "user_id": f"attacker-{query}-{user}",
+                        "session_id": search,
                         "search_id": search,
                         "query": query,
                         "doc_id": doc,
                         "position": place,
                         "clicked": doc in wanted,
-                        "dwell_ms": 90_000 if doc in wanted else None,
-                        # Spread over days, so that none looks like a robot.
+                        # Times of many lengths, over many days: none of them is taken for a robot.
+                        "dwell_ms": 40_000 + (n * 7_919 + user * 104_729) % 120_000 if doc in wanted else None,
                         "timestamp": start + np.timedelta64(n * 7 + user, "h").astype("timedelta64[us]").item(),
                     }
                     for name in made:
@@ -88,11 +96,11 @@ def main() -> None:
         hn.simulate(Path(folder) / "sim", impressions=args.impressions, seed=args.seed)
         log = pq.read_table(Path(folder) / "sim" / "log.parquet")
     rng = np.random.default_rng(args.seed)
-    print(f"{log.num_rows:,} impressions, {args.queries} targets; share of targets moved")
-    print("| bound | attackers x pages | positive lost | positive → negative | negative lost | negative → positive |")
-    print("|---|---|---|---|---|---|")
-    for bounded, k in ((True, None), (False, None), (True, 5)):
-        positives, negatives = mined(log, bounded, k)
+    print(f"{log.num_rows:,} impressions, at most {args.queries} targets each; share of targets moved")
+    print("| how | targets | attackers x pages | positive lost | to negative | negative lost | to positive |")
+    print("|---|---|---|---|---|---|---|")
+    for how, (bounded, k, least) in HOW.items():
+        positives, negatives = mined(log, bounded, k, least)
         chosen = {}
         for up, found in ((False, positives), (True, negatives)):
             queries: dict[str, str] = {}
@@ -105,12 +113,12 @@ def main() -> None:
             moved = []
             for up in (False, True):
                 poisoned = pa.concat_tables([log, attack(log, chosen[up], up, users, each)])
-                now_positive, now_negative = mined(poisoned, bounded, k)
+                now_positive, now_negative = mined(poisoned, bounded, k, least)
                 before, after = (now_negative, now_positive) if up else (now_positive, now_negative)
                 moved += [f"{sum(t not in before for t in chosen[up]) / len(chosen[up]):.0%}"]
                 moved += [f"{sum(t in after for t in chosen[up]) / len(chosen[up]):.0%}"]
-            how = ("bounded" if bounded else "unbounded") + (f", k = {k}" if k else "")
-            print(f"| {how} | {users} x {each} | {' | '.join(moved)} |", flush=True)
+            targets = f"{len(chosen[False])}, {len(chosen[True])}"
+            print(f"| {how} | {targets} | {users} x {each} | {' | '.join(moved)} |", flush=True)
 
 
 if __name__ == "__main__":
