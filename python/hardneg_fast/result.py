@@ -94,7 +94,8 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
     report = _report(raw, counts, released, selected, config)
     report["ctr_by_position"] = by_position.to_pylist()
     asked = pa.table(counts.table("queries", columns=("query", "users")))
-    report["coverage"] = coverage(asked, negatives, privacy.k)
+    hard = negatives.filter(pc.equal(negatives["kind"], "hard"))
+    report["coverage"] = coverage(asked, hard, privacy.k)
     report["evidence"] = {**weighed.model, "false_negatives": false_negatives(negatives, privacy.k)}
     del report["evidence"]["places"]
     report["yield"] = curve(selected.told, selected.funnel["queries_with_positive"], privacy.k)

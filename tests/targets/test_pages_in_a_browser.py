@@ -43,7 +43,8 @@ LOOK = r"""() => {
     if (drawing && (box.left < drawing.left - 1 || box.right > drawing.right + 1)) found.out.push(node.data);
     const range = document.createRange(); range.selectNodeContents(node);
     const lines = range.getClientRects().length;
-    if (lines > 3 && node.data.length / lines < 4) found.thin.push(node.data.slice(0, 40));
+    if (e.tagName === 'TH' && lines > node.data.trim().split(/\s+/).length) found.thin.push(node.data);
+    else if (lines > 3 && node.data.length / lines < 4) found.thin.push(node.data.slice(0, 40));
     if ((box.right > wide + 1 || box.left < -1) && !scrolls(e)) found.out.push(node.data.slice(0, 40));
   }
   for (const drawing of document.querySelectorAll('svg.columns')) {
@@ -209,12 +210,13 @@ def test_pictures_are_checked(browser, tmp_path):
         "<svg class=columns><text x=10 y=20>one</text><text x=14 y=22>two</text></svg><div style='width:600px'>.</div>"
         "<svg width=50 height=20><text x=40 y=20>cut off</text></svg>"
         "<p style='width:1px;overflow-wrap:anywhere'>letters</p>"
+        "<table style='overflow-wrap:anywhere'><tr><th style='max-width:9px'>head</th></tr></table>"
     )
     page, _ = opened(browser, (tmp_path / "bad.html").as_uri(), 390, "light")
     seen = page.evaluate(LOOK)
     assert [text for text, _ in seen["pale"]] == ["pale"]
     assert seen["out"] == ["out of it", ".", "cut off"]
-    assert seen["thin"] == ["letters"]
+    assert seen["thin"] == ["letters", "head"]
     assert seen["meet"] == [["one", "two"]]
     assert seen["scroll"] > 0
     page.context.close()

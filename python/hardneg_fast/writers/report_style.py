@@ -42,6 +42,7 @@ table{border-collapse:collapse;width:100%;font-size:.95rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}
 th{color:var(--soft);font-weight:600;font-size:.85rem}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th{overflow-wrap:normal}
 th.n{white-space:normal}
 code{font:.85em ui-monospace,monospace}
 pre{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;overflow-x:auto}

@@ -29,7 +29,7 @@ def yields(report: Figures) -> str:
     low, high = (math.log10(max(points[i]["limit"], 1e-6)) for i in (0, -1))
     places = [(math.log10(max(p["limit"], 1e-6)) - low) / max(high - low, 1e-9) for p in points]
     here = None if limit is None else (math.log10(max(limit, 1e-6)) - low) / max(high - low, 1e-9)
-    ticks = [(place, f"{100 * points[i]['limit']:.2g} %") for i, place in _spread(places)]
+    ticks = [(place, _short(points[i]["limit"])) for i, place in _spread(places)]
     drawn = curve(places, [float(p["negatives"]) for p in points], ticks, here, "Negatives by limit")
     rows = [
         tuple(
@@ -76,6 +76,10 @@ def _share(value: Any) -> float | None:
 
 def _nearest(points: Sequence[Mapping[str, Any]], limit: float | None) -> Any:
     return None if limit is None else min((p["limit"] for p in points), key=lambda each: abs(each - limit))
+
+
+def _short(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
 def _spread(places: Sequence[float]) -> list[tuple[int, float]]:
