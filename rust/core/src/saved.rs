@@ -12,7 +12,8 @@
 //!
 //! Numbers are little-endian, kinds ascend. A checksum is the SHA-256 of everything before it, so a file that is cut,
 //! changed, or put together from others is refused before what is in it is looked at. Against whoever can write a file
-//! with checksums of its own they protect nothing: such a file can make wrong counts or stop a job, as a changed log can.
+//! with checksums of its own they protect nothing: such a file can make wrong counts, as a changed log can. It cannot do
+//! more: its form is checked all the same.
 //!
 //! Sections are written and read one at a time. What a section claims to hold is compared with what the file has before
 //! memory is taken for it.
@@ -34,6 +35,7 @@ use crate::pulse::Pulse;
 use crate::release::{Passed, Released};
 use crate::strings::Strings;
 
+mod check;
 mod facts;
 mod sections;
 
@@ -244,6 +246,7 @@ fn read(
     let facts = Facts::from_json(&content).ok_or(Fault::Damaged)?;
     let mut strings = [Strings::default(), Strings::default()];
     let mut parts = Vec::new();
+    let mut query = None;
     let mut last = kind::QUERIES;
     loop {
         pulse.beat()?;
@@ -259,7 +262,7 @@ fn read(
                 if parts.is_empty() {
                     budget.hold(strings.iter().map(Strings::memory).sum());
                 }
-                parts.push(read_part(&content, budget)?);
+                parts.push(read_part(&content, facts.has.cell_detail, &mut query, budget)?);
             }
             kind::END if content.is_empty() && file.is_at_end() => break,
             _ => return Err(Fault::Damaged),
@@ -290,7 +293,12 @@ fn read_strings(mut from: &[u8], into: &mut Strings) -> Option<()> {
     Some(())
 }
 
-fn read_part(content: &[u8], budget: &Budget) -> std::result::Result<Part, Fault> {
+fn read_part(
+    content: &[u8],
+    detail: bool,
+    last: &mut Option<u64>,
+    budget: &Budget,
+) -> std::result::Result<Part, Fault> {
     let mut from = content;
     let mut next = || take(&mut from).map(u64::from_le_bytes).ok_or(Fault::Damaged);
     let mut sizes = [0; Sizes::TABLES];
@@ -303,7 +311,10 @@ fn read_part(content: &[u8], budget: &Budget) -> std::result::Result<Part, Fault
     for _ in 0..positions {
         by_position.push([next()?, next()?]);
     }
-    Ok(Part::new(from.to_vec(), Sizes::from_array(sizes), ByPosition(by_position), Some(budget))?)
+    let said = (Sizes::from_array(sizes), ByPosition(by_position));
+    let (sizes, by_position) =
+        check::check(from, detail, last).filter(|found| *found == said).ok_or(Fault::Damaged)?;
+    Ok(Part::new(from.to_vec(), sizes, by_position, Some(budget))?)
 }
 
 impl Facts {

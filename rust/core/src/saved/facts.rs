@@ -141,6 +141,10 @@ impl Facts {
     }
 
     pub(super) fn read(&self) -> Option<ReadStats> {
+        // Beyond what any log has: sums of several must not overflow.
+        let all = [&self.quarantine, &self.notations, &self.scrubbed, &self.dropped];
+        let counts = all.into_iter().flat_map(BTreeMap::values).chain([&self.rows, &self.users]);
+        counts.into_iter().all(|n| *n < 1 << 48).then_some(())?;
         Some(ReadStats {
             rows: self.rows,
             quarantine: known(&self.quarantine)?,
