@@ -142,6 +142,18 @@ def test_the_text_has_three_parts_and_no_value_of_the_log(made: Path, capsys) ->
 # --- planted leaks ---
 
 
+def test_negatives_that_nobody_was_shown(made, tmp_path):
+    config = hn.Config(
+        read=hn.ReadConfig(position_base="1"), select=hn.SelectConfig(preset="retriever", validation=0.3)
+    )
+    hn.mine(log_of(made), tmp_path / "out", privacy=hn.Privacy.k_users(K), config=config)
+    found = audit(tmp_path / "out", log=log_of(made))
+    easy = pc.sum(pc.equal(pq.read_table(tmp_path / "out" / "negatives")["kind"], "easy")).as_py()
+    assert not found.failed
+    assert easy > 10
+    assert any(f"{easy:,} negatives of other kinds than hard" in check.said for check in found.checks)
+
+
 def test_an_email_kept_in_a_query(copy) -> None:
     out = copy("k")
     rewrite(only_file(out, "queries"), "query", "write to bob@example.com")

@@ -11,6 +11,7 @@ import pytest
 
 from hardneg_fast import write as stage
 from hardneg_fast.exceptions import ColumnError, FileError, UsageError
+from hardneg_fast.export import export
 from hardneg_fast.write import write
 from hardneg_fast.writers import dataset, parquet
 from mined_tables import NEGATIVES, documents, empty, mined
@@ -33,6 +34,27 @@ def digests(out: Path) -> dict[str, str]:
 
 def read_report(out: Path) -> dict:
     return json.loads((out / "report.json").read_text(encoding="utf-8"))
+
+
+def test_what_is_held_out_is_a_split_of_its_own(tmp_path):
+    given = mined()
+    split = pa.array(["train", "train", "validation"])
+    given = mined(negatives=given.negatives.set_column(given.negatives.column_names.index("split"), "split", split))
+    for texts in (None, documents()):
+        out = tmp_path / ("ids" if texts is None else "texts")
+        write(given, out, documents=texts)
+        from datasets import load_dataset
+
+        found = load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+        assert {name: rows["query"] for name, rows in found.items()} == {
+            "train": ["waterproof hiking boots women"] * 2, "validation": ["nonstick pan"],
+        }  # fmt: skip
+        assert read_report(out)["written"]["triplets"] == 3
+        assert load(out, "negatives").num_rows == 3
+    done = export(tmp_path / "texts", tmp_path / "for-st", to="st-triplet")
+    rows = pq.read_table(tmp_path / "for-st" / "train.parquet")
+    assert set(rows["query"].to_pylist()) == {"waterproof hiking boots women"}
+    assert done["left_out"]["queries held out for validation"] == 1
 
 
 def test_load_dataset_opens_every_config(tmp_path):

@@ -548,14 +548,14 @@ def _anonymized(
     secret = _key(key)
     check_file(Path(out), overwrite=overwrite)
     # Once, when it is clear what will be read, and before it is.
-    enter = cache(lambda: enter(entered, window=window(Config()), what="an anonymized log"))
+    once = cache(lambda: enter(entered, window=window(Config()), what="an anonymized log"))
     why = "times become days" if time == "day" else "queries are normalised"
     if time == "keep" and query_text == "keep" and reversible:
         why = "tokens that can be read back are made anew"
     elif time == "keep" and query_text == "keep":
         try:
             pages = keepable.pages(source, files, config.read, keep)
-            enter()
+            once()
             with whole_file(Path(out), overwrite=overwrite) as partial:
                 done = copied(
                     pages.files,
@@ -602,13 +602,13 @@ def _anonymized(
         raw, stream = opened()
         if "user_id" not in raw.schema.names:
             raise PrivacyError("the k-user threshold needs user ids, and the log has none: map a column to user_id")
-        enter()
+        once()
         with _named_errors(raw, stream):
             asked = _asked_by(stream, config, k_users)
     raw, stream = opened()
     if lacking := sorted({*reversible} - {*raw.schema.names}):
         raise ColumnError(f"reversible names {lacking}, which the log does not have")
-    enter()
+    once()
     sealers = {name: Sealer(secret, name, epoch, dataset) for name in reversible}
     rows = suppressed = 0
     with _named_errors(raw), whole_file(Path(out), overwrite=overwrite) as partial:

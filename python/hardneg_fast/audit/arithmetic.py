@@ -199,7 +199,7 @@ def _exact(path: Path) -> set[int]:
 
 
 def _public(output: Output) -> set[int]:
-    """Numbers that stand in the output by right: constants, options, and how many rows its tables have, also by place."""
+    """Numbers that stand in the output by right: constants, options, how many rows its tables have, and where."""
     rows = {output.table(name).num_rows for name in ("negatives", "triplets", "queries", "documents")}
     options = {value for _, value in _whole(output.report.get("config", {}))}
     constants = {value for _, value in _whole(output.statement.get("constants", {}))}

@@ -107,13 +107,18 @@ def thresholds_in_log(output: Output, log: Log | None, *, tokens: str | None) ->
         queries = pc.drop_null(pc.unique(output.table(table, ["query"])["query"]))
         judge("queries", looked_up(log.codes(queries), *by_query))
     if output.mode == "k_users":
-        _documents(output.table("negatives", ["query", "pos_id", "neg_id"]), log, judge)
+        negatives = output.table("negatives", ["query", "pos_id", "neg_id", "kind"])
+        # Other kinds say that a document was not shown: it was drawn at random, or retrieved by somebody.
+        shown = negatives.filter(pc.equal(negatives["kind"], "hard"))
+        _documents(shown, log, judge)
         judge("training positives", _training(output, log))
     total = ", ".join(f"{n:,} {what}" for what, n in looked.items() if n) or "nothing is named"
     if faults:
         said = ", ".join(f"{n:,} {what}" for what, n in faults.items()) + f" with fewer than {k} users, of {total}"
     else:
         said = f"{total}: each with {k} users or more in the log"
+    if output.mode == "k_users" and (drawn := negatives.num_rows - shown.num_rows):
+        said += f"; {drawn:,} negatives of other kinds than hard are of documents that need not have been shown"
     if "search_id" not in log.rows:
         said += "; preferences not looked at, as the log has no search_id"
     return Check(name, "fail" if faults else "pass", said, figures={"looked_at": looked, "fewer": faults})

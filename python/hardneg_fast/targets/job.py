@@ -113,6 +113,8 @@ class Job:
             else:
                 queries += 1
         self.left_out |= {"queries": queries, "documents without text": len(seen_out)}
+        if self.source.held_out:
+            self.left_out["queries held out for validation"] = self.source.held_out
 
     def tuples(self) -> Iterator[tuple[Group, str, tuple[Negative, ...]]]:
         """A query, a positive and `num_negatives` of its negatives; short rows are left out and counted."""

@@ -111,6 +111,9 @@ class MinedDirectory:
                 f"{path.name}: privacy.json or report.json was changed: it is not what mine writes; mine again"
             )
         self.tables = {config: self._table(config) for config in CONFIGS}
+        self._queries = self._not_held_out()
+        self.held_out = self.tables["queries"].num_rows - self._queries.num_rows
+        """Queries of the split `validation`."""
 
     def _table(self, config: str) -> pa.Table:
         files = sorted((self.path / config).glob("train-*.parquet"))
@@ -131,12 +134,20 @@ class MinedDirectory:
             raise DataError(f"{self.path.name}: table {config!r} lacks {lacking}; give a directory that mine wrote")
         return table
 
+    def _not_held_out(self) -> pa.Table:
+        """Queries that something may be trained on: without those of the split `validation`."""
+        negatives, queries = self.tables["negatives"], self.tables["queries"]
+        if "split" not in negatives.column_names or negatives["split"].null_count == len(negatives):
+            return queries
+        ids = pc.unique(negatives["query_id"].filter(pc.equal(negatives["split"], "validation")))
+        return queries.filter(pc.invert(pc.is_in(queries["query_id"], value_set=ids)))
+
     def groups(self) -> Iterator[Group]:
-        """Every query with its positives and negatives, in the order of `queries`.
+        """Every query that is not held out with its positives and negatives, in the order of `queries`.
 
         A negative that is a positive of its query too is left out: `mine` writes none.
         """
-        queries, negatives, positives = (self.tables[name] for name in ("queries", "negatives", "positives"))
+        queries, (negatives, positives) = self._queries, (self.tables[name] for name in ("negatives", "positives"))
         ids = queries["query_id"].combine_chunks()
         of_negatives, of_positives = (_sorted(table, ids) for table in (negatives, positives))
         columns = negatives.select(NEEDED["negatives"][1:]).take(of_negatives.order)

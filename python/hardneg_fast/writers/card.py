@@ -52,7 +52,7 @@ def card(report: Figures, privacy: Figures, written: Written) -> str:
     headline, paragraphs = statement(privacy, release)
     maker = " ".join(["hardneg_fast", ".".join(map(_name, str(report.get("version", "")).split(".")))]).strip()
     parts = [
-        _yaml(),
+        _yaml(validation=written.held_out > 0),
         "# Hard negatives from click logs",
         "For each query a document that satisfied it and *hard negatives*: documents that looked right, were shown, "
         f"and were not wanted. Mined from a search log by {maker}.",
@@ -98,7 +98,7 @@ _LIMITS = """- A negative is a document that users passed over. Some are relevan
 - Use random or in-batch negatives beside these: all of these are close to their query."""
 
 
-def _yaml() -> str:
+def _yaml(*, validation: bool) -> str:
     """Constants only: nothing of the input gets near the YAML."""
     lines = [
         "---",
@@ -113,6 +113,8 @@ def _yaml() -> str:
         if config == CONFIGS[0]:
             lines.append("  default: true")
         lines += ["  data_files:", "  - split: train", f"    path: {config}/train-*.parquet"]
+        if validation and config == CONFIGS[0]:
+            lines += ["  - split: validation", f"    path: {config}/validation-*.parquet"]
     return "\n".join([*lines, "---"])
 
 

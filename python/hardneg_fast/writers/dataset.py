@@ -29,7 +29,9 @@ class Written:
     schemas: dict[str, pa.Schema] = field(default_factory=dict)
     """Config → columns."""
     rows: dict[str, int] = field(default_factory=dict)
-    """Config → rows."""
+    """Config → rows, of all splits."""
+    held_out: int = 0
+    """Of the triplets, those in the split `validation`."""
     without_text: int = 0
     """Triplets left out because a document of theirs has no text."""
     documents_without_text: int = 0
@@ -39,7 +41,12 @@ class Written:
 def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written:
     """Write all configs below `directory`; texts replace ids in triplets where they are given."""
     written = Written()
-    _write_triplets(mined.triplets, texts, directory, written)
+    held_out = _held_out(mined)
+    if held_out.any():
+        _write_triplets(mined.triplets.filter(pa.array(~held_out)), texts, directory, written)
+        _write_triplets(mined.triplets.filter(pa.array(held_out)), texts, directory, written, "validation")
+    else:
+        _write_triplets(mined.triplets, texts, directory, written)
     _write_table("negatives", mined.negatives, directory, written)
     _write_table("positives", mined.positives, directory, written)
     _write_table("queries", mined.queries, directory, written)
@@ -47,20 +54,35 @@ def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written
     return written
 
 
-def _write_triplets(triplets: pa.Table, texts: Texts | None, directory: Path, written: Written) -> None:
-    if texts is None:
-        _write_table("triplets", triplets, directory, written)
-        return
+def _held_out(mined: Mined) -> npt.NDArray[np.bool_]:
+    """Which triplets are of queries in the split `validation`."""
+    split = mined.negatives["split"]
+    if split.null_count == len(split):
+        return np.zeros(mined.triplets.num_rows, bool)
+    queries = pc.unique(mined.negatives["query"].filter(pc.equal(split, "validation")))
+    held_out: npt.NDArray[np.bool_] = pc.is_in(mined.triplets["query"], value_set=queries).to_numpy()
+    return held_out
+
+
+def _write_triplets(
+    triplets: pa.Table, texts: Texts | None, directory: Path, written: Written, split: str = "train"
+) -> None:
     names = [name for name in triplets.column_names if name != "query"]
     table: Any = triplets
-    places = {name: texts.find(table[name]) for name in names}
-    known = np.ones(triplets.num_rows, bool)
-    for found in places.values():
-        known &= found >= 0
-    rows = np.flatnonzero(known)
-    written.without_text = triplets.num_rows - len(rows)
+    if texts is None:
+        rows, schema = np.arange(triplets.num_rows), triplets.schema
+    else:
+        places = {name: texts.find(table[name]) for name in names}
+        known = np.ones(triplets.num_rows, bool)
+        for found in places.values():
+            known &= found >= 0
+        rows, schema = np.flatnonzero(known), pa.schema([(name, pa.string()) for name in triplets.column_names])
+    written.without_text += triplets.num_rows - len(rows)
+    written.held_out += len(rows) if split == "validation" else 0
 
     def part(start: int, stop: int) -> pa.Table:
+        if texts is None:
+            return table.slice(start, stop - start)
         chosen = rows[start:stop]
         columns = [
             table[name].take(pa.array(chosen)) if name == "query" else texts.take(places[name][chosen])
@@ -68,8 +90,8 @@ def _write_triplets(triplets: pa.Table, texts: Texts | None, directory: Path, wr
         ]
         return pa.Table.from_arrays(columns, names=triplets.column_names)
 
-    schema = pa.schema([(name, pa.string()) for name in triplets.column_names])
-    _write("triplets", schema, len(rows), part, directory, written)
+    if len(rows) or split == "train":
+        _write("triplets", schema, len(rows), part, directory, written, split)
 
 
 def _write_documents(mined: Mined, texts: Texts | None, directory: Path, written: Written) -> None:
@@ -113,6 +135,7 @@ def _write(
     part: Callable[[int, int], pa.Table],
     directory: Path,
     written: Written,
+    split: str = "train",
 ) -> None:
     """Write a config's files; `part(start, stop)` gives some of its rows, so a table is never whole in memory twice."""
 
@@ -121,11 +144,11 @@ def _write(
             yield part(at, min(at + ROW_GROUP_ROWS, stop))
 
     folder = directory / config
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     shards = max(1, -(-rows // SHARD_ROWS))
     for shard in range(shards):
         start, stop = shard * SHARD_ROWS, min((shard + 1) * SHARD_ROWS, rows)
-        path = folder / f"train-{shard:05d}-of-{shards:05d}.parquet"
+        path = folder / f"{split}-{shard:05d}-of-{shards:05d}.parquet"
         write_parts(path, schema, parts(start, stop))
     written.schemas[config] = plain_schema(schema)
-    written.rows[config] = rows
+    written.rows[config] = written.rows.get(config, 0) + rows
