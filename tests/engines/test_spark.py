@@ -16,7 +16,10 @@ from pyspark import TaskContext
 from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
 
 import hardneg_fast as hn
+from hardneg_fast import pipeline_private
 from hardneg_fast import spark as on_spark
+from hardneg_fast.calibration import BIAS_ONE, GRID
+from hardneg_fast.ledger import Ledger
 
 TABLES = ("negatives", "triplets", "positives", "queries", "by_position")
 FIGURES = ("quarantine", "cleaning", "scrubbed", "funnel", "counts", "release", "select", "evidence", "config")
@@ -178,3 +181,53 @@ class Missing:
 
     def __call__(self) -> hn.Key:
         return self.key() if TaskContext.get() is None else hn.Key.load("/nowhere/hn.key")
+
+
+class SeenError(Exception):
+    """Ends a run where noise would be drawn."""
+
+
+class Recorder:
+    """Stands where the release draws its noise, and notes what comes there."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[dict, dict[str, float]]] = []
+
+    def __call__(self, contributions, *_lists, **_constants) -> None:
+        core = contributions._core
+        every = {"max_items": 10_000, "thresholds": [-(GRID << 30)], "biases": [[BIAS_ONE]]}
+        keys = core.select(**every, sigma=1, threads=1)
+        self.seen.append((contributions.private, dict(zip(keys.queries, keys.scores, strict=True))))
+        raise SeenError
+
+
+def test_private_rows_come_to_the_driver_and_are_released_there_once(log, log_path, key, tmp_path, monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr(pipeline_private, "release_private", recorder)
+    config = hn.Config(read=hn.ReadConfig(position_base="1"))
+    entries = []
+    for name, mined in (("here", partial(hn.mine, log_path)), ("there", partial(on_spark.mine, log, key=key))):
+        ledger = Ledger.create(tmp_path / name, epsilon=10, delta=1e-6)
+        before = (tmp_path / name).read_text().count("\n")
+        privacy = hn.Privacy.dp(epsilon=8, lineage="web", ledger=tmp_path / name)
+        with pytest.raises(SeenError):
+            mined(privacy=privacy, config=config)
+        assert ledger is not None
+        entries.append((tmp_path / name).read_text().count("\n") - before)
+    (here, one), (there, other) = recorder.seen
+    assert here == there
+    assert here["rows"] > 50_000
+    # The noise that is left is of one part of the grid in standard deviation.
+    assert one.keys() == other.keys()
+    assert max(abs(one[query] - other[query]) for query in one) < 50
+    assert entries[0] == entries[1] > 0
+
+
+def test_a_private_release(log, key, tmp_path):
+    Ledger.create(tmp_path / "ledger", epsilon=10, delta=1e-6)
+    privacy = hn.Privacy.dp(epsilon=8, lineage="web", ledger=tmp_path / "ledger")
+    config = hn.Config(read=hn.ReadConfig(position_base="1"))
+    result = on_spark.mine(log, tmp_path / "out", privacy=privacy, key=key, config=config)
+    assert result.privacy["mode"] == "dp"
+    assert (tmp_path / "out" / "privacy.json").exists()
+    assert (tmp_path / "out.private" / "exact.json").exists()
