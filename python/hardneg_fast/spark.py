@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 from . import exceptions, options
 from .blocks import BLOCKS, Header, opened, rows_of, sealed
@@ -47,13 +48,15 @@ if TYPE_CHECKING:
 
 __all__ = ["mine"]
 
+pc: Any = pyarrow.compute
+
 KeySource = Callable[[], Key]
 """Gets the master key where it is called: in the driver, and in every task. It travels; the key does not."""
 
 TRAVEL = "label int, block binary"
 """What is shuffled: where a block goes, and the sealed block."""
-RELEASED = "block binary, facts binary"
-"""What comes to the driver of each part of the queries: what passed, and figures beside the tables; both sealed."""
+RELEASED = "block binary, facts binary, asked binary"
+"""What comes to the driver of each part of the queries, sealed: what passed, figures beside tables, users by query."""
 
 
 def mine(
@@ -132,11 +135,14 @@ def mine(
         found = _released(log.df, work)
     if not found:
         raise DataError("the log has no rows; a log needs at least one record")
-    counts = _Facts.of(json.loads(opened(facts, master, stage="facts")[1].to_pybytes()) for _, facts in found)
+    counts = _Facts.of(
+        (json.loads(opened(facts, master, stage="facts")[1].to_pybytes()), opened(asked, master, stage="facts")[1])
+        for _, facts, asked in found
+    )
     log.report.rows_in = counts.rows
     raw = SimpleNamespace(report=log.report)
     refuse_nothing(raw, counts)
-    released = gather((block for block, _ in found), privacy=privacy, key=master)
+    released = gather((block for block, *_ in found), privacy=privacy, key=master)
     return finished(raw, counts, released, out, config=config, beside=beside, documents=texts, overwrite=overwrite)
 
 
@@ -310,7 +316,9 @@ class _Work:
             released = release(total, privacy=self.privacy, part=(part, self.parts))
             header = Header(stage="facts", part=part, of=self.parts, config="", key=key.id)
             facts = sealed(json.dumps(_Facts.from_counts(total)).encode(), header, part, key)
-            yield pa.record_batch({"block": pa.array([released.block(key=key)]), "facts": pa.array([facts])})
+            asked = sealed(_asked(total, self.privacy.k or 1), header, part, key)
+            block = released.block(key=key)
+            yield pa.record_batch({"block": pa.array([block]), "facts": pa.array([facts]), "asked": pa.array([asked])})
 
         return release_queries
 
@@ -318,6 +326,15 @@ class _Work:
         for batch in blocks:
             labels = pa.array((self.labels[part] for part in batch["part"].to_pylist()), pa.int32())
             yield pa.record_batch({"label": labels, "block": batch["block"]})
+
+
+def _asked(counts: Counts, least: int) -> pa.Buffer:
+    """Users by query, of queries that may be named."""
+    table = pa.table(counts.table("queries", columns=ASKED))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.filter(pc.greater_equal(table["users"], least)))
+    return sink.getvalue()
 
 
 def _chained(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -330,7 +347,7 @@ def _as_blocks(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([batch["label"], batch["block"]], schema=BLOCKS)
 
 
-def _released(df: DataFrame, work: _Work) -> list[tuple[bytes, bytes]]:
+def _released(df: DataFrame, work: _Work) -> list[tuple[bytes, bytes, bytes]]:
     """What passed of each part of the queries, and its facts, as sealed blocks."""
     counted = df.mapInArrow(work.split(), TRAVEL).repartition(work.parts, "label").mapInArrow(work.count(), TRAVEL)
     released = counted.repartition(work.parts, "label").mapInArrow(work.release(), RELEASED).persist()
@@ -338,7 +355,7 @@ def _released(df: DataFrame, work: _Work) -> list[tuple[bytes, bytes]]:
         # All parts at once; then they are fetched some at a time, so that no limit of results is met.
         released.count()
         rows = released.coalesce(min(work.parts, 32)).toLocalIterator(prefetchPartitions=True)
-        return [(bytes(block), bytes(facts)) for block, facts in rows]
+        return [(bytes(block), bytes(facts), bytes(asked)) for block, facts, asked in rows]
     finally:
         released.unpersist()
 
@@ -354,6 +371,10 @@ def _rows(df: DataFrame, work: _Work, key: Key) -> pa.RecordBatchReader:
     return rows.reader
 
 
+ASKED = ("query", "users")
+FIGURES = ("rows", "quarantine", "timestamp_notations", "scrubbed", "dropped", "sizes", "has")
+
+
 @dataclass
 class _Facts:
     """Figures beside the tables of counts, summed over parts."""
@@ -365,15 +386,21 @@ class _Facts:
     dropped: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     has: dict[str, bool] = field(default_factory=dict)
+    asked: list[pa.Table] = field(default_factory=list)
+
+    def table(self, name: str, *, columns: tuple[str, ...]) -> pa.Table:
+        """As of counts; only of queries that may be named."""
+        return pa.concat_tables({"queries": self.asked}[name]).select(columns)
 
     @staticmethod
     def from_counts(counts: Counts) -> dict[str, Any]:
-        return {name: getattr(counts, name) for name in _Facts.__dataclass_fields__}
+        return {name: getattr(counts, name) for name in FIGURES}
 
     @classmethod
-    def of(cls, parts: Iterable[Mapping[str, Any]]) -> _Facts:
+    def of(cls, parts: Iterable[tuple[Mapping[str, Any], pa.Buffer]]) -> _Facts:
         total = cls()
-        for part in parts:
+        for part, asked in parts:
+            total.asked.append(pa.ipc.open_stream(asked).read_all())
             total.rows += part["rows"]
             total.has = {name: has or total.has.get(name, False) for name, has in part["has"].items()}
             for name in ("quarantine", "timestamp_notations", "scrubbed", "dropped", "sizes"):

@@ -22,7 +22,19 @@ from hardneg_fast.calibration import BIAS_ONE, GRID
 from hardneg_fast.ledger import Ledger
 
 TABLES = ("negatives", "triplets", "positives", "queries", "by_position")
-FIGURES = ("quarantine", "cleaning", "scrubbed", "funnel", "counts", "release", "select", "evidence", "config")
+FIGURES = (
+    "quarantine",
+    "cleaning",
+    "scrubbed",
+    "funnel",
+    "counts",
+    "release",
+    "select",
+    "evidence",
+    "coverage",
+    "yield",
+    "config",
+)
 NONE = hn.Privacy.none()
 MODES = [NONE, hn.Privacy.k_users(4)]
 
