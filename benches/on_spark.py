@@ -4,9 +4,9 @@
     PYTHONPATH=$PWD/python .venv-engines/bin/python benches/on_spark.py --rows 2M
 
 The SQL form does what the job cannot do without: three votes at most of a user for a (query, document), counts and
-users by (query, document), clicks expected by position, what was skipped above a last click, positives, and negatives that no
-click speaks against, ten a query. It does no robots, sessions, normalisation, scrubbing, click models, alike queries or
-training rows.
+users by (query, document), clicks expected by position, what was skipped above a last click, positives, and negatives
+that no click speaks against, ten a query. It does no robots, sessions, normalisation, scrubbing, click models, alike
+queries or training rows.
 """
 
 from __future__ import annotations
