@@ -6,7 +6,7 @@ object with `__arrow_c_stream__`, `__arrow_c_array__`. Options are the fields of
 
 from collections.abc import Callable
 from os import PathLike
-from typing import Any, TypedDict, final, type_check_only
+from typing import Any, Literal, TypedDict, final, type_check_only
 
 from .detector import Detector
 

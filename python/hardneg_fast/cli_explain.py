@@ -30,13 +30,18 @@ def run_explain(args: argparse.Namespace) -> None:
     Raises:
         UsageError: the query, or the document for it, is not in the output.
     """
+    import pyarrow as pa
+
     from .anonymize import normalize
 
     statement, report = (_json(args.out, name) for name in ("privacy.json", "report.json"))
-    query = normalize([args.query])[0].as_py()
+    query = normalize(pa.array([args.query]))[0].as_py()
     if query is None:
         raise UsageError("--query is empty")
-    said = _of_output(args.out, query, args.doc, statement) if args.log is None else _of_log(args, query, statement, report)
+    if args.log is None:
+        said = _of_output(args.out, query, args.doc, statement)
+    else:
+        said = _of_log(args, query, statement, report)
     if not shared.as_json(args, said):
         print("\n\n".join(said))
 
@@ -53,8 +58,8 @@ def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]
     rows = pq.read_table(out / "negatives", filters=where).to_pylist()
     if not rows:
         raise UsageError(
-            "no negative of OUT has this query and document; with --log LOG the log is asked why (not of a release under "
-            "differential privacy)"
+            "no negative of OUT has this query and document; with --log LOG the log is asked why (not of a release "
+            "under differential privacy)"
         )
     k = statement.get("k")
 
