@@ -140,3 +140,12 @@ with whole_directory(Path(sys.argv[1]), replaceable=("folder",)) as partial:
         child.stdout.readline()
         child.send_signal(signal.SIGKILL)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["folder"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
+    def closed(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", closed)
+    with pytest.raises(FileError, match=r"out\.counts: Permission denied"), whole_file(tmp_path / "out.counts"):
+        pass

@@ -113,9 +113,11 @@ def check_file(target: Path, *, overwrite: bool = False) -> None:
         FileError: `target` is a directory.
     """
     final = Path(os.path.realpath(target))
-    if final.is_dir():
+    with _named(target):
+        is_dir, exists = final.is_dir(), final.exists()
+    if is_dir:
         raise FileError(f"cannot write {target}: it is a directory; give a file")
-    if final.exists() and not overwrite:
+    if exists and not overwrite:
         raise UsageError(f"{target} exists; give another path, or --overwrite (overwrite=True) it")
 
 

@@ -31,7 +31,9 @@ def told_of(found: dict[str, Any], k: int | None) -> str:
     """
     least = "" if k is None else "at least "
     p = "" if found["p_relevant"] is None else f", P(relevant) {found['p_relevant']:.3f}"
-    counts = f"shown {least}{found['impressions']} times, clicked {found['clicks']}, satisfied {found['satisfied_clicks']}"
+    counts = (
+        f"shown {least}{found['impressions']} times, clicked {found['clicks']}, satisfied {found['satisfied_clicks']}"
+    )
     alike = ""
     if found["alike_queries"]:
         alike = f"; of {found['alike_queries']} alike queries it satisfied {found['alike_satisfied']}"

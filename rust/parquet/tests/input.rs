@@ -247,3 +247,25 @@ fn int96_are_timestamps() {
     let read = ours(file.path(), &["t"], 10);
     assert_eq!(read[0].as_primitive::<TimestampNanosecondType>().values(), &expected[..]);
 }
+
+/// A list of two thousand million flags, which take the library no byte but minutes to step over.
+const BOMB: [u8; 8] = [0x69, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0x00];
+
+#[test]
+fn lists_without_end_in_headers_and_footers_are_refused() {
+    let file = TempFile::new();
+    write(file.path(), &files::text_log(300, 5), &Layout::default());
+    let whole = std::fs::read(file.path()).unwrap();
+    let first_of = |bytes: &[u8]| {
+        std::fs::write(file.path(), bytes).unwrap();
+        open(&[file.path().into()], &pairs(&["t"]), 100)
+            .map(|input| input.expect("supported").next().unwrap().is_ok())
+    };
+    assert_eq!(first_of(&whole).ok(), Some(true));
+    let mut header = whole.clone();
+    header[4..18].copy_from_slice(&[&[0x15, 0x04, 0x15, 0x0c, 0x15, 0x0c], &BOMB[..]].concat());
+    assert_eq!(first_of(&header).ok(), Some(false));
+    let footer = [&[0x15, 0x02], &BOMB[..]].concat();
+    let bytes = [&whole[..whole.len() / 2], &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat();
+    assert!(first_of(&bytes).is_err());
+}

@@ -1,16 +1,19 @@
 //! A Parquet file on disk: its footer, and reading at any place from any thread.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use bytes::buf::Reader;
+use bytes::{Buf, Bytes};
 use hardneg_core::error::{Error, Result};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
+
+use crate::header::{check_footer, page_header};
 
 /// Last bytes of a file whose footer is encrypted.
 const ENCRYPTED: &[u8; 4] = b"PARE";
@@ -34,7 +37,7 @@ impl LogFile {
             return Ok(None);
         }
         let metadata = super::guarded(name, || {
-            ParquetMetaDataReader::new().parse_and_finish(&bytes).map_err(|_| {
+            check_footer(&bytes).and_then(|()| ParquetMetaDataReader::new().parse_and_finish(&bytes)).map_err(|_| {
                 Error::data(format!(
                     "{name}: not a Parquet file, or its end is cut off: the footer cannot be read; write or copy it again"
                 ))
@@ -135,11 +138,13 @@ impl Length for FileBytes {
 }
 
 impl ChunkReader for FileBytes {
-    type T = BufReader<From>;
+    type T = Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        // Asked for page headers only, which take some tens of bytes.
-        Ok(BufReader::with_capacity(512, From { file: self.file.clone(), at: start }))
+        // Asked for page headers, and for the eight bytes at the end.
+        let left = self.len.saturating_sub(start);
+        let bytes = if left <= 8 { self.get_bytes(start, left as usize)? } else { page_header(self, start)? };
+        Ok(bytes.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {

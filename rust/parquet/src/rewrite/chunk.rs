@@ -1,14 +1,16 @@
 //! A column chunk as its pages, bodies as they lie in the file.
 
-use bytes::Bytes;
+use bytes::buf::Reader;
+use bytes::{Buf, Bytes};
 use parquet::basic::{Compression, CompressionCodec, Encoding, PageType, Type};
 use parquet::column::page::{CompressedPage, Page, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 use std::sync::Arc;
 
-use super::header::{Header, Kind};
+use crate::header::{Header, Kind, page_header};
 
 /// A column chunk on its way to the output.
 pub(super) struct Chunk {
@@ -104,7 +106,7 @@ pub(super) fn decompressed(
         .set_num_values(meta.num_values())
         .set_data_page_offset(0)
         .build()?;
-    Ok(Box::new(SerializedPageReader::new(Arc::new(bytes), &own, 0, None)?))
+    Ok(Box::new(SerializedPageReader::new(Arc::new(Pages(bytes)), &own, 0, None)?))
 }
 
 /// The codec with its default level, which is all that a file says of it.
@@ -148,4 +150,25 @@ pub(super) fn encodings(pages: &[CompressedPage]) -> (Vec<Encoding>, Vec<PageEnc
         }
     }
     (encodings, counted)
+}
+
+/// A chunk as the library's reader is shown it.
+struct Pages(Bytes);
+
+impl Length for Pages {
+    fn len(&self) -> u64 {
+        Length::len(&self.0)
+    }
+}
+
+impl ChunkReader for Pages {
+    type T = Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(page_header(&self.0, start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        self.0.get_bytes(start, length)
+    }
 }

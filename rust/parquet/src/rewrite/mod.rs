@@ -11,7 +11,6 @@
 mod chunk;
 mod dictionary;
 mod encode;
-mod header;
 mod ids;
 mod output;
 mod plan;

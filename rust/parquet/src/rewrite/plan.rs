@@ -12,6 +12,7 @@ use parquet::schema::types::{Type, TypePtr};
 use super::Column;
 use super::encode::column_type;
 use super::ids::Kind;
+use crate::header::check_footer;
 
 /// An input file.
 pub(super) struct Input {
@@ -37,6 +38,7 @@ impl Input {
         };
         let file = File::open(path).map_err(|_| unreadable())?;
         let len = file.metadata().map_err(|_| unreadable())?.len();
+        check_footer(&file).map_err(|_| unreadable())?;
         let meta = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|_| unreadable())?;
         Ok(Self { path: path.to_owned(), len, meta })
     }

@@ -3,28 +3,73 @@
 //! The `parquet` crate reads pages only decompressed, and does not say how long a page's header or its uncompressed body
 //! is. Copying needs both, so the header's Thrift (compact protocol) is read here. What a header holds beyond the fields
 //! named below, statistics above all, is stepped over and so cannot be copied.
+//!
+//! The library is shown headers and footers only where they make sense here: it steps over a list of any length that is
+//! claimed, which takes it minutes for a few bytes.
 
+use bytes::Bytes;
 use parquet::basic::Encoding;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::ChunkReader;
 
-/// Structs within structs that are stepped over: Parquet's own headers go three deep.
-const MAX_DEPTH: u8 = 8;
+/// Structs and lists within each other that are stepped over: Parquet's own footers go nine deep.
+const MAX_DEPTH: u8 = 16;
+
+/// Bytes looked at for a header; nearly all take less than the first.
+const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
+
+/// Length of the footer and the magic behind it.
+const END: u64 = 8;
+
+/// The bytes of the page header at `start`.
+///
+/// # Errors
+/// Where there is none, and what reading reports.
+pub(crate) fn page_header<R: ChunkReader>(file: &R, start: u64) -> Result<Bytes> {
+    let left = file.len().saturating_sub(start);
+    for most in LOOKED_AT {
+        let bytes = file.get_bytes(start, most.min(left) as usize)?;
+        if let Some(header) = Header::read(&bytes) {
+            return Ok(bytes.slice(..header.len));
+        }
+        if left <= most {
+            break;
+        }
+    }
+    Err(ParquetError::General("a page header that makes no sense".into()))
+}
+
+/// Refuses a footer that makes no sense. Where there is none at all, the library says so.
+///
+/// # Errors
+/// Where it makes no sense, and what reading reports.
+pub(crate) fn check_footer<R: ChunkReader>(file: &R) -> Result<()> {
+    let Some(at) = file.len().checked_sub(END) else { return Ok(()) };
+    let end = file.get_bytes(at, END as usize)?;
+    let len = end.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len)));
+    let Some(start) = at.checked_sub(len).filter(|_| end.ends_with(b"PAR1")) else { return Ok(()) };
+    let bytes = file.get_bytes(start, len as usize)?;
+    let mut thrift = Thrift { bytes: &bytes, at: 0 };
+    let sound = thrift.fields(&mut |thrift, _, kind| thrift.skip(kind, 0)).is_some();
+    sound.then_some(()).ok_or_else(|| ParquetError::General("a footer that makes no sense".into()))
+}
 
 /// A page's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// What the page holds.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Bytes of the body after decompression, levels included.
-    pub(super) uncompressed: usize,
+    pub(crate) uncompressed: usize,
     /// Bytes of the body in the file.
-    pub(super) compressed: usize,
+    pub(crate) compressed: usize,
     /// Bytes of the header itself.
-    pub(super) len: usize,
+    pub(crate) len: usize,
 }
 
 /// What a page holds: the fields of the three headers of the format that say how to read the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Data page, version 1.
     Data { values: u32, encoding: Encoding, definitions: Encoding, repetitions: Encoding },
     /// Data page, version 2.
@@ -45,7 +90,7 @@ pub(super) enum Kind {
 
 impl Header {
     /// The header that `bytes` begin with; None where they begin with none.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let mut thrift = Thrift { bytes, at: 0 };
         let mut top = [None; FIELDS];
         let mut inner = [None; FIELDS];
