@@ -10,7 +10,7 @@ import pytest
 
 from hardneg_fast.exceptions import FileError, UsageError
 from hardneg_fast.writers import atomic
-from hardneg_fast.writers.atomic import whole_directory
+from hardneg_fast.writers.atomic import whole_directory, whole_file
 
 MINE = ("folder", "stale", "half", "other")
 
@@ -129,7 +129,7 @@ def test_killed_run_leaves_the_target(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
-from hardneg_fast.writers.atomic import whole_directory
+from hardneg_fast.writers.atomic import whole_directory, whole_file
 with whole_directory(Path(sys.argv[1]), replaceable=("folder",)) as partial:
     (partial / "half").write_text("")
     print("ready", flush=True)
@@ -143,7 +143,7 @@ with whole_directory(Path(sys.argv[1]), replaceable=("folder",)) as partial:
 
 
 def test_a_folder_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
-    def closed(path):
+    def closed(_path):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "is_dir", closed)

@@ -504,3 +504,15 @@ def test_the_docs_name_every_format():
     table = (Path(__file__).parents[1] / "docs/TARGETS.md").read_text(encoding="utf-8")
     assert {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")} == {"--to", *TARGETS}
     assert tuple(TARGETS) == FORMATS
+
+
+def test_a_table_that_was_changed_on_disk_is_refused(source, tmp_path):
+    changed = shutil.copytree(source, tmp_path / "changed")
+    file = next((changed / "negatives").iterdir())
+    whole = file.read_bytes()
+    at = pq.ParquetFile(file).metadata.row_group(0).column(0).total_compressed_size
+    # Within the pages, behind the first header.
+    for place in (at - 1, at - 2, at - 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(hn.FileError, match="table 'negatives' cannot be read"):
+            hn.export(changed, tmp_path / "out", to="qrels")

@@ -120,7 +120,7 @@ class MinedDirectory:
         if not files:
             raise DataError(f"{self.path.name}: no table {config!r}; give a directory that this version of mine wrote")
         try:
-            opened = [pq.ParquetFile(file) for file in files]
+            opened = [pq.ParquetFile(file, page_checksum_verification=True) for file in files]
             schema = max(_schema_of(file.metadata.metadata) for file in opened)
             table = pa.concat_tables(file.read() for file in opened)
         except (pa.ArrowException, OSError) as error:

@@ -38,6 +38,7 @@ def open_parquet(path: Path, schema: pa.Schema, *, level: int = 3) -> pq.Parquet
         # A fallback to plain strings in the middle of a column costs five times the size.
         dictionary_pagesize_limit=64 * 1024 * 1024,
         write_statistics=True,
+        write_page_checksum=True,
         store_schema=False,
     )
 
