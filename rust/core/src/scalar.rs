@@ -76,9 +76,8 @@ pub fn ints(name: &str, array: &ArrayRef) -> Result<Ints> {
     let read = read.as_primitive::<Int64Type>();
     // Text such as "3.0" is a whole number too: CSV written by dataframes is full of it.
     if array.data_type() == &DataType::Utf8 && read.null_count() > array.null_count() {
-        let mut out = from_floats(&array, &lenient(&array, &DataType::Float64)?, |x| {
-            (x.fract() == 0.0).then_some(x)
-        });
+        let mut out =
+            from_floats(&array, &lenient(&array, &DataType::Float64)?, |x| (x.fract() == 0.0).then_some(x));
         // A row is read as it would be without the others: doubles are not exact where integers still are.
         for i in (0..read.len()).filter(|i| read.is_valid(*i)) {
             (out.values[i], out.bad[i]) = (read.value(i), false);

@@ -215,7 +215,8 @@ fn text_that_is_not_utf8_and_keys_beyond_the_values() {
 /// Batches may be cut anywhere.
 #[test]
 fn a_number_does_not_hang_on_its_neighbours() {
-    let text: ArrayRef = Arc::new(StringArray::from(vec!["111111111111111111", "3.0", "x", "-9223372036854775807"]));
+    let text: ArrayRef =
+        Arc::new(StringArray::from(vec!["111111111111111111", "3.0", "x", "-9223372036854775807"]));
     let all = ints("n", &text).unwrap();
     assert_eq!(all.values, [111_111_111_111_111_111, 3, NONE, -9_223_372_036_854_775_807]);
     assert_eq!(all.bad, [false, false, true, false]);

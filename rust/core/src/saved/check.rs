@@ -28,7 +28,8 @@ impl Check<'_> {
     fn group(&mut self, detail: bool) -> Option<()> {
         self.sizes.queries += 1;
         self.small()?;
-        (self.large()?, self.large()?);
+        self.large()?;
+        self.large()?;
         let mut last = None;
         for _ in 0..self.many(12)? {
             let doc = self.code()?;
@@ -53,7 +54,8 @@ impl Check<'_> {
         }
         self.sizes.bounded += u64::from(bits & BOUNDED != 0);
         if bits & TIMES != 0 {
-            (self.code()?, self.large()?);
+            self.code()?;
+            self.large()?;
         }
         let mut last = None;
         for _ in 0..self.many(if detail { 4 } else { 2 })? {
@@ -87,7 +89,9 @@ impl Check<'_> {
         let mut last = None;
         for _ in 0..self.many(20)? {
             let key = (self.code()?, self.code()?, self.byte(Rule::ALL.len() as u8)?);
-            (self.small()?, self.large()?, self.large()?);
+            self.small()?;
+            self.large()?;
+            self.large()?;
             (last < Some(key)).then_some(())?;
             last = Some(key);
             self.sizes.preferences += 1;
@@ -95,7 +99,8 @@ impl Check<'_> {
         let mut last = None;
         for _ in 0..self.many(10)? {
             let key = self.code()?;
-            (self.small()?, self.small()?);
+            self.small()?;
+            self.small()?;
             (last < Some(key)).then_some(())?;
             last = Some(key);
             self.sizes.successions += 1;
@@ -110,7 +115,8 @@ impl Check<'_> {
         }
         for _ in 0..self.many(2)? {
             for _ in 0..self.many(9)? {
-                (self.code()?, self.byte(2)?);
+                self.code()?;
+                self.byte(2)?;
             }
             self.large()?;
             self.sizes.pages += 1;
