@@ -47,6 +47,7 @@ CONTENTS = {
         "docs/PROOFS.md": "Proofs",
         "benches/README.md": "Speed",
         "benches/quality/README.md": "Quality",
+        "docs/WHEELS.md": "Wheels",
     },
 }
 """Heading → page → what links call it."""
