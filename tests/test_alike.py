@@ -1,10 +1,11 @@
-"""What alike queries tell, the limit of P(relevant), given tables, fills, splits and explanations, on a simulated log."""
+"""What alike queries tell, the limit of P(relevant), given tables, fills, splits, explanations: on a simulated log."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import itertools
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ import pytest
 
 import hardneg_fast as hn
 import reference
-from hardneg_fast import options
+from hardneg_fast import cli, options
 
 NONE = hn.Privacy.none()
 
@@ -204,7 +205,9 @@ def test_retrieved_and_random_fill(evidence):
         assert sum(kind == "hard" for kind in by_query[q].values()) <= 6
     assert {kind for q in queries[1::2] for kind in by_query[q].values()} == {"hard", "easy"}
     none = hn.SelectConfig(fill="none", max_negatives_per_query=8)
-    assert {r["kind"] for r in pa.table(hn.select(evidence, config=none, retrieved=runs).negatives).to_pylist()} == {"hard"}
+    assert {r["kind"] for r in pa.table(hn.select(evidence, config=none, retrieved=runs).negatives).to_pylist()} == {
+        "hard"
+    }
 
 
 def test_what_satisfied_an_alike_query_is_not_drawn(small):
@@ -307,7 +310,7 @@ def test_presets_set_what_was_left_alone():
     chosen = options.load(None, {"select.preset": "strict", "select.max_p_false_negative": "0.1"}).select
     assert chosen.max_p_false_negative == 0.1, "what is given stands, even at its default"
     assert options.load(None, {"select.preset": "reranker"}).select.fill == "easy"
-    with pytest.raises(hn.UsageError, match="select.preset is 'best'"):
+    with pytest.raises(hn.UsageError, match=r"select\.preset is 'best'"):
         options.load(None, {"select.preset": "best"})
     shown = {s.name: s for s in options.settings(None, {"select.preset": ("strict", "--select.preset")})}
     assert (shown["select.preset"].value, shown["select.preset"].origin) == ("strict", "flag")
@@ -348,8 +351,8 @@ def test_mine_takes_tables_in_any_form_of_a_query(folder, tmp_path):
     assert (row["query"], row["neg_id"]) not in pairs
     said = result.explain(row["query"], row["neg_id"])
     assert "guard known_relevant keeps it out" in said[0]
+    privacy = hn.Privacy.dp(epsilon=4, lineage="a", ledger=tmp_path / "l")
     with pytest.raises(hn.UsageError, match="known_relevant"):
-        privacy = hn.Privacy.dp(epsilon=4, lineage="a", ledger=tmp_path / "l")
         hn.mine(folder / "log.parquet", privacy=privacy, known_relevant=tmp_path / "known.parquet")
 
 
@@ -364,3 +367,31 @@ def test_report_has_the_curve(folder):
             assert low["limit"] < high["limit"]
             assert low["negatives"] <= high["negatives"]
         assert all(p["lower"] <= p["false_negatives"] <= p["upper"] for p in points)
+
+
+def test_explain_on_the_command_line(folder, tmp_path, capsys):
+    log, out = str(folder / "log.parquet"), str(tmp_path / "out")
+    assert cli.main(["mine", log, "-o", out, "--k-users", "5", "--select.min-impressions", "2"]) == 0
+    row = pq.read_table(tmp_path / "out" / "negatives").to_pylist()[0]
+    capsys.readouterr()
+    ask = ["explain", out, "--query", f" {row['query'].upper()}"]
+    assert cli.main([*ask, "--doc", row["neg_id"]]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{row['neg_id']}: a negative, by ")
+    assert "at least" in said
+    assert cli.main([*ask, "--log", log, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert any("no negative: " in one for one in found)
+    assert any("positive number 1 of the query" in one for one in found)
+    assert not any("limit" in one for one in found), "figures of guards stay out under k-users"
+    assert cli.main(["explain", out, "--query", "nobody asked this"]) == 2
+    assert cli.main(["explain", str(tmp_path), "--query", "q"]) == 3
+    message = capsys.readouterr().err
+    assert "nobody asked" not in message
+
+
+def test_explain_does_not_make_a_private_release_again(tmp_path, capsys):
+    for name, content in (("privacy.json", {"mode": "dp"}), ("report.json", {"config": {}})):
+        (tmp_path / name).write_text(json.dumps(content))
+    assert cli.main(["explain", str(tmp_path), "--query", "q", "--log", "log.parquet"]) == 2
+    assert "not made again" in capsys.readouterr().err

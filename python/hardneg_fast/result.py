@@ -68,14 +68,14 @@ class Result:
             k = self.privacy.get("k")
             rows = self.negatives.filter(pc.equal(self.negatives["query"], query)).to_pylist()
             said = {row["neg_id"]: why(row, k) for row in reversed(rows)}
-            return [
-                told_of(one, k) + (f"\n  {said[one['doc_id']]}" if one["doc_id"] in said else "") for one in found
-            ]
+            return [told_of(one, k) + (f"\n  {said[one['doc_id']]}" if one["doc_id"] in said else "") for one in found]
         rows = self.negatives.filter(pc.equal(self.negatives["query"], query))
         if doc_id is not None:
             rows = rows.filter(pc.equal(rows["neg_id"], doc_id))
         if rows.num_rows == 0:
-            raise UsageError("no negative here has this query and document, nor was it released; queries are normalised")
+            raise UsageError(
+                "no negative here has this query and document, nor was it released; queries are normalised"
+            )
         return [why(row, self.privacy.get("k")) for row in rows.to_pylist()]
 
     def to_hf(self) -> datasets.DatasetDict:

@@ -43,12 +43,14 @@ class Selected:
 
     @property
     def told(self) -> _hardneg.Told:
-        """What was learnt from the whole log: the limit of P(relevant), what other limits would yield, how often alike
-        queries agree; exact, so not for showing under k-users."""
+        """The limit of P(relevant), what other limits would yield, how often alike queries agree.
+
+        Exact, so not for showing under k-users.
+        """
         return self._core.told
 
     def explain(self, query: str) -> list[_hardneg.Explained] | None:
-        """Each document shown for a (normalised) query: what became of it, which rules propose it, what each guard says.
+        """Documents shown for a (normalised) query: what became of each, which rules propose it, what guards say.
 
         None where the query was not released. Under k-users counts are rounded down and guards' figures are None.
         """
@@ -79,8 +81,8 @@ def select(
         config: options; their defaults otherwise.
         seed: steers what is drawn.
         threads: 0 for all cores.
-        positives: table with `query` (normalised) and `doc_id`, best first: documents that satisfy a query, before those
-            of the log.
+        positives: table with `query` (normalised) and `doc_id`, best first: documents that satisfy a query, before
+            those of the log.
         known_relevant: the same: documents that are no negatives of a query.
         extra_negatives: the same: negatives of a query, taken as they are, unless the tables above say otherwise.
         retrieved: the same, in order of rank: what a search engine returns, for `select.semi_negatives` and `fill`.

@@ -1,4 +1,4 @@
-"""What each limit of P(false negative) would yield, as reports show it: a point to pick instead of a figure to guess."""
+"""What each limit of P(false negative) would yield, as reports show it: a point to pick, no figure to guess."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["curve"]
 
 
 def curve(told: _hardneg.Told, queries: int, k: int | None) -> dict[str, Any] | None:
-    """The limit that was drawn, and for each other one how many negatives, how many of them wrong, for how many queries.
+    """The limit that was drawn, and for each other one the negatives, the wrong ones of them, and the queries.
 
     Expectations over the random order in which a query's negatives are kept. The interval is that of the share of wrong
     ones were every probability right and none hung on another. Under k-users counts are rounded down to multiples of K,
@@ -53,4 +53,8 @@ def curve(told: _hardneg.Told, queries: int, k: int | None) -> dict[str, Any] | 
     if not told["yields"]:
         return None
     limit = told["limit"]
-    return {"limit": None if limit is None else round(limit, 4), "queries_with_positive": count(queries), "curve": points}
+    return {
+        "limit": None if limit is None else round(limit, 4),
+        "queries_with_positive": count(queries),
+        "curve": points,
+    }

@@ -74,8 +74,10 @@ def elsewhere(evidence: dict, config: SelectConfig, k: int | None) -> set[tuple[
 
 
 def told(evidence: dict, config: SelectConfig, k: int | None = None) -> Iterator[tuple[str, str, str, float, float]]:
-    """(query, document, alike query, cosines of words and clicks) where both were shown the document; the cosine of clicks
-    leaves the document out, and is nan where nothing is left."""
+    """(query, document, alike query, cosines of words and clicks) where both were shown the document.
+
+    The cosine of clicks leaves the document out, and is nan where nothing is left.
+    """
     clicks = satisfied_of(evidence, k)
     squares: dict[str, int] = {}
     for (query, _), n in clicks.items():
@@ -139,5 +141,3 @@ def p_relevant(
         there, here_ = (1 - found["apart"]) * likelihood, found["apart"]
         out[pair] = (there * (after[0, 1] + after[1, 1]) / likelihood + here_ * alone) / (there + here_)
     return out
-
-
