@@ -16,7 +16,7 @@ from disguises import disguise
 from shown import PAGES, ROOT, blocks, check, run
 
 # What needs Spark is run by make test-engines.
-ELSEWHERE = {"SPARK": ROOT / "tests" / "engines" / "test_spark.py"}
+ELSEWHERE = {"SPARK": ROOT / "tests" / "engines" / "test_recipes.py"}
 GUIDES = [page for page in PAGES if page.parent != ROOT and page.stem not in ELSEWHERE]
 LANGUAGES = {"python", "console", "toml", "text"}
 
