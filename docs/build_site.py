@@ -52,9 +52,6 @@ CONTENTS = {
 }
 """Heading → page → what links call it."""
 
-FILES = ("*.svg", "*.py")
-"""What pages link to beside pages."""
-
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} · hardneg_fast</title><style>{style}</style></head>

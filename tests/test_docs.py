@@ -66,11 +66,6 @@ def _opened(folder: Path) -> int:
     return len(train)
 
 
-def test_code_of_other_pages_is_run_elsewhere():
-    for page, test in ELSEWHERE.items():
-        assert f"{page}.md" in test.read_text(encoding="utf-8")
-
-
 def test_code_of_the_readme(elsewhere):
     assert run(ROOT / "README.md", elsewhere, ("python",)) >= 3
 
