@@ -346,7 +346,7 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     assert offers("hardneg-fast mi") == {"mine"}
     assert offers("hardneg-fast config ") == {"show", "-h", "--help"}
     assert offers("hardneg-fast mine log --k") == {"--k-users", "--key", "--known-relevant"}
-    assert offers("hardneg-fast mine log --select.al") == {"--select.alpha"}
+    assert offers("hardneg-fast mine log --select.alp") == {"--select.alpha"}
     assert "--click-model.gamma" in offers("hardneg-fast config show --")
     assert "--click-model.gamma" not in offers("hardneg-fast mine --")
     assert offers("hardneg-fast mine log --format ") == {"text", "json"}
