@@ -354,7 +354,7 @@ def test_bash_completes_commands_options_and_choices(tmp_path):
     assert offers("hardneg-fast export out --to st-t") == {"st-triplet"}
     assert {"ubi", "ga4"} <= offers("hardneg-fast inspect log --preset ")
     # A value that is called like a command is none, and files are left to the shell.
-    assert offers("hardneg-fast mine -o count --k") == {"--k-users", "--key"}
+    assert offers("hardneg-fast mine -o count --k") == {"--k-users", "--key", "--known-relevant"}
     assert offers("hardneg-fast mine lo") == set()
     assert offers("hardneg-fast mine -o ") == set()
 
