@@ -119,7 +119,7 @@ audit: $(DEPS) ## licences, sources and known weaknesses of what the package is 
 sbom: $(DEPS)
 	$(CARGO) cyclonedx --help >/dev/null 2>&1 || $(CARGO) install --locked cargo-cyclonedx
 	mkdir -p build/sbom
-	$(CARGO) cyclonedx --manifest-path rust/py/Cargo.toml --format json --describe crate --override-filename hardneg_fast
+	$(CARGO) cyclonedx --manifest-path rust/py/Cargo.toml --format json --override-filename hardneg_fast
 	find rust -name 'hardneg_fast.json' -exec mv {} build/sbom/rust.json \;
 	$(PYTHON) -m venv build/sbom/venv
 	build/sbom/venv/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
