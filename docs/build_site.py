@@ -47,6 +47,8 @@ CONTENTS = {
         "docs/PROOFS.md": "Proofs",
         "benches/README.md": "Speed",
         "benches/quality/README.md": "Quality",
+        "docs/RELIABILITY.md": "Reliability",
+        "SECURITY.md": "Security",
         "docs/WHEELS.md": "Wheels",
     },
 }
