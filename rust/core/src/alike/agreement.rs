@@ -158,7 +158,8 @@ mod tests {
     /// relevant; expected counts of what is seen where queries agree this often.
     fn seen(agree: f64, sign: usize, ratios: &mut Ratios) {
         let (prior, hit) = (1.0 / 3.0, [0.1, 0.8]);
-        let chance = |clicked: bool, relevant: usize| if clicked { hit[relevant] } else { 1.0 - hit[relevant] };
+        let chance =
+            |clicked: bool, relevant: usize| if clicked { hit[relevant] } else { 1.0 - hit[relevant] };
         let all = |clicked: bool| (1.0 - prior) * chance(clicked, 0) + prior * chance(clicked, 1);
         for (here, there) in [(false, false), (false, true), (true, false), (true, true)] {
             let together = (1.0 - prior) * chance(here, 0) * chance(there, 0)
@@ -183,7 +184,10 @@ mod tests {
             assert!((found.of(sign) - agree).abs() < 0.03, "{agree}: {}", found.of(sign));
         }
         let mean: f64 = signs.iter().map(|(_, agree)| agree / 3.0).sum();
-        assert!((found.of(sign(0.5, Some(0.5))) - mean).abs() < 0.03, "a sign that was not met is like the mean");
+        assert!(
+            (found.of(sign(0.5, Some(0.5))) - mean).abs() < 0.03,
+            "a sign that was not met is like the mean"
+        );
     }
 
     #[test]

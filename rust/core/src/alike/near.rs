@@ -117,11 +117,10 @@ impl NearQueries {
             near.words = words.cosine(*query as usize, near.other as usize);
         }
         if by_words < 1.0 {
-            let alike = words.alike(by_words, MAX_QUERIES_PER_WORD, threads, pulse)?;
-            let near = |(query, other): (u32, u32)| {
-                (query, Near { other, clicks: 0, words: words.cosine(query as usize, other as usize) })
-            };
-            found.extend(alike.into_iter().map(near));
+            let alike = words.alike(by_words, MAX_QUERIES_PER_WORD, NEAREST, threads, pulse)?;
+            found.extend(
+                alike.into_iter().map(|(query, other, words)| (query, Near { other, clicks: 0, words })),
+            );
         }
         // Of a pair that both signs found, the row with the clicks comes first.
         found.sort_unstable_by_key(|(query, near)| (*query, near.other, std::cmp::Reverse(near.clicks)));

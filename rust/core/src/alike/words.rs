@@ -1,7 +1,9 @@
 //! Queries of alike words, by prefix filtering: without a look at pairs that cannot be.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 
 use crate::error::Result;
 use crate::pulse::Pulse;
@@ -18,6 +20,8 @@ pub(super) struct Words {
     of: Vec<Vec<u32>>,
     /// By word: ln((texts + 1) / texts with it).
     weights: Vec<u64>,
+    /// By text: sum of the squares of its words' weights.
+    squares: Vec<u64>,
 }
 
 impl Words {
@@ -52,25 +56,24 @@ impl Words {
         }
         let all = texts.len() as f64 + 1.0;
         let weight = |i: &usize| ((all / degrees[*i] as f64).ln() / WEIGHT_UNIT).round() as u64;
-        let weights = order.iter().map(weight).collect();
-        Self { of, weights }
-    }
-
-    fn squares(&self, words: &[u32]) -> u64 {
-        words.iter().map(|w| self.weights[*w as usize].pow(2)).sum()
+        let weights: Vec<u64> = order.iter().map(weight).collect();
+        let squares =
+            of.iter().map(|words| words.iter().map(|w| weights[*w as usize].pow(2)).sum()).collect();
+        Self { of, weights, squares }
     }
 
     /// How many of its rarest words a text must share one of with any text whose cosine is above `least`: what they share
     /// among the others has at most the others' norm (Chaudhuri, Ganti & Kaushik 2006; Bayardo, Ma & Srikant 2007).
-    fn prefix(&self, words: &[u32], least: f64) -> usize {
-        let bound = self.squares(words) as f64 * least * least;
-        let mut left = self.squares(words);
+    fn prefix(&self, text: usize, least: f64) -> &[u32] {
+        let words = &self.of[text];
+        let bound = self.squares[text] as f64 * least * least;
+        let mut left = self.squares[text];
         let mut n = 0;
         while n < words.len() && left as f64 > bound {
             left -= self.weights[words[n] as usize].pow(2);
             n += 1;
         }
-        n
+        &words[..n]
     }
 
     /// Cosine of two texts; 0 where one has no words.
@@ -87,56 +90,57 @@ impl Words {
                 }
             }
         }
-        let norms = self.squares(one) as f64 * self.squares(other) as f64;
+        let norms = self.squares[a] as f64 * self.squares[b] as f64;
         if norms > 0.0 { dot as f64 / norms.sqrt() } else { 0.0 }
     }
 
     /// Texts by the words of their prefixes; none for words in more than `most` of these.
     fn listed(&self, least: f64, most: usize) -> Vec<Vec<u32>> {
         let mut listed: Vec<Vec<u32>> = vec![Vec::new(); self.weights.len()];
-        for (text, words) in self.of.iter().enumerate() {
-            words[..self.prefix(words, least)].iter().for_each(|w| listed[*w as usize].push(text as u32));
+        for text in 0..self.of.len() {
+            self.prefix(text, least).iter().for_each(|w| listed[*w as usize].push(text as u32));
         }
         listed.iter_mut().filter(|texts| texts.len() > most).for_each(Vec::clear);
         listed
     }
 
-    /// (text, other text) whose cosine is above `least`, both ways: all of them but for those that share no word of their
-    /// prefixes that is in at most `most` prefixes, which bounds the work to `most` pairs a word of a text.
+    /// (text, other text, cosine) where that is above `least`, of each text the `nearest`: all of them but for those that
+    /// share no word of their prefixes that is in at most `most` prefixes, which bounds the work to `most` pairs a word of a
+    /// text.
     pub(super) fn alike(
         &self,
         least: f64,
         most: usize,
+        nearest: usize,
         threads: usize,
         pulse: &mut Pulse<'_>,
-    ) -> Result<Vec<(u32, u32)>> {
+    ) -> Result<Vec<(u32, u32, f64)>> {
         let listed = self.listed(least, most);
-        let found: Mutex<Vec<(u32, u32)>> = Mutex::default();
-        workers::each(
+        let parts = workers::collect(
             self.of.len().div_ceil(CHUNK),
             workers::threads(threads),
             || pulse.beat(),
-            || (Vec::new(), Vec::new()),
-            |(others, near): &mut (Vec<u32>, Vec<(u32, u32)>), chunk| {
+            |chunk| {
+                let (mut seen, mut own, mut near) =
+                    (HashSet::with_hasher(RandomState::default()), Vec::new(), Vec::new());
                 for text in chunk * CHUNK..((chunk + 1) * CHUNK).min(self.of.len()) {
-                    let words = &self.of[text];
-                    others.clear();
-                    words[..self.prefix(words, least)]
-                        .iter()
-                        .for_each(|w| others.extend(&listed[*w as usize]));
-                    others.sort_unstable();
-                    others.dedup();
-                    others.retain(|o| *o as usize != text && self.cosine(text, *o as usize) > least);
-                    near.extend(others.iter().map(|o| (text as u32, *o)));
+                    seen.clear();
+                    own.clear();
+                    for word in self.prefix(text, least) {
+                        for other in &listed[*word as usize] {
+                            if *other as usize != text && seen.insert(*other) {
+                                let cosine = self.cosine(text, *other as usize);
+                                own.extend((cosine > least).then_some((text as u32, *other, cosine)));
+                            }
+                        }
+                    }
+                    own.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then(a.1.cmp(&b.1)));
+                    near.extend(own.iter().take(nearest));
                 }
-                found.lock().unwrap_or_else(PoisonError::into_inner).append(near);
-                Ok(())
+                Ok(near)
             },
-            |_| Ok(()),
         )?;
-        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        found.sort_unstable();
-        Ok(found)
+        Ok(parts.concat())
     }
 }
 
@@ -156,7 +160,7 @@ mod tests {
         ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let words = Words::new(&texts);
-            let prefix = |text: usize| &words.of[text][..words.prefix(&words.of[text], least)];
+            let prefix = |text: usize| words.prefix(text, least);
             let in_prefixes = |w: &u32| (0..texts.len()).filter(|t| prefix(*t).contains(w)).count();
             let mut all = Vec::new();
             for a in 0..texts.len() {
@@ -164,13 +168,15 @@ mod tests {
                     let shared: Vec<&u32> = prefix(a).iter().filter(|w| prefix(b).contains(w)).collect();
                     prop_assert!(!shared.is_empty());
                     if shared.iter().any(|w| in_prefixes(w) <= most) {
-                        all.push((a as u32, b as u32));
+                        all.push((a as u32, b as u32, words.cosine(a, b)));
                     }
                 }
             }
-            for threads in [1, 2] {
-                let found = words.alike(least, most, threads, &mut Pulse::new(|| Ok(()))).unwrap();
-                prop_assert_eq!(&found, &all);
+            all.sort_by(|a, b| a.0.cmp(&b.0).then(b.2.total_cmp(&a.2)).then(a.1.cmp(&b.1)));
+            for (threads, nearest) in [(1, 100), (2, 100), (2, 3)] {
+                let found = words.alike(least, most, nearest, threads, &mut Pulse::new(|| Ok(()))).unwrap();
+                let near = all.chunk_by(|a, b| a.0 == b.0).flat_map(|own| &own[..own.len().min(nearest)]);
+                prop_assert_eq!(found, near.copied().collect::<Vec<_>>());
             }
         }
     }
