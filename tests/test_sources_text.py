@@ -1,17 +1,11 @@
 """CSV and TSV: everything is text, bad rows are counted, messages quote no cell."""
 
-import io
-import itertools
-
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import ColumnError, DataError
 from hardneg_fast.read import open_log
-from hardneg_fast.sources.text import SUBSTITUTE, _Utf8
 
 HEADER = b"user_id,query,doc_id,position,clicked\n"
 
@@ -110,38 +104,3 @@ def test_batches_make_no_difference(tmp_path):
     small, _ = read(path, batch_rows=10)
     assert big.num_rows == 50_000
     assert big.equals(small)
-
-
-def test_a_row_that_is_ragged_and_not_utf8_costs_itself_only(tmp_path, capfd):
-    rows = [
-        b"u,q,d1,1",
-        b"u,caf\xe9,d",
-        b"u,\xff\xfe,d2,0",
-        b"u,caf\xc3\xa9,d3,0",
-        b"u,a\x1ab,d4,0",
-        b"u,q,d5,\xe2\x82",
-    ]
-    for ending in (b"\n", b"\r\n", b""):
-        path = tmp_path / "log.csv"
-        path.write_bytes(b"user_id,query,doc_id,clicked\n" + (ending or b"\n").join(rows) + ending)
-        table, log = read(path)
-        assert table["doc_id"].to_pylist() == ["d1", "d3"]
-        assert log.report.quarantine == {"broken_line": 4}
-    assert capfd.readouterr().err == ""
-
-
-@given(st.binary(max_size=200), st.lists(st.integers(1, 40), min_size=1))
-def test_bytes_are_made_utf8_whatever_the_blocks(data, sizes):
-    stream, out = _Utf8(io.BytesIO(data)), b""
-    for n in itertools.cycle(sizes):
-        piece = stream.read(n)
-        assert len(piece) <= max(n, 4)
-        out += piece
-        if not piece:
-            break
-    assert out == b"".join(iter(_Utf8(io.BytesIO(data)).read, b""))
-    assert len(out) <= len(data)
-    try:
-        assert out.decode() == data.decode()
-    except UnicodeDecodeError:
-        assert SUBSTITUTE in out.decode()

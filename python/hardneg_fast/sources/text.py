@@ -8,64 +8,24 @@ or too many cells, or with bytes that are not UTF-8 in a column that is read, ar
 
 from __future__ import annotations
 
-import codecs
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.csv as pacsv
 
-from ..exceptions import ColumnError, DataError, FileError
+from ..exceptions import ColumnError, DataError
 from .base import FILE, Source
 from .columnar import check_doubles
 from .files import DataFile, naming
 from .report import ReadReport
 
-pc: Any = pyarrow.compute
-
 BYTES_PER_ROW = 64
 """Guess that turns rows a batch into bytes a block."""
 
 MOST_COLUMNS = 10_000
-
-SUBSTITUTE = "\x1a"
-"""The character that ASCII has for what was found to be invalid."""
-
-MOST_HELD = 3
-"""Bytes of a character of UTF-8 that has not ended."""
-
-codecs.register_error(__name__, lambda error: (SUBSTITUTE, error.end))  # type: ignore[attr-defined]
-
-
-class _Utf8:
-    """A stream whose bytes are UTF-8. In the place of each that is not stands SUBSTITUTE, for its row to be set aside.
-
-    Arrow tells nothing of a row that has too few cells where it is not UTF-8 either: it would refuse the whole file.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors=__name__)
-        self.closed = False
-
-    def read(self, size: int = -1) -> bytes:
-        # What was held back of the block before, the beginning of a character, comes on top.
-        wanted = max(1, size - MOST_HELD) if size >= 0 else size
-        while True:
-            data = bytes(self._stream.read(wanted))
-            if data and data.isascii() and not self._decoder.getstate()[0]:
-                return data
-            text = self._decoder.decode(data, final=not data).encode()
-            if text or not data:
-                return text
-
-    def close(self) -> None:
-        self.closed = True
-        self._stream.close()
 
 
 class _Skips:
@@ -101,10 +61,6 @@ class TextSource(Source):
             )
         with naming(file.name), self._open(file, [], 0, _Skips()) as reader:
             names: list[str] = reader.schema.names
-            if any(SUBSTITUTE in name for name in names):
-                raise FileError(
-                    f"{file.name}: damaged, or not in UTF-8: a column's name is no text; write it again in UTF-8"
-                )
             return names
 
     def columns(self) -> list[str]:  # noqa: D102 - as in Source
@@ -158,7 +114,7 @@ class TextSource(Source):
     def _open(self, file: DataFile, paths: list[str], batch_rows: int, skips: _Skips) -> pacsv.CSVStreamingReader:
         with naming(file.name), _telling_rows(file.name):
             return pacsv.open_csv(
-                _Utf8(file.open()) if self.encoding == "utf8" else file.open(),
+                file.open(),
                 read_options=pacsv.ReadOptions(
                     block_size=max(1 << 20, batch_rows * BYTES_PER_ROW),
                     column_names=list(self.header) or None,
@@ -191,11 +147,21 @@ def _telling_rows(name: str) -> Iterator[None]:
 
 
 def _as_text(batch: pa.RecordBatch, report: ReadReport) -> pa.RecordBatch:
-    """Bytes as text; rows that were not UTF-8 are set aside."""
-    text = batch.cast(pa.schema([(name, pa.string()) for name in batch.schema.names]))
-    broken = [pc.fill_null(pc.match_substring(column, SUBSTITUTE), fill_value=False) for column in text.columns]
-    if not any(pc.any(column).as_py() for column in broken):
-        return text
-    good = ~np.logical_or.reduce([column.to_numpy(zero_copy_only=False) for column in broken])
-    report.count("broken_line", int((~good).sum()))
-    return text.filter(pa.array(good))
+    """Bytes as text; rows that are not UTF-8 are set aside."""
+    types = pa.schema([(name, pa.string()) for name in batch.schema.names])
+    try:
+        return batch.cast(types)
+    except pa.ArrowInvalid:
+        good = np.ones(batch.num_rows, dtype=bool)
+        for column in batch.columns:
+            good &= np.fromiter((_is_utf8(v) for v in column.to_pylist()), bool, batch.num_rows)
+        report.count("broken_line", int((~good).sum()))
+        return batch.filter(pa.array(good)).cast(types)
+
+
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
