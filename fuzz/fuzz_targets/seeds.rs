@@ -42,13 +42,12 @@ const TIMES: [&str; 9] = [
 ];
 
 // A target only by its form: what is instrumented links with nothing but libFuzzer.
-libfuzzer_sys::fuzz_target!(
-    init: {
-        write();
-        std::process::exit(0)
-    },
-    |_bytes: &[u8]| ()
-);
+libfuzzer_sys::fuzz_target!(init: write_and_leave(), |_bytes: &[u8]| ());
+
+fn write_and_leave() {
+    write();
+    std::process::exit(0);
+}
 
 fn write() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");

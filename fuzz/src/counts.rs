@@ -76,6 +76,7 @@ pub fn count(log: RecordBatch, config: &CountConfig, folder: &Path) -> hardneg_c
         threads: 1,
         memory: 1 << 30,
         spill: folder,
+        part: None,
     };
     let schema = log.schema();
     job::count(&job, &Shared::new(Box::new(RecordBatchIterator::new([Ok(log)], schema))), &mut |_| Ok(()))
