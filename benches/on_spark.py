@@ -141,10 +141,12 @@ def main() -> None:
             for name, job in jobs.items():
                 start = time.perf_counter()
                 job()
-                if again:  # the first warms the JVM up
-                    taken[name].append(time.perf_counter() - start)
-        for name, seconds in taken.items():
-            print(f"{name:20} {statistics.median(seconds):7.1f} s  {' '.join(f'{s:.1f}' for s in seconds)}")
+                seconds = time.perf_counter() - start
+                print(f"{name:20} {seconds:7.1f} s" + ("" if again else "  (warming up)"), flush=True)
+                if again:
+                    taken[name].append(seconds)
+        for name, runs in taken.items():
+            print(f"{name:20} {statistics.median(runs):7.1f} s, the median")
         print(travelled(str(path), key(), args.partitions))
     session.stop()
 
