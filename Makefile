@@ -97,7 +97,7 @@ bench: $(RELEASE) $(PEERS) ## the workloads, ours and the peers side by side (BE
 quality: $(RELEASE) $(PEERS) ## what mined rows are worth in simulated worlds (QUALITY_ARGS="--impressions 1M --seeds 1-3 --train")
 	PYTHONPATH=$(abspath python) $(BENCH_VENV)/bin/python -m benches.quality.run $(QUALITY_ARGS)
 
-dist: $(DEPS) ## a wheel in dist/, the same bytes wherever it is built
+dist: $(DEPS) ## a wheel in dist/, made to be the same bytes wherever it is built
 	env $$($(MAKE) --no-print-directory dist-environment) $(BIN)/maturin build --release --locked --out dist
 
 # The time of the commit, and no folder of this machine: of what else builds differ by. A target folder of its own, because

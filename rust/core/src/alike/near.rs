@@ -15,7 +15,7 @@ const NEAREST_BY_CLICKS: usize = 100;
 const MAX_QUERIES_PER_DOCUMENT: usize = 200;
 /// Likewise a word, by which queries are found that may be alike; whether they are, all their words say. What is asked with
 /// such words alone is asked often: there clicks tell.
-const MAX_QUERIES_PER_WORD: usize = 1_000;
+const MAX_QUERIES_PER_WORD: usize = 250;
 
 /// Above which cosines queries are alike, and above which they are of the same intent; 1 switches a sign off.
 #[derive(Debug, Clone, Copy)]
