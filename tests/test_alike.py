@@ -14,6 +14,7 @@ import pytest
 import hardneg_fast as hn
 import reference
 from hardneg_fast import cli, options
+from hardneg_fast.result import why
 
 NONE = hn.Privacy.none()
 
@@ -388,6 +389,18 @@ def test_explain_on_the_command_line(folder, tmp_path, capsys):
     assert cli.main(["explain", str(tmp_path), "--query", "q"]) == 3
     message = capsys.readouterr().err
     assert "nobody asked" not in message
+
+
+def test_every_rule_is_told(evidence):
+    queries = sorted({r["query"] for r in rows_of(evidence)})
+    given = table([(queries[0], "theirs")])
+    runs = table([(q, f"{q} rank {i}") for q in queries for i in range(30, 40)])
+    config = hn.SelectConfig(fill="easy", semi_negatives=1, easy_negatives=1, rules=("skip_above", "shown_not_clicked"))
+    rows = pa.table(hn.select(evidence, config=config, extra_negatives=given, retrieved=runs).negatives).to_pylist()
+    said = {r["rule"]: why(r, None) for r in rows}
+    assert said.keys() == {"skip_above", "shown_not_clicked", "given", "retrieved", "random"}
+    assert "looks at it" in said["shown_not_clicked"]
+    assert "never shown" in said["retrieved"]
 
 
 def test_explain_does_not_make_a_private_release_again(tmp_path, capsys):

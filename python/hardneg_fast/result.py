@@ -309,6 +309,13 @@ def examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[di
 
 def why(row: Mapping[str, Any], k: int | None) -> str:
     """One row of `negatives` in words."""
+    beside = {
+        "given": "given as a negative of the query",
+        "retrieved": "returned by a search engine further down, and never shown",
+        "random": "drawn at random from what was never shown for the query",
+    }
+    if row["rule"] in beside:
+        return beside[row["rule"]]
     users, least = row["users"], "" if k is None else "at least "
     people = "" if users is None else f"{least}{users} users "
     place = "listed" if row["rule"] == "contrast" else "on average"
@@ -322,6 +329,9 @@ def why(row: Mapping[str, Any], k: int | None) -> str:
         }[row["rule"]]
         return f"{people or 'people '}{how}{at}"
     shown = f"{people}were shown it{at}" if people else f"it was shown{at}"
-    if k is None:
-        return f"{shown}: {row['expected_clicks']:.1f} clicks were to be expected there, and too few came"
-    return f"{shown}: clicks were to be expected there, and too few came"
+    looks = (
+        ""
+        if row["examinations"] is None
+        else f", {least}{row['examinations']:.1f} looks at it as far as positions tell"
+    )
+    return f"{shown}{looks}, and too few stayed with it"
