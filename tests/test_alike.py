@@ -395,7 +395,8 @@ def test_every_rule_is_told(evidence):
     queries = sorted({r["query"] for r in rows_of(evidence)})
     given = table([(queries[0], "theirs")])
     runs = table([(q, f"{q} rank {i}") for q in queries for i in range(30, 40)])
-    config = hn.SelectConfig(fill="easy", semi_negatives=1, easy_negatives=1, rules=("skip_above", "shown_not_clicked"))
+    rules = ("skip_above", "shown_not_clicked")
+    config = hn.SelectConfig(fill="easy", semi_negatives=1, easy_negatives=1, retrieved_from=1, rules=rules)
     rows = pa.table(hn.select(evidence, config=config, extra_negatives=given, retrieved=runs).negatives).to_pylist()
     said = {r["rule"]: why(r, None) for r in rows}
     assert said.keys() == {"skip_above", "shown_not_clicked", "given", "retrieved", "random"}
