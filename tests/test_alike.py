@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import pickle
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -389,6 +390,17 @@ def test_explain_on_the_command_line(folder, tmp_path, capsys):
     assert cli.main(["explain", str(tmp_path), "--query", "q"]) == 3
     message = capsys.readouterr().err
     assert "nobody asked" not in message
+
+
+def test_a_result_that_was_kept_explains_its_negatives(folder):
+    """Exact counts behind `explain` go nowhere with it."""
+    result = hn.mine(folder / "log.parquet", privacy=hn.Privacy.k_users(5))
+    again = pickle.loads(pickle.dumps(result))  # noqa: S301 - it is ours
+    row = result.negatives.to_pylist()[0]
+    assert again.negatives == result.negatives
+    assert again._selected is None
+    assert len(again.explain(row["query"])) <= len(result.explain(row["query"]))
+    assert "users" in again.explain(row["query"], row["neg_id"])[0]
 
 
 def test_every_rule_is_told(evidence):

@@ -26,6 +26,10 @@ class Selected:
     def __init__(self, core: _hardneg.Selected) -> None:
         self._core = core
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Not kept: what it holds is exact, under k-users too."""
+        return type(None), ()
+
     @property
     def negatives(self) -> _hardneg.Table:
         """One row per (query, positive or none, negative): docs/ARCHITECTURE.md, select."""
