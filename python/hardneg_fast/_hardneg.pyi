@@ -102,6 +102,7 @@ class Funnel(TypedDict):
     triplets: int
     short_rows: int
 
+@type_check_only
 class Yield(TypedDict):
     limit: float
     negatives: float
@@ -112,6 +113,7 @@ class Yield(TypedDict):
     queries_full: int
     searches_4: int
 
+@type_check_only
 class Told(TypedDict):
     limit: float | None
     apart: float
@@ -119,6 +121,7 @@ class Told(TypedDict):
     yields: list[Yield]
     searches: int
 
+@type_check_only
 class Explained(TypedDict):
     doc_id: str
     outcome: Literal["positive", "more_positive", "negative", "not_proposed", "guarded", "capped", "no_positive"]
