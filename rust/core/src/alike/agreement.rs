@@ -16,9 +16,9 @@ const BY_CLICKS: usize = CLICKS.len() + 3;
 const SIGNS: usize = (WORDS.len() + 1) * BY_CLICKS;
 
 /// Ratios are gathered by logarithm, in steps of this …
-const STEP: f64 = 1.0 / 16.0;
+const STEP: f64 = 1.0 / 64.0;
 /// … up to half as many.
-const STEPS: usize = 1024;
+const STEPS: usize = 4096;
 /// Pairs of histories that the mean agreement is worth in that of one sign.
 const PAIRS: f64 = 20.0;
 const PASSES: usize = 300;
@@ -180,7 +180,7 @@ mod tests {
         }
         let found = Agreement::fitted(&ratios);
         for (sign, agree) in signs {
-            // Ratios are gathered in steps of a sixteenth of a logarithm.
+            // Ratios are gathered in steps of a logarithm.
             assert!((found.of(sign) - agree).abs() < 0.03, "{agree}: {}", found.of(sign));
         }
         let mean: f64 = signs.iter().map(|(_, agree)| agree / 3.0).sum();
