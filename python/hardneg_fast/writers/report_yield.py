@@ -75,7 +75,8 @@ def _share(value: Any) -> float | None:
 
 
 def _nearest(points: Sequence[Mapping[str, Any]], limit: float | None) -> Any:
-    return None if limit is None else min((p["limit"] for p in points), key=lambda each: abs(each - limit))
+    limits = [p["limit"] for p in points]
+    return min(limits, key=lambda each: abs(each - limit)) if limits and limit is not None else None
 
 
 def _short(share: float) -> str:
