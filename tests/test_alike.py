@@ -416,6 +416,27 @@ def test_every_rule_is_told(evidence):
     assert "never shown" in said["retrieved"]
 
 
+def test_explain_wants_the_tables_that_were_given(folder, tmp_path, capsys):
+    """Mined again without them, the log would say something else than the output."""
+    log, out, known = folder / "log.parquet", tmp_path / "out", tmp_path / "known.parquet"
+    row = hn.mine(log, privacy=NONE).negatives.to_pylist()[0]
+    pq.write_table(table([(row["query"], row["neg_id"])]), known)
+    assert cli.main(["mine", str(log), "-o", str(out), "--no-privacy", "--known-relevant", str(known)]) == 0
+    ask = ["explain", str(out), "--query", row["query"], "--doc", row["neg_id"], "--log", str(log)]
+    assert cli.main(ask) == 2
+    assert "other tables beside the log (known_relevant)" in capsys.readouterr().err
+    assert cli.main([*ask, "--known-relevant", str(known)]) == 0
+    assert "guard known_relevant keeps it out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("privacy", [["--no-privacy"], ["--epsilon", "2", "--lineage", "a", "--ledger", "l"]])
+def test_a_dry_run_looks_at_tables_beside_the_log(folder, tmp_path, capsys, privacy):
+    mine = ["mine", str(folder / "log.parquet"), "-o", str(tmp_path / "out"), "--dry-run", *privacy]
+    assert cli.main([*mine, "--retrieved", str(tmp_path / "none.parquet")]) == (3 if len(privacy) == 1 else 2)
+    said = capsys.readouterr().err
+    assert ("none.parquet" if len(privacy) == 1 else "retrieved") in said
+
+
 def test_explain_does_not_make_a_private_release_again(tmp_path, capsys):
     for name, content in (("privacy.json", {"mode": "dp"}), ("report.json", {"config": {}})):
         (tmp_path / name).write_text(json.dumps(content))

@@ -17,15 +17,6 @@ PRIVACY = """say how the output is to be protected, with exactly one of:
   --no-privacy     everything may leave; for logs that are nobody's secret"""
 
 
-BESIDE = {
-    "positives": "documents that satisfy a query, best first, before those of the log",
-    "known_relevant": "documents that are no negatives of a query",
-    "extra_negatives": "negatives of a query, as they are",
-    "retrieved": "what a search engine returns, by rank (--select.semi-negatives, --select.fill)",
-}
-"""Tables beside the log."""
-
-
 def _mine(command: argparse.ArgumentParser) -> None:
     shared.log_options(command, ("read", "scrub", "count", "release", "evidence", "select", "contrast"))
     command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
@@ -48,9 +39,7 @@ def _mine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text"
     )
-    for name, about in BESIDE.items():
-        flag = f"--{name.replace('_', '-')}"
-        command.add_argument(flag, type=Path, metavar="FILE", help=f"Parquet with query, doc_id: {about}")
+    shared.beside_options(command)
     command.add_argument("--key", metavar="FILE", help="key file for identifiers, or env:NAME; a fresh key otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
     text = "say what would be read, released, charged and written, and do none of it"
@@ -75,7 +64,7 @@ def run_mine(args: argparse.Namespace) -> None:
             privacy=privacy,
             config=config,
             documents=args.documents,
-            **{name: getattr(args, name) for name in BESIDE},
+            **shared.beside(args),
             key=shared.key(args.key),
             overwrite=args.overwrite,
             progress=progress,
@@ -95,6 +84,7 @@ def _dry(args: argparse.Namespace, privacy: Privacy, config: Config) -> None:
         privacy=privacy,
         config=config,
         documents=args.documents,
+        beside=shared.beside(args),
         key=shared.key(args.key),
         overwrite=args.overwrite,
     )

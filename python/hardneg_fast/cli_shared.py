@@ -153,6 +153,27 @@ def lineage_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--override-dp-claim", action="store_true", help=text)
 
 
+BESIDE = {
+    "positives": "documents that satisfy a query, best first, before those of the log",
+    "known_relevant": "documents that are no negatives of a query",
+    "extra_negatives": "negatives of a query, as they are",
+    "retrieved": "what a search engine returns, by rank (--select.semi-negatives, --select.fill)",
+}
+"""Tables beside the log."""
+
+
+def beside_options(command: argparse.ArgumentParser) -> None:
+    """Tables beside the log."""
+    for name, about in BESIDE.items():
+        flag = f"--{name.replace('_', '-')}"
+        command.add_argument(flag, type=Path, metavar="FILE", help=f"Parquet with query, doc_id: {about}")
+
+
+def beside(args: argparse.Namespace) -> dict[str, Any]:
+    """Those of them that are given, by name."""
+    return {name: getattr(args, name) for name in BESIDE if getattr(args, name) is not None}
+
+
 def format_option(command: argparse.ArgumentParser) -> None:
     """`--format`, of every command that prints."""
     command.add_argument(

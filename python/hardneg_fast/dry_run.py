@@ -7,7 +7,7 @@ values nor figures of it can be said. Candidates and public queries are read and
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from .config import Config, Privacy
 from .inspection import LACKING
 from .keys import Key
 from .ledger import Ledger
-from .pipeline import check_job, check_users, kind_of
-from .pipeline_private import EXACT, beside, check_private, public_lists, refuse_log
+from .pipeline import check_job, check_users, kind_of, refuse_beside
+from .pipeline_private import EXACT, check_private, public_lists, refuse_log
+from .pipeline_private import beside as private_beside
 from .read import glance
 from .release_private import budget_of
 from .write import LAYOUT
@@ -68,6 +69,7 @@ def dry_run(
     privacy: Privacy,
     config: Config,
     documents: Path | None = None,
+    beside: Mapping[str, Path] | None = None,
     key: Key | None = None,
     overwrite: bool = False,
 ) -> DryRun:
@@ -79,6 +81,7 @@ def dry_run(
         privacy: likewise.
         config: likewise.
         documents: Parquet file; only its schema is read.
+        beside: tables beside the log, Parquet files by name; likewise.
         key: likewise; not used.
         overwrite: likewise.
 
@@ -89,6 +92,9 @@ def dry_run(
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
     if documents is not None:
         check_given(documents, "documents", ["doc_id", "text"])
+    refuse_beside(privacy, beside or {})
+    for name, table in (beside or {}).items():
+        check_given(table, name, ["query", "doc_id"])
     if privacy.mode == "dp":
         check_private(out, privacy=privacy, config=config, overwrite=overwrite)
     found, kinds, report = glance(log, config.read)
@@ -102,7 +108,7 @@ def dry_run(
     elif privacy.lineage is not None and privacy.ledger is not None:
         Ledger(privacy.ledger).allow(privacy.lineage, what=kind_of(privacy), override=privacy.override_dp_claim)
     writes: dict[str, tuple[str, ...]] = {str(out): LAYOUT} | (
-        {str(beside(out)): EXACT} if privacy.mode == "dp" else {}
+        {str(private_beside(out)): EXACT} if privacy.mode == "dp" else {}
     )
     lacking = [what for name, what in LACKING.items() if name not in names] if report.shape == "rows" else []
     return DryRun(

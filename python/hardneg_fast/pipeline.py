@@ -112,10 +112,7 @@ def mine(
         extra_negatives=extra_negatives,
         retrieved=retrieved,
     )
-    if privacy.mode == "dp" and beside:
-        raise UsageError(
-            f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(beside)}"
-        )
+    refuse_beside(privacy, beside)
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
@@ -144,6 +141,8 @@ def finished(
     weighed = weigh(released, config=config.evidence, seed=config.seed, threads=config.threads)
     selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads, **beside)
     result = built(raw, counts, released, weighed, selected, config)
+    if beside:
+        result.report["beside"] = sorted(beside)
     if out is not None:
         mined = Mined(
             negatives=result.negatives,
@@ -156,6 +155,18 @@ def finished(
         )
         write_directory(mined, Path(out), documents=documents, overwrite=overwrite)
     return result
+
+
+def refuse_beside(privacy: Privacy, beside: Collection[str]) -> None:
+    """Refuses tables beside the log, by name, where nothing takes them.
+
+    Raises:
+        UsageError: a release under differential privacy.
+    """
+    if privacy.mode == "dp" and beside:
+        raise UsageError(
+            f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(beside)}"
+        )
 
 
 def tables_beside(config: Config, key: Key | None, **tables: object) -> dict[str, pa.Table]:
