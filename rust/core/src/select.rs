@@ -1,5 +1,6 @@
 //! Negatives: candidates by rule, guarded against being relevant after all, capped, in random order by seed.
 
+mod config;
 mod explain;
 mod fill;
 mod guard;
@@ -7,15 +8,12 @@ mod yields;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use crate::alike::{Alike, Told};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position};
 use crate::given::Beside;
 use crate::group::Group;
 use crate::pulse::Pulse;
-use crate::records::Rule as PairRule;
 use crate::release::Released;
 use crate::seed::Seed;
 use crate::strings::Strings;
@@ -23,206 +21,10 @@ use crate::tables::Pair;
 use crate::workers::collect;
 use guard::{Limits, Suspect};
 
+pub use config::{Abandoned, Fill, Kind, Order, OwnPositive, RULES, Refill, Rule, SelectConfig};
 pub use explain::{Explained, Outcome, explain};
 pub use guard::{GUARDS, Guard, Verdict};
 pub use yields::{Yield, Yields};
-
-/// Options; see docs/ARCHITECTURE.md, select.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "documented in the configuration tree and in docs/ARCHITECTURE.md")]
-pub struct SelectConfig {
-    pub rules: Vec<Rule>,
-    pub positive_users: u32,
-    pub positive_p_relevant: f64,
-    pub positive_coec: f64,
-    pub max_positives_per_query: usize,
-    pub own_positive: OwnPositive,
-    pub own_positive_users: u32,
-    pub alike_clicks: f64,
-    pub alike_words: f64,
-    pub same_intent_clicks: f64,
-    pub same_intent_words: f64,
-    pub max_attractiveness: f64,
-    pub min_examinations: f64,
-    pub alpha: f64,
-    pub negative_coec: f64,
-    pub min_impressions: u32,
-    pub max_ctr_upper: f64,
-    pub max_p_false_negative: f64,
-    pub target_fnr: f64,
-    pub top_positions: f64,
-    pub abandoned: Abandoned,
-    pub order: Order,
-    pub max_negatives_per_query: usize,
-    pub semi_negatives: usize,
-    pub easy_negatives: usize,
-    pub fill: Fill,
-    pub retrieved_from: usize,
-    pub retrieved_to: usize,
-    pub validation: f64,
-    pub max_queries_per_document: usize,
-    pub num_negatives: usize,
-    pub refill: Refill,
-}
-
-/// Rules that propose negatives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rule {
-    /// Clicked above unclicked ones above it.
-    SkipAbove,
-    /// The same for the last click.
-    LastClickSkipAbove,
-    /// Clicked above the unclicked one below.
-    ClickNoClickNext,
-    /// Unclicked on a page with a click.
-    ShownNotClicked,
-    /// Near the top, never clicked.
-    TopShownNeverClicked,
-    /// Passed over above a last click, in sum.
-    Skipped,
-    /// Satisfied somebody for an alike query, and was seen and passed over here.
-    ClickedForRelated,
-    /// The caller's own.
-    #[serde(skip)]
-    Given,
-    /// Returned by a search engine, and never shown.
-    #[serde(skip)]
-    Retrieved,
-    /// Any document never shown.
-    #[serde(skip)]
-    Random,
-}
-
-/// How hard a negative is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Shown, or given.
-    Hard,
-    /// Found by a search engine, further down.
-    Semi,
-    /// Any document.
-    Easy,
-}
-
-/// What completes the negatives of a query that has too few.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fill {
-    /// Nothing.
-    None,
-    /// What a search engine returned.
-    Semi,
-    /// The same, then documents at random.
-    Easy,
-}
-
-/// All rules, in canonical order.
-pub const RULES: [Rule; 7] = [
-    Rule::SkipAbove,
-    Rule::LastClickSkipAbove,
-    Rule::ClickNoClickNext,
-    Rule::ShownNotClicked,
-    Rule::TopShownNeverClicked,
-    Rule::Skipped,
-    Rule::ClickedForRelated,
-];
-
-impl Rule {
-    /// Name in tables and options.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SkipAbove => PairRule::SkipAbove.name(),
-            Self::LastClickSkipAbove => PairRule::LastClickSkipAbove.name(),
-            Self::ClickNoClickNext => PairRule::ClickNoClickNext.name(),
-            Self::ShownNotClicked => "shown_not_clicked",
-            Self::TopShownNeverClicked => "top_shown_never_clicked",
-            Self::Skipped => "skipped",
-            Self::ClickedForRelated => "clicked_for_related",
-            Self::Given => "given",
-            Self::Retrieved => "retrieved",
-            Self::Random => "random",
-        }
-    }
-
-    /// How hard its negatives are.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Retrieved => Kind::Semi,
-            Self::Random => Kind::Easy,
-            _ => Kind::Hard,
-        }
-    }
-
-    fn preference(self) -> Option<PairRule> {
-        match self {
-            Self::SkipAbove => Some(PairRule::SkipAbove),
-            Self::LastClickSkipAbove => Some(PairRule::LastClickSkipAbove),
-            Self::ClickNoClickNext => Some(PairRule::ClickNoClickNext),
-            _ => None,
-        }
-    }
-
-    /// Why the rule cannot run on what was released, if so.
-    pub fn off(self, released: &Released) -> Option<&'static str> {
-        let has = released.has;
-        if !has.unclicked {
-            return Some("the log holds clicks only: nothing was seen and passed over");
-        }
-        if !has.positions && !matches!(self, Self::ShownNotClicked | Self::ClickedForRelated) {
-            return Some("the log has no positions");
-        }
-        if !has.pages && self != Self::TopShownNeverClicked {
-            return Some("the log does not say which results were shown together");
-        }
-        None
-    }
-}
-
-/// Guard F1: how much of a click rules a negative out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OwnPositive {
-    /// One, by anybody.
-    Strict,
-    /// Clicks of `own_positive_users` users.
-    Users,
-    /// One satisfied click, by anybody.
-    Satisfied,
-}
-
-/// Guard F9.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Abandoned {
-    /// Pages without clicks make no negatives.
-    Drop,
-    /// They do.
-    Keep,
-}
-
-/// Which negatives a cap keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// By seeded hash.
-    Random,
-    /// By skip weight, then document.
-    SkipWeight,
-}
-
-/// What becomes of short rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Refill {
-    /// Dropped.
-    Drop,
-    /// Filled from their own start.
-    Repeat,
-    /// Filled with documents never shown for the query.
-    Random,
-}
 
 /// A row of `negatives`, in indices.
 #[derive(Debug, Clone, Copy)]
@@ -351,7 +153,7 @@ pub fn select(
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Selected> {
-    check(config, evidence)?;
+    config.check(evidence)?;
     let released = &*evidence.released;
     let mut funnel = Funnel::default();
     let mut rules = Vec::new();
@@ -415,46 +217,6 @@ pub fn select(
         selected.validation = queries.into_iter().filter(|q| of(*q)).collect();
     }
     Ok(selected)
-}
-
-fn check(config: &SelectConfig, evidence: &Evidence) -> Result<()> {
-    if config.rules.is_empty() {
-        return Err(Error::usage("select.rules is empty: name at least one rule"));
-    }
-    for (i, rule) in config.rules.iter().enumerate() {
-        if config.rules[..i].contains(rule) {
-            return Err(Error::usage(format!("select.rules names {} twice", rule.name())));
-        }
-    }
-    if config.target_fnr > 0.0
-        && let Err(why) = &evidence.relevance
-    {
-        return Err(Error::data(format!(
-            "select.target_fnr needs P(relevant), which this log does not give: {why}; leave the option out"
-        )));
-    }
-    if !(0.0..=1.0).contains(&config.target_fnr) {
-        return Err(Error::usage("select.target_fnr is a share, from 0 (off) to 1"));
-    }
-    if !(0.0..1.0).contains(&config.validation) {
-        return Err(Error::usage(
-            "select.validation is a share of the queries, from 0 (no split) to below 1",
-        ));
-    }
-    if config.semi_negatives + config.easy_negatives > config.max_negatives_per_query {
-        return Err(Error::usage(
-            "select.semi_negatives and select.easy_negatives are part of select.max_negatives_per_query, and more than it",
-        ));
-    }
-    if config.retrieved_from == 0 || config.retrieved_from > config.retrieved_to {
-        return Err(Error::usage(
-            "select.retrieved_from and select.retrieved_to are ranks from 1, the first not above the last",
-        ));
-    }
-    if config.num_negatives == 0 {
-        return Err(Error::usage("select.num_negatives must be at least 1"));
-    }
-    Ok(())
 }
 
 /// Selects from one query after another; what it looks at is one query's.
@@ -553,50 +315,28 @@ impl<'a> Selector<'a> {
         let mut passed: Vec<f64> = Vec::new();
         let mut known = Known::default();
         let mut last = usize::MAX;
+        let (evidence, knowledge) = (self.evidence, self.knowledge);
+        let Self { told, below, limits, selected, .. } = self;
         candidates.retain(|c| {
             let absolute = c.negative.positive.is_none();
+            let suspect = suspect(&knowledge.beside, told, group, rows, &qualified, c.pair, absolute);
+            let mut p = || known.p(evidence, knowledge, told, group, c.pair);
+            let mut below = || below(&rows[c.pair]);
             let fired = GUARDS.iter().find(|guard| {
-                if **guard == Guard::PFalseNegative && self.evidence.relevance.is_ok() && last != c.pair {
+                if **guard == Guard::PFalseNegative && evidence.relevance.is_ok() && last != c.pair {
                     last = c.pair;
-                    passed.push(known.p(self.evidence, self.knowledge, &self.told, group, c.pair));
+                    passed.push(p());
                 }
-                let verdict = self.verdict(**guard, group, rows, c.pair, absolute, &qualified, &mut known);
-                verdict.is_some_and(|v| v.fires)
+                guard.verdict(limits, &suspect, &mut below, &mut p).is_some_and(|v| v.fires)
             });
             let Some(guard) = fired else { return true };
-            *self.selected.funnel.guards.entry(guard.name()).or_default() += 1;
+            *selected.funnel.guards.entry(guard.name()).or_default() += 1;
             false
         });
         if self.evidence.relevance.is_ok() {
             self.selected.yields.query(&mut passed, group.searches, self.config);
         }
         self.place(candidates, group, &qualified);
-    }
-
-    /// What one guard says of pair number `i`.
-    #[allow(clippy::too_many_arguments, reason = "all that a guard may ask")]
-    fn verdict(
-        &mut self,
-        guard: Guard,
-        group: &Group,
-        rows: &[EvidenceRow],
-        i: usize,
-        absolute: bool,
-        qualified: &[u64],
-        known: &mut Known,
-    ) -> Option<Verdict> {
-        let doc = group.pairs[i].doc;
-        let suspect = Suspect {
-            pair: &group.pairs[i],
-            row: &rows[i],
-            told: &self.told[i],
-            known: self.knowledge.beside.known_relevant.has(group.query, doc),
-            qualified: qualified.contains(&doc),
-            absolute,
-        };
-        let mut p = || known.p(self.evidence, self.knowledge, &self.told, group, i);
-        let mut below = || (self.below)(&rows[i]);
-        guard.verdict(&self.limits, &suspect, &mut below, &mut p)
     }
 
     /// P(relevant) of a document.
@@ -734,6 +474,27 @@ impl<'a> Selector<'a> {
         cap(&mut self.selected.funnel, "max_negatives_per_query", all - rows.len());
         self.selected.negatives.extend(rows);
         self.fill(group, qualified, places.len());
+    }
+}
+
+/// Pair number `i` of a query as guards see it.
+fn suspect<'s>(
+    beside: &Beside,
+    told: &'s [Told],
+    group: &'s Group,
+    rows: &'s [EvidenceRow],
+    qualified: &[u64],
+    i: usize,
+    absolute: bool,
+) -> Suspect<'s> {
+    let pair = &group.pairs[i];
+    Suspect {
+        pair,
+        row: &rows[i],
+        told: &told[i],
+        known: beside.known_relevant.has(group.query, pair.doc),
+        qualified: qualified.contains(&pair.doc),
+        absolute,
     }
 }
 

@@ -220,12 +220,7 @@ impl Relevance {
             .filter(|c| curve.counts(c))
             .fold(0_u32, |n, c| n.saturating_add(c.satisfied_clicks.min(c.clicks)));
         let Weighed { kinds, prior, .. } = self.weigh(&seen(cells, curve), satisfied);
-        let [plain, good] = self.attractive;
-        let before =
-            [(1.0 - prior) * (1.0 - plain), prior * (1.0 - good), (1.0 - prior) * plain, prior * good];
-        let mut ratio = before;
-        ratio.iter_mut().zip(kinds.as_flattened()).for_each(|(x, after)| *x = after / *x);
-        Signs { prior, attractive: self.attractive, ratio }
+        Signs::of(prior, self.attractive, kinds.as_flattened())
     }
 
     /// P(relevant) of a pair with these cells.

@@ -42,6 +42,18 @@ impl Signs {
     /// Nothing is known.
     pub const NONE: Self = Self { prior: 0.5, attractive: [0.5; 2], ratio: [1.0; KINDS] };
 
+    /// What a history says that leaves the kinds these chances.
+    pub(super) fn of(prior: f64, attractive: [f64; 2], after: &[f64]) -> Self {
+        let mut out = Self { prior, attractive, ratio: [1.0; KINDS] };
+        let before = out.before();
+        out.ratio
+            .iter_mut()
+            .zip(after)
+            .zip(before.0)
+            .for_each(|((ratio, after), before)| *ratio = after / before);
+        out
+    }
+
     fn before(&self) -> Chances {
         let [plain, good] = self.attractive;
         let (no, yes) = (1.0 - self.prior, self.prior);

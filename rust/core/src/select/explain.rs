@@ -6,7 +6,7 @@ use crate::group::Group;
 use crate::seed::Seed;
 use crate::tables::Pair;
 
-use super::{GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict};
+use super::{GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict, suspect};
 
 /// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,6 +69,9 @@ pub fn explain(
             }
             Ok(())
         })?;
+        if found.is_some() {
+            break;
+        }
     }
     Ok(found)
 }
@@ -93,10 +96,11 @@ impl Selector<'_> {
             // A preference is asked less: what only its absolute twin is asked counts where there is no preference.
             let absolute = rules.iter().all(|(_, preferred)| preferred.is_none());
             let mut known = Known::default();
-            let verdicts: Vec<Verdict> = GUARDS
-                .iter()
-                .filter_map(|g| self.verdict(*g, group, &rows, i, absolute, &qualified, &mut known))
-                .collect();
+            let suspect = suspect(&self.knowledge.beside, &self.told, group, &rows, &qualified, i, absolute);
+            let mut p = || known.p(self.evidence, self.knowledge, &self.told, group, i);
+            let mut below = || (self.below)(&rows[i]);
+            let asked = GUARDS.iter().filter_map(|g| g.verdict(&self.limits, &suspect, &mut below, &mut p));
+            let verdicts: Vec<Verdict> = asked.collect();
             let place = kept.iter().position(|doc| *doc == pair.doc);
             let outcome = match (place, verdicts.iter().find(|v| v.fires)) {
                 (Some(place), _) => Outcome::Positive(place + 1),
