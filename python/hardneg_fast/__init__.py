@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import _hardneg
+from . import _hardneg, forks
 from .config import (
     ClickModelConfig,
     Config,
@@ -175,6 +175,8 @@ _LAZY = {
 
 if _hardneg.DEBUG_BUILD:
     warnings.warn("this is a debug build of hardneg_fast, many times slower than a release build", stacklevel=2)
+
+forks.watch()
 
 
 class _Package(types.ModuleType):

@@ -40,8 +40,10 @@ __all__ = [
     "load",
     "merge",
     "normalize",
+    "orphan",
     "parquet_log",
     "pseudonymize",
+    "refuse_if_orphaned",
     "related_clicks",
     "related_released",
     "release",
@@ -421,6 +423,12 @@ def normalize(queries: Any, /, *, scrub: tuple[str, Detector | None], key: bytes
 
 def scrub(queries: Any, /, *, options: tuple[str, Detector | None], key: bytes | None) -> Any:
     """Texts of an array with personal data replaced; `options` is a `ScrubConfig` as JSON, and its detector."""
+
+def orphan() -> None:
+    """From now on every call in this process is refused: it is the child of a fork that was made beside work."""
+
+def refuse_if_orphaned() -> None:
+    """Raises UsageError after `orphan`."""
 
 def parquet_log(
     paths: list[str] | list[PathLike[str]], /, *, columns: list[tuple[str, str]], batch_rows: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..config import ReadConfig
 from ..exceptions import DataError, UsageError
+from ..forks import refuse
 from . import arrow, files, qlogs
 from .base import Source
 from .columnar import ColumnarSource
@@ -30,7 +31,9 @@ def open_source(log: object, config: ReadConfig, *, ahead: bool = False) -> tupl
 
     Raises:
         FileError, DataError, ColumnError, UsageError: as `files.resolve` and the formats say.
+        UsageError: `forks.refuse`.
     """
+    refuse()
     preset = preset_of(config)
     source: Source
     found: list[files.DataFile] = []

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..exceptions import FileError, HardnegError, UsageError
+from ..forks import refuse
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -112,6 +113,7 @@ def check_file(target: Path, *, overwrite: bool = False) -> None:
         UsageError: `target` is there and is not to be replaced.
         FileError: `target` is a directory.
     """
+    refuse()
     final = Path(os.path.realpath(target))
     with _named(target):
         is_dir, exists = final.is_dir(), final.exists()
@@ -134,6 +136,7 @@ def _named(target: Path) -> Iterator[None]:
 
 
 def _refuse(final: Path, target: Path, replaceable: Collection[str]) -> None:
+    refuse()
     if not final.exists():
         return
     if not final.is_dir():

@@ -16,7 +16,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 use crate::error::to_py;
 use crate::scrub::{Scrub, scrubber};
 use crate::table::Stream;
-use crate::watch::interruptible;
+use crate::watch::{detached, interruptible};
 
 #[pyfunction]
 #[pyo3(signature = (ids, /, *, key, field, epoch, dataset))]
@@ -30,7 +30,7 @@ pub(crate) fn pseudonymize(
 ) -> PyResult<PyArray> {
     let key = MasterKey::new(key).map_err(to_py)?;
     let pseudonymizer = Pseudonymizer::new(&key, field, epoch, dataset).map_err(to_py)?;
-    let array = py.detach(|| core_pseudonymize(ids.array(), &pseudonymizer)).map_err(to_py)?;
+    let array = detached(py, || core_pseudonymize(ids.array(), &pseudonymizer))?;
     Ok(PyArray::from_array_ref(array))
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn normalize(
 ) -> PyResult<PyArray> {
     let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
     let scrubber = scrubber(py, scrub, key.as_ref(), "", "")?;
-    Ok(PyArray::from_array_ref(py.detach(|| core_normalize(queries.array(), scrubber)).map_err(to_py)?))
+    Ok(PyArray::from_array_ref(detached(py, || core_normalize(queries.array(), scrubber))?))
 }
 
 #[pyfunction]
@@ -57,7 +57,7 @@ pub(crate) fn scrub(
 ) -> PyResult<PyArray> {
     let key = key.map(MasterKey::new).transpose().map_err(to_py)?;
     let Some(scrubber) = scrubber(py, options, key.as_ref(), "", "")? else { return Ok(queries) };
-    let array = py.detach(|| core_scrub(queries.array(), scrubber)).map_err(to_py)?;
+    let array = detached(py, || core_scrub(queries.array(), scrubber))?;
     Ok(PyArray::from_array_ref(array))
 }
 

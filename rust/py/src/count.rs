@@ -20,7 +20,7 @@ use crate::error::{config, to_py};
 use crate::input::Log;
 use crate::scrub::{Scrub, scrubber};
 use crate::table::{Stats, Table, stats};
-use crate::watch::{interruptible, watched};
+use crate::watch::{detached, interruptible, watched};
 
 /// Counts of a log.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -41,7 +41,7 @@ struct PartsSeen {
 impl Counts {
     #[pyo3(signature = (name, /, *, columns))]
     fn table(&self, py: Python<'_>, name: &str, columns: Vec<String>) -> PyResult<Table> {
-        Table::new(py.detach(|| self.counts.table(name, &columns)))
+        Table::new(Ok(detached(py, || self.counts.table(name, &columns))?))
     }
 
     #[pyo3(signature = (path, /, *, called))]

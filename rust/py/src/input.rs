@@ -15,6 +15,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::to_py;
 use crate::table::stream_capsule;
+use crate::watch::detached;
 
 /// Columns of Parquet files, with `__arrow_c_stream__`, once.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -54,7 +55,7 @@ pub(crate) fn parquet_log(
     columns: Vec<(String, String)>,
     batch_rows: usize,
 ) -> PyResult<Option<ParquetLog>> {
-    let opened = py.detach(|| open(&paths, &columns, batch_rows)).map_err(to_py)?;
+    let opened = detached(py, || open(&paths, &columns, batch_rows))?;
     Ok(opened.map(|input| ParquetLog { schema: input.schema(), input: Mutex::new(Some(input)) }))
 }
 

@@ -6,6 +6,7 @@ mod count;
 mod dp;
 mod error;
 mod evidence;
+mod fork;
 mod input;
 mod related;
 mod release;
@@ -39,6 +40,8 @@ mod _hardneg {
     use super::dp::{Contributions, Keys, contribute, discrete_laplace, rounded_gaussian};
     #[pymodule_export]
     use super::evidence::{Evidence, evidence};
+    #[pymodule_export]
+    use super::fork::{orphan, refuse_if_orphaned};
     #[pymodule_export]
     use super::input::{ParquetLog, parquet_log};
     #[pymodule_export]

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use crate::count::Counts;
 use crate::error::to_py;
 use crate::table::Table;
-use crate::watch::interruptible;
+use crate::watch::{detached, interruptible};
 
 /// What passed.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -25,7 +25,7 @@ pub(crate) struct Released {
 #[pymethods]
 impl Released {
     fn table(&self, py: Python<'_>) -> PyResult<Table> {
-        Table::new(py.detach(|| self.released.table()))
+        Table::new(Ok(detached(py, || self.released.table())?))
     }
 
     fn pack(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {

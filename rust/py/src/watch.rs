@@ -6,6 +6,7 @@ use hardneg_core::pulse::Pulse;
 use pyo3::prelude::*;
 
 use crate::error::to_py;
+use crate::fork::refuse;
 
 /// Does `work`, which tells of its progress. What Python raised when it was told, not our word for it, goes back.
 pub(crate) fn watched<T: Send>(
@@ -13,6 +14,7 @@ pub(crate) fn watched<T: Send>(
     progress: Option<Py<PyAny>>,
     work: impl FnOnce(&mut dyn FnMut(Progress) -> Result<()>) -> Result<T> + Send,
 ) -> PyResult<T> {
+    refuse().map_err(to_py)?;
     let mut raised: Option<PyErr> = None;
     let done = py.detach(|| {
         work(&mut |at| {
@@ -38,4 +40,10 @@ pub(crate) fn interruptible<T: Send>(
     work: impl FnOnce(&mut Pulse<'_>) -> Result<T> + Send,
 ) -> PyResult<T> {
     watched(py, None, |observe| work(&mut Pulse::new(|| observe(Progress::default()))))
+}
+
+/// Does `work` that nobody can stop, because it is short.
+pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    refuse().map_err(to_py)?;
+    py.detach(work).map_err(to_py)
 }
