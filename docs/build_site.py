@@ -26,6 +26,7 @@ CONTENTS = {
         "docs/guides/your_trainer.md": "Feed your trainer",
         "docs/guides/privacy.md": "Privacy for practitioners",
         "docs/guides/yield_or_purity.md": "Yield or purity",
+        "docs/guides/beyond_the_log.md": "Negatives beyond the log",
         "docs/SPARK.md": "Past one machine",
     },
     "Ideas": {

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .related import RelatedQueries
     from .release import Released, gather, release
     from .result import Result
+    from .retrieve import retrieve
     from .reversible import reveal
     from .select import Selected, select
     from .simulate import Simulated, simulate
@@ -122,6 +123,7 @@ __all__ = [
     "read",
     "related_queries",
     "release",
+    "retrieve",
     "reveal",
     "scrub",
     "select",
@@ -165,6 +167,7 @@ _LAZY = {
     "read": "pipeline",
     "related_queries": "pipeline",
     "release": "release",
+    "retrieve": "retrieve",
     "reveal": "reversible",
     "scrub": "anonymize",
     "select": "select",

@@ -21,6 +21,8 @@ def _explain(command: argparse.ArgumentParser) -> None:
     command.add_argument("--doc", metavar="D", help="one document; all of the query otherwise")
     text = "the log it was made of, mined once more: then documents that are no negatives are explained, too"
     command.add_argument("--log", nargs="+", metavar="LOG", help=text)
+    text = "with --log: the documents OUT was made with, where BM25 found negatives in them"
+    command.add_argument("--documents", type=Path, metavar="FILE", help=text)
     shared.beside_options(command)
     shared.format_option(command)
 
@@ -83,7 +85,9 @@ def _of_log(args: argparse.Namespace, query: str, statement: dict[str, Any], rep
         )
     privacy = Privacy.none() if statement.get("k") is None else Privacy.k_users(statement["k"])
     log = args.log[0] if len(args.log) == 1 else list(args.log)
-    result = mine(log, None, privacy=privacy, config=_config(report["config"]), **tables)
+    config = _config(report["config"])
+    texts = args.documents if config.select.retriever == "bm25" else None
+    result = mine(log, None, privacy=privacy, config=config, documents=texts, **tables)
     return result.explain(query, args.doc)
 
 

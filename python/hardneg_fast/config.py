@@ -233,8 +233,11 @@ class SelectConfig:
     fill: Literal["none", "semi", "easy"] = "none"
     """What completes the negatives of a query with fewer: retrieved documents (`semi`); these, then random ones
     (`easy`)."""
+    retriever: Literal["given", "bm25"] = "given"
+    """Where retrieved documents come from: the table `retrieved` (given), or what BM25 finds in `documents` (bm25, by
+    the package bm25s)."""
     retrieved_from: int = 30
-    """The first rank of `retrieved` that is taken: what stands above was likely shown, or is relevant …"""
+    """The first rank of retrieved documents that is taken: what stands above was likely shown, or is relevant …"""
     retrieved_to: int = 200
     """… and the last."""
     max_queries_per_document: int = 1_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow.compute
 from .config import ContrastConfig, SelectConfig
 from .exceptions import UsageError
 
-__all__ = ["Contrasts", "attractiveness", "check", "contrasts"]
+__all__ = ["Contrasts", "attractiveness", "check", "contrasts", "filled"]
 
 pc: Any = pyarrow.compute
 
@@ -35,7 +35,9 @@ class Contrasts:
     compared: int
     """Pairs of a positive and another document."""
     capped: int
-    """Negatives beyond `select.max_negatives_per_query`."""
+    """Negatives beyond `select.max_negatives_per_query`, and the places that are kept for retrieved ones."""
+    retrieved: int = 0
+    """Negatives of kind semi."""
 
 
 def attractiveness(released: pa.Table, examined: Any) -> tuple[Any, Any]:
@@ -88,6 +90,10 @@ def check(config: ContrastConfig, select: SelectConfig) -> None:
     for name, value in (("margin", config.margin), ("confidence", config.confidence)):
         if not 0 < value < math.inf:
             raise UsageError(f"contrast.{name} is {value!r}; give a number above 0")
+    if select.semi_negatives > select.max_negatives_per_query:
+        raise UsageError("select.semi_negatives is part of select.max_negatives_per_query, and more than it")
+    if not 0 < select.retrieved_from <= select.retrieved_to:
+        raise UsageError("select.retrieved_from and select.retrieved_to are ranks from 1, the first not above the last")
     if select.num_negatives < 1 or select.max_negatives_per_query < 1:
         raise UsageError("select.num_negatives and select.max_negatives_per_query are 1 or more")
 
@@ -121,7 +127,8 @@ def contrasts(
     order = _order(released, chosen, seed)
     chosen = chosen[np.lexsort((order, of[chosen]))]
     place = np.arange(len(chosen)) - np.searchsorted(of[chosen], of[chosen]) if len(chosen) else chosen
-    kept = chosen[place < select.max_negatives_per_query]
+    semi = select.semi_negatives if select.retriever == "bm25" else 0
+    kept = chosen[place < select.max_negatives_per_query - semi]
     negatives = _negatives(released, kept, positive[kept])
     return Contrasts(
         negatives=negatives,
@@ -132,6 +139,56 @@ def contrasts(
     )
 
 
+def filled(
+    chosen: Contrasts, released: pa.Table, found: pa.Table, /, *, select: SelectConfig, seed: int = 0
+) -> Contrasts:
+    """The same with documents that were retrieved for its queries, after the others.
+
+    Of ranks `retrieved_from` to `retrieved_to`, those that nothing was released of: what users made of others is known,
+    as far as noise lets it.
+
+    Args:
+        chosen: of `contrasts`.
+        released: what it was made of.
+        found: query, doc_id, rank: of a public corpus, by nothing but the query.
+        select: how many: `semi_negatives`, `fill`, `max_negatives_per_query`; tuples.
+        seed: of which.
+    """
+    band = found.filter((pc.field("rank") >= select.retrieved_from) & (pc.field("rank") <= select.retrieved_to))
+    judged = released.select(["query", "doc_id"]).cast(band.select(["query", "doc_id"]).schema)
+    free = band.join(judged, ["query", "doc_id"], join_type="left anti", use_threads=False)
+    queries = pc.unique(chosen.negatives["query"])
+    of = pc.index_in(free["query"], value_set=queries)
+    free, of = free.filter(pc.is_valid(of)), pc.drop_null(of).to_numpy().astype(np.int64)
+    order = _order(free, np.arange(free.num_rows), seed, "semi")
+    by_query = np.lexsort((order, of))
+    place = np.arange(len(of)) - np.searchsorted(of[by_query], of[by_query]) if len(of) else by_query
+    own = pc.index_in(chosen.negatives["query"], value_set=queries).to_numpy().astype(np.int64)
+    left = select.max_negatives_per_query - np.bincount(own, minlength=len(queries))
+    wanted = left if select.fill != "none" else np.minimum(left, select.semi_negatives)
+    taken = by_query[place < wanted[of[by_query]]]
+    rows = pa.concat_tables([chosen.negatives, _retrieved(free.take(pa.array(taken)), chosen.negatives.schema)])
+    # Stable: retrieved ones come after the others of their query.
+    negatives = rows.take(pa.array(np.argsort(np.r_[own, of[taken]], kind="stable")))
+    return replace(chosen, negatives=negatives, triplets=_triplets(negatives, select), retrieved=len(taken))
+
+
+def _retrieved(found: pa.Table, schema: pa.Schema) -> pa.Table:
+    n = found.num_rows
+    columns: dict[str, Any] = {
+        "query_id": pa.array([_query_id(query) for query in found["query"].to_pylist()], pa.string()),
+        "query": found["query"],
+        "neg_id": found["doc_id"],
+        "rule": pa.array(["retrieved"] * n, pa.string()),
+        "kind": pa.array(["semi"] * n, pa.string()),
+    }
+    return pa.table([columns.get(f.name, pa.nulls(n, f.type)) for f in schema], schema=schema)
+
+
+def _query_id(query: str) -> str:
+    return hashlib.sha256(query.encode()).hexdigest()[:16]
+
+
 def _best(bound: Any, of: Any, starts: Any) -> Any:
     """By row, the row of its query with the greatest bound; the first of equals."""
     order = np.lexsort((np.arange(len(of)), -bound, of))
@@ -139,17 +196,17 @@ def _best(bound: Any, of: Any, starts: Any) -> Any:
     return np.repeat(first, np.diff(np.r_[starts, len(of)]))
 
 
-def _order(released: pa.Table, rows: Any, seed: int) -> Any:
+def _order(released: pa.Table, rows: Any, seed: int, domain: str = "negative") -> Any:
     table = released.take(pa.array(rows))
     names = zip(table["query"].to_pylist(), table["doc_id"].to_pylist(), strict=True)
-    digest = [hashlib.sha256(f"negative\0{seed}\0{len(q)}\0{q}\0{d}".encode()).digest()[:8] for q, d in names]
+    digest = [hashlib.sha256(f"{domain}\0{seed}\0{len(q)}\0{q}\0{d}".encode()).digest()[:8] for q, d in names]
     return np.frombuffer(b"".join(digest), ">u8").astype(np.uint64)
 
 
 def _negatives(released: pa.Table, rows: Any, positives: Any) -> pa.Table:
     wanted, preferred = released.take(pa.array(rows)), released.take(pa.array(positives))
     n = len(rows)
-    ids = [hashlib.sha256(query.encode()).hexdigest()[:16] for query in wanted["query"].to_pylist()]
+    ids = [_query_id(query) for query in wanted["query"].to_pylist()]
     columns: dict[str, Any] = {
         "query_id": pa.array(ids, pa.string()),
         "query": wanted["query"],

@@ -22,6 +22,7 @@ from .pipeline_private import EXACT, check_private, public_lists, refuse_log
 from .pipeline_private import beside as private_beside
 from .read import glance
 from .release_private import budget_of
+from .retrieve import check as check_retriever
 from .write import LAYOUT
 from .writers.given import check_given
 
@@ -93,6 +94,7 @@ def dry_run(
     if documents is not None:
         check_given(documents, "documents", ["doc_id", "text"])
     refuse_beside(privacy, beside or {})
+    check_retriever(config.select, documents=documents is not None, retrieved="retrieved" in (beside or {}))
     for name, table in (beside or {}).items():
         check_given(table, name, ["query", "doc_id"])
     if privacy.mode == "dp":

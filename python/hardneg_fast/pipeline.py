@@ -18,6 +18,7 @@ from .blocks import BLOCKS, Header, is_blocks, rows_of
 from .click_model import ClickLog, ClickModel, Regressor, choose, fit, of_counts, of_log
 from .config import ClickModelConfig, Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
 from .count import TABLES, Counts, Progress, count_stream, part_config, split_counts
+from .evidence import Evidence
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, PrivacyError, UsageError
 from .keys import Key
@@ -30,8 +31,10 @@ from .release import Released, release
 from .release import checked as checked_privacy
 from .release_private import PrivateReleased
 from .result import VALUES, Result, built, quarantined
+from .retrieve import check as check_retriever
+from .retrieve import retrieve
 from .reversible import Sealer
-from .select import select
+from .select import Selected, select
 from .sources import keepable, open_source
 from .sources.arrow import is_arrow
 from .split import split_rows
@@ -85,7 +88,8 @@ def mine(
         out: dataset directory to write, whole or not at all; None writes nothing.
         privacy: what may leave; there is no default.
         config: options; their defaults otherwise.
-        documents: table or Parquet file with doc_id and text; triplets then hold texts.
+        documents: table or Parquet file with doc_id and text; triplets then hold texts, and BM25 finds documents in
+            them where it is asked to (`select.retriever`).
         positives: table or Parquet file with query and doc_id, best first: documents that satisfy a query, before those
             of the log.
         known_relevant: the same: documents that are no negatives of a query.
@@ -113,6 +117,7 @@ def mine(
         retrieved=retrieved,
     )
     refuse_beside(privacy, beside)
+    check_retriever(config.select, documents=texts is not None, retrieved="retrieved" in beside)
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
@@ -123,7 +128,17 @@ def mine(
     counts = _counted(raw, config, key, MINED_TABLES, progress)
     refuse_nothing(raw, counts)
     released = release(counts, privacy=privacy)
-    return finished(raw, counts, released, out, config=config, beside=beside, documents=texts, overwrite=overwrite)
+    return finished(
+        raw,
+        counts,
+        released,
+        out,
+        config=config,
+        beside=beside,
+        documents=texts,
+        overwrite=overwrite,
+        progress=progress,
+    )
 
 
 def finished(
@@ -136,10 +151,11 @@ def finished(
     beside: dict[str, pa.Table],
     documents: pa.Table | None,
     overwrite: bool,
+    progress: Progress | None = None,
 ) -> Result:
     """What comes after the release. Of `raw` its report is looked at, of `counts` the figures beside the tables."""
     weighed = weigh(released, config=config.evidence, seed=config.seed, threads=config.threads)
-    selected = select(weighed, config=config.select, seed=config.seed, threads=config.threads, **beside)
+    selected = _selected(weighed, config, beside, documents, progress)
     result = built(raw, counts, released, weighed, selected, config)
     if beside:
         result.report["beside"] = sorted(beside)
@@ -155,6 +171,25 @@ def finished(
         )
         write_directory(mined, Path(out), documents=documents, overwrite=overwrite)
     return result
+
+
+def _selected(
+    weighed: Evidence,
+    config: Config,
+    beside: dict[str, pa.Table],
+    documents: pa.Table | None,
+    progress: Progress | None,
+) -> Selected:
+    """The selection; documents are retrieved for the queries that have a positive."""
+
+    def of(beside: dict[str, pa.Table]) -> Selected:
+        return select(weighed, config=config.select, seed=config.seed, threads=config.threads, **beside)
+
+    if config.select.retriever == "bm25":
+        queries = pc.unique(pa.table(of(beside).positives)["query"])
+        found = retrieve(queries, documents, top=config.select.retrieved_to, threads=config.threads, progress=progress)
+        beside = beside | {"retrieved": found}
+    return of(beside)
 
 
 def refuse_beside(privacy: Privacy, beside: Collection[str]) -> None:

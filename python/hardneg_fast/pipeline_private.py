@@ -19,7 +19,7 @@ import pyarrow.compute
 from . import options
 from .anonymize import normalize, scrubbing
 from .config import Config, Privacy
-from .contrast import Contrasts, check, contrasts
+from .contrast import Contrasts, check, contrasts, filled
 from .contribute import Progress, contribute_stream
 from .count import default_memory, micros
 from .exceptions import ColumnError, DataError, PrivacyError, UsageError
@@ -29,6 +29,7 @@ from .release_private import PrivateReleased, budget_of, release_private
 from .release_weights import examined
 from .result import Result
 from .result_private import private_result
+from .retrieve import retrieve
 from .write import Mined, check_target, write
 from .writers.atomic import check_directory, whole_directory
 from .writers.given import given_table
@@ -64,6 +65,16 @@ def mine_private(
     # From here on nothing can reach the log: what was opened and counted of it went with the call.
     released, lineage = passed.released, str(privacy.lineage)
     chosen = _contrasts(released, config)
+    if config.select.retriever == "bm25":
+        # Of a public corpus, for queries that were released: no look at anything else.
+        found = retrieve(
+            pc.unique(chosen.positives["query"]),
+            documents,
+            top=config.select.retrieved_to,
+            threads=config.threads,
+            progress=progress,
+        )
+        chosen = filled(chosen, released.table, found, select=config.select, seed=config.seed)
     ledger.commit(passed.entry)
     # Asked now: what ended the claim may have been entered while this ran.
     claim = ledger.claim(lineage)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from . import _hardneg
 from .calibration import CODES_DELTA, exactly
-from .config import Config, Privacy
+from .config import Config, Privacy, SelectConfig
 from .contrast import Contrasts
 from .release_private import PrivateReleased
 from .result import QUERY_TEXT, Result, examples, plain_config, positives_of
@@ -62,18 +62,29 @@ def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: 
         "release": {"mode": mode, "k": None, "queries_out": released.queries, "pairs_out": released.table.num_rows},
         "select": {
             "candidates": {"contrast": chosen.compared},
-            "negatives": {"contrast": chosen.negatives.num_rows},
+            "negatives": {"contrast": chosen.negatives.num_rows - chosen.retrieved}
+            | ({"retrieved": chosen.retrieved} if chosen.retrieved else {}),
             "guards": {},
             "caps": {"max_negatives_per_query": chosen.capped} if chosen.capped else {},
             "rows": chosen.negatives.num_rows,
             "triplets": chosen.triplets.num_rows,
             "queries_with_negative": queries,
         },
-        "rules_off": {},
+        "rules_off": _off(config.select),
         "ctr_by_position": [],
         "examples": examples(chosen.negatives, chosen.positives, None),
         "config": plain_config(config),
     }
+
+
+def _off(select: SelectConfig) -> dict[str, str]:
+    """What was asked for and is not there."""
+    off = {}
+    if select.easy_negatives or select.fill == "easy":
+        off["random"] = "which documents there are, the log would tell: none are drawn at random from it"
+    if (select.semi_negatives or select.fill != "none") and select.retriever != "bm25":
+        off["retrieved"] = "nothing was retrieved: select.retriever bm25 finds documents of a public corpus"
+    return off
 
 
 NO_CLAIM = "no_dp_claim"
@@ -95,6 +106,13 @@ def _unclaimed(
         "identifiers": "none in the output; hashed under a key of the run while counting",
         "query_text": QUERY_TEXT[config.scrub.action],
     }
+
+
+DOCUMENTS = {
+    "meaning": "negatives of kind semi are found by BM25 in documents that the caller declares public, for released "
+    "queries; the claim is relative to that"
+}
+"""What `select.retriever` adds to the claim."""
 
 
 def _of_lineage(claim: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,6 +169,7 @@ def _statement(
         + ("; the mechanism pag is new, and its proof has had no outside review" if new else ""),
         "queries": _public(privacy.public_queries_class, "chosen under noise"),
         "candidates": _public(privacy.candidates_class, "chosen under noise from what users were shown"),
+        **({"documents": DOCUMENTS} if config.select.retriever == "bm25" else {}),
         "identifiers": "none in the output; hashed under a key of the run while counting",
         "query_text": QUERY_TEXT[config.scrub.action],
         "not": "protection of people with many ids, of what timing or sizes of the run show, or of releases outside "

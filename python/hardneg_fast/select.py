@@ -99,6 +99,7 @@ def select(
     options = dataclasses.asdict(checked_section("select", config or SelectConfig()))
     carry = list(options.pop("carry"))
     del options["preset"]  # checked: it has set what it sets
+    del options["retriever"]  # who fills `retrieved` is settled before
     return Selected(
         _hardneg.select(
             evidence._core,

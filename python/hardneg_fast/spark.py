@@ -40,6 +40,7 @@ from .pipeline_private import window
 from .read import ReadReport, glance
 from .release import gather, release
 from .result import Result
+from .retrieve import check as check_retriever
 from .sources import open_source, positions
 from .writers.given import given_table
 
@@ -129,6 +130,7 @@ def mine(
                 rows, out, privacy=privacy, config=private, documents=documents, overwrite=overwrite, **given
             )
     beside = tables_beside(config, master, **given)
+    check_retriever(config.select, documents=documents is not None, retrieved="retrieved" in beside)
     texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
     enter(privacy, window=window(config), what=kind_of(privacy))
     with _named():

@@ -4,7 +4,7 @@ Written from that page alone, in plain lists and dictionaries. Where the page le
 starts with "reading:" says how it was understood.
 """
 
-from . import alike
+from . import alike, bm25
 from .count import Counts, count, in_canonical_order
 from .evidence import evidence
 from .mine import Mined, mine
@@ -21,6 +21,7 @@ __all__ = [
     "Released",
     "Selected",
     "alike",
+    "bm25",
     "canonical_key",
     "code",
     "count",

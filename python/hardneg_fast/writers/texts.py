@@ -31,7 +31,7 @@ class Texts:
                     "rename the columns to doc_id and text"
                 )
         table: Any = documents
-        ids, text = _text(table["doc_id"], "doc_id"), _text(table["text"], "text")
+        ids, text = (text_column(table[name], "documents", name) for name in ("doc_id", "text"))
         asked = pc.is_in(ids, value_set=wanted.cast(pa.large_string()))
         kept = pc.fill_null(pc.and_(asked, pc.greater(pc.binary_length(text), 0)), False)
         self._ids = _one(ids.filter(kept))
@@ -53,12 +53,21 @@ class Texts:
         return [str(self.take(places[[i]])[0].as_py()) if place >= 0 else None for i, place in enumerate(places)]
 
 
-def _text(column: Any, name: str) -> Any:
-    """Strings of any kind, or integers as their digits, as large strings."""
+def text_column(column: Any, table: str, name: str) -> Any:
+    """Strings of any kind, or ids that are integers as their digits, as large strings.
+
+    Args:
+        column: Arrow data.
+        table: what it is a column of, for errors.
+        name: the column.
+
+    Raises:
+        ColumnError: another type.
+    """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     if not any(is_text(kind) for is_text in texts) and not (name == "doc_id" and pa.types.is_integer(kind)):
-        raise ColumnError(f"documents: column {name!r} is {column.type}; give strings")
+        raise ColumnError(f"{table}: column {name!r} is {column.type}; give strings")
     return column.cast(kind).cast(pa.large_string())
 
 
