@@ -1,5 +1,8 @@
 """CSV and TSV: everything is text, bad rows are counted, messages quote no cell."""
 
+import subprocess
+import sys
+
 import pyarrow as pa
 import pytest
 
@@ -55,6 +58,18 @@ def test_invalid_utf8_in_a_column_that_is_not_read_costs_nothing(tmp_path):
     table, log = read(write(tmp_path, b"query,doc_id,clicked,agent\nq,d,1,\xff\n"))
     assert table.num_rows == 1
     assert log.report.quarantine == {}
+
+
+@pytest.mark.parametrize("before", [0, 400_000], ids=["in the first block", "later"])
+def test_a_ragged_row_that_is_not_utf8_is_told_from_others(tmp_path, before):
+    """Arrow cannot show it to whom sets rows aside, and says so on stderr: hence a process of its own."""
+    path = write(tmp_path, HEADER + b"u,q,d,1,0\n" * before + b"u,secret\xe9,d\nu,q,d,2,1\n")
+    given = [sys.executable, "-m", "hardneg_fast", "mine", str(path), "--no-privacy", "-o", str(tmp_path / "out")]
+    done = subprocess.run(given, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "log.csv: a row has 3 cells in place of 5 and is not UTF-8 text" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_quotes_hold_line_ends_in_csv_and_nothing_in_tsv(tmp_path):

@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         shared.no_core_dumps()
+        sys.unraisablehook = shared.passed_over
     with shared.harmless():
         return _run(argv)
 

@@ -253,6 +253,11 @@ def no_core_dumps() -> None:
         ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
 
 
+def passed_over(said: sys.UnraisableHookArgs) -> None:
+    """Says the kind of an error that a library could not hand on; its message, and what it is of, can quote the log."""
+    print(f"hardneg-fast: a library passed over {said.exc_type.__name__}", file=sys.stderr)
+
+
 def _refuse_key(given: str) -> None:
     """Refuses a key where the name of its file is expected, without repeating it."""
     import base64

@@ -3,11 +3,13 @@
 Every column is text: the core reads numbers. So "007" stays "007", and a stray word among numbers costs one row.
 
 CSV cells may be quoted with "; TSV has no quoting, so that a stray quote in a query swallows nothing. Rows with too few
-or too many cells, or with bytes that are not UTF-8 in a column that is read, are quarantined as `broken_line`.
+or too many cells, or with bytes that are not UTF-8 in a column that is read, are quarantined as `broken_line`; Arrow
+does not hand on rows that are both, which are refused.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ BYTES_PER_ROW = 64
 """Guess that turns rows a batch into bytes a block."""
 
 MOST_COLUMNS = 10_000
+_RAGGED = re.compile(r"CSV parse error: (?:Row #\d+: )?Expected (\d+) columns, got (\d+)")
 
 
 class _Skips:
@@ -140,7 +143,14 @@ class TextSource(Source):
 def _telling_rows(name: str) -> Iterator[None]:
     try:
         yield
-    except pa.ArrowInvalid:  # its text quotes cells
+    except pa.ArrowInvalid as e:  # its text quotes cells
+        # Rows of a wrong length are skipped, but for those that Arrow cannot show to `_Skips`.
+        if ragged := _RAGGED.match(str(e)):
+            raise DataError(
+                f"{name}: a row has {ragged[2]} cells in place of {ragged[1]} and is not UTF-8 text; either alone "
+                "would be set aside, both together cannot be: save the file as UTF-8, or take out the row "
+                "(in a UTF-8 locale, grep -naxv '.*' FILE shows lines that are not)"
+            ) from None
         raise DataError(
             f"{name}: rows cannot be told apart; look for a quote that is never closed, or a row of many megabytes"
         ) from None
