@@ -88,6 +88,13 @@ def every_command() -> list[str]:
     return [f"config {SHOW.name}", *(command.name for command in cli.COMMANDS if command.name != "config")]
 
 
+def test_every_command_stands_in_one_line_with_what_it_does(capsys):
+    listed = said(capsys, "--help")[1].partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
+    begins = [line.index(line.split(maxsplit=1)[1]) for line in listed if line[4] != " "]
+    assert len(begins) == len({name.partition(" ")[0] for name in every_command()})
+    assert len({*begins}) == 1
+
+
 @pytest.mark.parametrize("name", every_command())
 def test_examples_in_the_help_are_commands(name, capsys):
     code, out, _ = said(capsys, *name.split(), "--help")

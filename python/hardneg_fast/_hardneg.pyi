@@ -280,6 +280,8 @@ class EvidencePosition(TypedDict):
 
     position: int
     examination: float
+    lower: float | None
+    upper: float | None
     attraction: list[float] | None
     prior: list[float] | None
 

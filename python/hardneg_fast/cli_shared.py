@@ -37,6 +37,13 @@ class Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26)
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """As of argparse, which forgets that commands are indented, and breaks the line after the longest."""
+        super().add_argument(action)
+        for command in self._iter_indented_subactions(action):
+            named = self._current_indent + len(self._format_action_invocation(command))
+            self._action_max_length = max(self._action_max_length, named)
+
 
 class Parser(argparse.ArgumentParser):
     """Answers what is mistyped with what is near, and ends with the exit code of a usage error.

@@ -11,11 +11,12 @@ from .dataset import Written
 from .escape import as_markdown
 from .privacy_words import statement
 from .reasons import sentence
-from .report_parts import Figures, number, part, percent, users
+from .report_parts import Figures, number, part, percent, span, users
 from .report_yield import picked
 
 CONFIGS = ("triplets", "negatives", "positives", "queries", "documents")
 MAX_EXAMPLES = 5
+MAX_POSITIONS = 20
 
 _CONFIG_WORDS = {
     "triplets": "For training: a query, a document that satisfied it, documents that did not. Text columns only.",
@@ -180,7 +181,11 @@ def _quality(report: Figures) -> str:
         for row in report.get("coverage") or ()
         if isinstance(row, Mapping)
     ]
-    parts = ["\n".join(lines), _table(("Users of a query", "Queries", "With a negative", "With four or more"), covered)]
+    parts = [
+        "\n".join(lines),
+        _positions(report),
+        _table(("Users of a query", "Queries", "With a negative", "With four or more"), covered),
+    ]
     other = [
         (percent(p["limit"]), number(p.get("negatives")), percent(p.get("false_negatives")), number(p.get("queries_4")))
         for p in picked(report)
@@ -189,6 +194,25 @@ def _quality(report: Figures) -> str:
     parts.append(_table(head, other))
     text = "\n\n".join(filter(None, parts))
     return f"## Quality\n\n{text}" if text else ""
+
+
+def _positions(report: Figures) -> str:
+    """Click rates and examination by position, each with the interval that chance leaves."""
+    found = (row for row in part(report, "evidence").get("positions") or () if isinstance(row, Mapping))
+    looked = {row.get("position"): row for row in found}
+    rows = [
+        (
+            f"position {number(row.get('position'))}",
+            percent(row.get("ctr")),
+            span(row),
+            percent(at.get("examination")),
+            span(at),
+        )
+        for row in (report.get("ctr_by_position") or ())[:MAX_POSITIONS]
+        if isinstance(row, Mapping)
+        for at in [looked.get(row.get("position"), {})]
+    ]
+    return _table(("Where", "Clicked", "95 %", "Looked at, as fitted", "95 %"), rows)
 
 
 def _examples(report: Figures) -> str:

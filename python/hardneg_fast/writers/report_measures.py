@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .escape import as_html
-from .report_parts import Figures, bars, number, part, percent, section, table, users
+from .report_parts import Figures, bars, number, part, percent, section, span, table, users
 from .svg import columns
 
 __all__ = ["by_position", "coverage", "false_negatives", "hardness"]
@@ -26,13 +26,14 @@ _POSITIONS_LEAD = (
     "It falls partly because users look less at what is further down: results are compared with what their positions "
     "let expect."
 )
-_LOOKED = "Percent looked at, by position, the top being 100: fitted to this log, without an interval."
+_LOOKED = "Percent looked at, by position, the top being 100, as fitted to this log"
+_LOOKED_SPAN = ", with the interval that chance leaves were the model right (95 %)"
 
 
 def by_position(report: Figures) -> str:
     """Click rates with intervals, and examination, by position."""
     rows = _rows(report.get("ctr_by_position"))[:MAX_POSITIONS]
-    looked = {row.get("position"): row.get("examination") for row in _rows(part(report, "evidence").get("positions"))}
+    looked = {row.get("position"): row for row in _rows(part(report, "evidence").get("positions"))}
     if not rows:
         return ""
     labels = [str(row.get("position", "")) for row in rows]
@@ -40,19 +41,26 @@ def by_position(report: Figures) -> str:
     spans = [(_number(row.get("lower", row.get("ctr"))), _number(row.get("upper", row.get("ctr")))) for row in rows]
     clicks = columns(labels, rates, [f"{100 * r:.1f}" for r in rates], "Share of results clicked by position", spans)
     drawn = f"<figure>{clicks}<figcaption>Percent clicked, by position.</figcaption></figure>"
-    seen = [_number(looked.get(row.get("position"))) for row in rows]
+    at = [looked.get(row.get("position"), {}) for row in rows]
+    seen = [_number(row.get("examination")) for row in at]
+    sure = any(row.get("lower") is not None for row in at)
     if len({*seen}) > 1:
-        looks = columns(labels, seen, [f"{100 * s:.0f}" for s in seen], "Chance to be looked at by position")
-        drawn += f"<figure>{looks}<figcaption>{_LOOKED}</figcaption></figure>"
+        ends = [
+            (_number(row.get("lower") or s), _number(row.get("upper") or s)) for row, s in zip(at, seen, strict=True)
+        ]
+        title = "Chance to be looked at by position"
+        looks = columns(labels, seen, [f"{100 * s:.0f}" for s in seen], title, ends if sure else ())
+        drawn += f"<figure>{looks}<figcaption>{_LOOKED}{_LOOKED_SPAN if sure else ''}.</figcaption></figure>"
     cells = {
         "Position": [number(row.get("position")) for row in rows],
         "Shown": [number(row.get("impressions")) for row in rows],
         "Clicked": [number(row.get("clicks")) for row in rows],
         "Share clicked": [percent(row.get("ctr")) for row in rows],
-        "95 %": [f"{percent(row.get('lower'))} to {percent(row.get('upper'))}" for row in rows],
-        "Looked at": [percent(share) for share in seen],
+        "95 %": [span(row) for row in rows] if "lower" in rows[0] else [],
+        "Looked at": [percent(share) for share in seen] if looked else [],
+        "Looked at, 95 %": [span(row) for row in at] if sure else [],
     }
-    shown = [name for name in cells if (name != "95 %" or "lower" in rows[0]) and (name != "Looked at" or looked)]
+    shown = [name for name in cells if cells[name]]
     figures = table(shown, [*zip(*(cells[name] for name in shown), strict=True)], numeric=range(len(shown)))
     body = f"<div class=pair>{drawn}</div><details><summary>Figures</summary>{figures}</details>"
     return section("Clicks by position", body, _POSITIONS_LEAD)

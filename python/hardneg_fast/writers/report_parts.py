@@ -32,6 +32,12 @@ def percent(value: Any) -> str:
     return f"{100 * value:.1f} %" if value >= 0.01 or value == 0 else f"{100 * value:.2g} %"
 
 
+def span(row: Figures) -> str:
+    """An interval from `lower` to `upper`, as percentages."""
+    ends = (row.get("lower"), row.get("upper"))
+    return "–" if None in ends else f"{percent(ends[0])} to {percent(ends[1])}"  # noqa: RUF001 - a dash is meant
+
+
 def code(name: Any) -> str:
     """A name of the program, small, which may break at its underscores."""
     return f"<small><code>{as_html(name).replace('_', '_<wbr>')}</code></small>"

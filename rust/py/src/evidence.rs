@@ -39,6 +39,8 @@ struct Model {
 struct Position {
     position: u16,
     examination: f64,
+    lower: Option<f64>,
+    upper: Option<f64>,
     attraction: Option<[f64; 2]>,
     prior: Option<[f64; EXPOSURES]>,
 }
@@ -71,6 +73,8 @@ impl Evidence {
                 .map(|position| Position {
                     position,
                     examination: round(curve.examination(position)),
+                    lower: curve.interval(position).map(|ends| round(ends.0)),
+                    upper: curve.interval(position).map(|ends| round(ends.1)),
                     attraction: relevance
                         .map(|r| [0, 1].map(|kind| round(r.attraction[kind][usize::from(position)]))),
                     prior: relevance.map(|r| r.prior[usize::from(position)].map(round)),

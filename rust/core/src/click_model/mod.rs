@@ -15,6 +15,7 @@
 //! data and stops where the fold held out is explained best, `PyClick` keeps one hit in two trials and 50 passes.
 
 mod cascade;
+mod certainty;
 mod choose;
 mod ctr;
 mod dbn;
@@ -44,6 +45,7 @@ use crate::error::{Error, Result};
 use log::{Crew, Part};
 use params::{Kind, Places};
 
+pub use certainty::Certainty;
 pub use choose::{Candidate, Choice, choose};
 pub use fit::{MStep, fit};
 pub use harvest::{Method, Propensity, propensities};

@@ -1,12 +1,13 @@
 //! How likely a result is to be looked at where it stands: by a click model fitted to a sample of pairs, by propensities
 //! given, or, where nothing is known of positions, taken for certain.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::sample::Sample;
-use crate::click_model::{ClickLog, ClickModelConfig, Definition, Model, NoClick, fit};
+use crate::click_model::{ClickLog, ClickModelConfig, Definition, Fitted, Model, NoClick, fit};
 use crate::counts::Has;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pulse::Pulse;
@@ -65,6 +66,8 @@ pub struct Curve {
     theta: Vec<f64>,
     /// By position, over all clicks above.
     marginal: Vec<f64>,
+    /// 95 % interval of this, by position; empty where examination was not fitted.
+    interval: Vec<Option<(f64, f64)>>,
 }
 
 impl Curve {
@@ -107,6 +110,11 @@ impl Curve {
         self.marginal[usize::from(self.position(position))]
     }
 
+    /// What chance leaves of this, 95 %; None where examination was not fitted, or a position says nothing of the top.
+    pub fn interval(&self, position: u16) -> Option<(f64, f64)> {
+        self.interval.get(usize::from(self.position(position))).copied().flatten()
+    }
+
     /// Position, click above (0 for none, and where it does not matter), P(looked at).
     pub fn by_place(&self) -> Vec<(u16, u16, f64)> {
         if self.depth == 0 {
@@ -126,6 +134,7 @@ impl Curve {
             depth: 0,
             theta: sure.clone(),
             marginal: sure,
+            interval: Vec::new(),
         }
     }
 
@@ -157,6 +166,31 @@ impl Curve {
             out.theta.extend_from_slice(&out.marginal);
         }
         out
+    }
+
+    /// Intervals of the model that it was made from, of the mean over the clicks above as in the sample. On the scale of the
+    /// logarithm, so that no end is below 0.
+    fn with_intervals(mut self, model: &Fitted, sample: &Sample) -> Self {
+        let Some(known) = model.certainty() else { return self };
+        let mut shown: Vec<BTreeMap<u16, f64>> = vec![BTreeMap::new(); usize::from(self.depth) + 1];
+        for cell in sample.cells.iter().filter(|c| c.position > 0) {
+            *shown[usize::from(cell.position)].entry(cell.previous_click).or_default() +=
+                f64::from(cell.impressions);
+        }
+        let interval = |position: u16| {
+            let shown = &shown[usize::from(position)];
+            let all: f64 = shown.values().sum();
+            if all == 0.0 || model.apart.contains(&position) {
+                return None;
+            }
+            let value = self.examination(position);
+            let off = known.deviation(shown.iter().map(|(above, n)| (position, *above, n / all)));
+            let times = (1.96 * off / value).exp();
+            // The top is looked at by definition.
+            (off > 0.0).then(|| (value / times, (value * times).min(1.0)))
+        };
+        self.interval = (0..=self.depth).map(|p| if p == 0 { None } else { interval(p) }).collect();
+        self
     }
 }
 
@@ -268,7 +302,7 @@ fn fitted(
     let held_out: Vec<(&'static str, f64)> =
         fits.iter().filter_map(|(d, f)| Some((d.name(), f.held_out?))).collect();
     // The simplest of equals; without a held-out fold, the position-based model.
-    let judged = |f: &crate::click_model::Fitted| f.held_out.unwrap_or(f64::NEG_INFINITY);
+    let judged = |f: &Fitted| f.held_out.unwrap_or(f64::NEG_INFINITY);
     let mut best = 0;
     for (i, (d, f)) in fits.iter().enumerate().skip(1) {
         if judged(f) > judged(&fits[best].1) || (held_out.is_empty() && *d == Debias::Pbm) {
@@ -280,7 +314,8 @@ fn fitted(
         Debias::None => Curve::flat(""),
         _ => Curve::new(*chosen, sample, depth, |position, above| {
             model.examination(position, above).unwrap_or(*LOOKED_AT.end())
-        }),
+        })
+        .with_intervals(model, sample),
     };
     made.reason = match debias {
         Debias::Auto if !has.cell_detail => {
