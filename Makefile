@@ -12,6 +12,13 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
 QUALITY_ARGS ?= --impressions 200k
 FUZZ_RUNS ?= 100000
+CAMPAIGN_FUZZ ?= 1000000
+CAMPAIGN_READERS ?= 20000
+FAULTS_ARGS ?= --runs 200
+REPEATS_ARGS ?=
+POISON_ARGS ?=
+KEYS_ARGS ?=
+WHEEL_ARGS ?=
 FUZZ_VENV ?= .venv-fuzz
 
 BIN := $(VENV)/bin
@@ -132,15 +139,15 @@ fuzz: ## every Rust fuzz target, FUZZ_RUNS inputs each (make fuzz FUZZ_RUNS=1000
 fuzz-python: $(RELEASE) $(FUZZERS) ## every Python reader, FUZZ_RUNS inputs each
 	fuzz/python/run.sh $(FUZZ_VENV)/bin/python $(FUZZ_RUNS)
 
-campaign: $(RELEASE) ## fuzzing, faults, poisoned logs, the wheel twice: an hour or more, as root; figures in docs/RELIABILITY.md
-	$(MAKE) --no-print-directory fuzz FUZZ_RUNS=1000000
-	$(MAKE) --no-print-directory fuzz-python FUZZ_RUNS=20000
-	$(RUN) tests/campaign/faults.py --runs 200
-	$(RUN) tests/campaign/repeats.py
-	$(RUN) tests/campaign/poison.py
-	$(RUN) tests/campaign/keys.py
+campaign: $(RELEASE) ## fuzzing, faults, poisoned logs, the wheel twice: hours, as root (CAMPAIGN_FUZZ=1000 FAULTS_ARGS="--runs 20" ...: less)
+	$(MAKE) --no-print-directory fuzz FUZZ_RUNS=$(CAMPAIGN_FUZZ)
+	$(MAKE) --no-print-directory fuzz-python FUZZ_RUNS=$(CAMPAIGN_READERS)
+	$(RUN) tests/campaign/faults.py $(FAULTS_ARGS)
+	$(RUN) tests/campaign/repeats.py $(REPEATS_ARGS)
+	$(RUN) tests/campaign/poison.py $(POISON_ARGS)
+	$(RUN) tests/campaign/keys.py $(KEYS_ARGS)
 	$(RUN) -m pip install --quiet --disable-pip-version-check auditwheel
-	$(RUN) tests/campaign/wheel.py
+	$(RUN) tests/campaign/wheel.py $(WHEEL_ARGS)
 
 docs: $(RELEASE) ## the guides and the API reference, as HTML in site/
 	$(RUN) docs/build_site.py

@@ -323,6 +323,17 @@ def test_recipes_that_cannot_be(tmp_path):
         ('[source]\nshape = "rows"\nheader = "a"', "must be a list of text"),
         ('[source]\nbase = "ubj"', "no preset 'ubj'"),
         ("columns = 3", "must be a table"),
+        ("[source]\nbase = 3", "base must be text"),
+        ('[source]\nshape = "rows"\nencoding = "gb18031"', "encoding is none that Python knows"),
+        ('[source]\nshape = "rows"\nencoding = "hex"', "encoding is none that Python knows"),
+        ('[source]\nshape = "rows"\n[columns]\nquery = {column = "q", times = "2"}', "times must be a number"),
+        ('[source]\nshape = "rows"\n[columns]\nquery = {column = "q", join = 2}', "join must be text"),
+        (
+            '[source]\nshape = "rows"\n[columns]\nquery = {column = "q", replace = {"a" = 1}}',
+            "replace must be a table of texts",
+        ),
+        ('[source]\nshape = "rows"\n[columns]\nquery = {column = "=query"}', "query would be made of itself"),
+        ('[source]\nshape = "rows"\n[columns]\na = {column = "=b"}\nb = {column = "=a"}', "a would be made of itself"),
     ],
 )
 def test_mapping_files_that_cannot_be(tmp_path, text, words):
@@ -334,6 +345,14 @@ def test_mapping_files_that_cannot_be(tmp_path, text, words):
         open_log(sample("ubi"), ReadConfig(preset="none.toml"))
     with pytest.raises(hn.UsageError, match="no preset 'ubj'"):
         open_log(sample("ubi"), ReadConfig(preset="ubj"))
+
+
+def test_a_mapping_file_that_is_its_own_base(tmp_path):
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    one.write_text(f'[source]\nbase = "{other}"')
+    other.write_text(f'[source]\nbase = "{one}"')
+    with pytest.raises(hn.UsageError, match=r"'one\.toml' is its own base"):
+        open_log(sample("ubi"), ReadConfig(preset=str(one)))
 
 
 def test_addresses_of_object_stores(monkeypatch):

@@ -55,9 +55,9 @@ def read(path: Path, config: hn.Config) -> None:
         raise raw.error or AssertionError("an error without a name") from None
 
 
-def log(name: str, **read: object) -> Callable[[bytes], None]:
+def log(name: str, **options: object) -> Callable[[bytes], None]:
     """Reads a log to its end."""
-    config = hn.Config(threads=1, read=hn.ReadConfig(**read))  # type: ignore[arg-type]
+    config = hn.Config(threads=1, read=hn.ReadConfig(**options))  # type: ignore[arg-type]
 
     def once(content: bytes) -> None:
         read(put(name, content), config)

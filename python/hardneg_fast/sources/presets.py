@@ -97,6 +97,8 @@ class Preset:
         return self.recipes[path].columns if path in self.recipes else (path,)
 
 
+_KINDS: dict[str, object] = {"join": "", "times": 1.0}
+"""Of which kind options of recipes are, where their defaults do not tell."""
 TABLES = {"source", "columns", "constants", "codes", "detect"}
 DETECT = {"columns": "detect", "any": "detect_any", "line": "detect_line"}
 
@@ -106,8 +108,8 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load(name: str) -> Preset:
-    """A preset by name, or a mapping file by path.
+def load(name: str, within: tuple[str, ...] = ()) -> Preset:
+    """A preset by name, or a mapping file by path; `within` are those that it is the base of.
 
     Raises:
         UsageError: no such preset, or a mapping file that cannot be.
@@ -115,9 +117,11 @@ def load(name: str) -> Preset:
     """
     if name in names():
         return _read(FOLDER / f"{name}.toml")
+    if name in within:
+        raise UsageError(f"mapping {Path(name).name!r} is its own base, or the base of one: name another")
     if not name.endswith(".toml"):
         raise UsageError(f"no preset {name[:60]!r}; there are {names()}, or give the path of a mapping file, NAME.toml")
-    return _read(Path(name))
+    return _read(Path(name), (*within, name))
 
 
 def text(name: str) -> str:
@@ -146,17 +150,17 @@ def every() -> tuple[Preset, ...]:
     return tuple(load(name) for name in names())
 
 
-def _read(path: Path) -> Preset:
+def _read(path: Path, within: tuple[str, ...] = ()) -> Preset:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"mapping {path.name!r} cannot be read: {type(error).__name__}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"mapping {path.name!r} is not TOML: {error}") from None
-    return of_tree(path.stem, tree)
+    return of_tree(path.stem, tree, within)
 
 
-def of_tree(name: str, tree: Mapping[str, Any]) -> Preset:
+def of_tree(name: str, tree: Mapping[str, Any], within: tuple[str, ...] = ()) -> Preset:
     """A preset of the content of a mapping file.
 
     Raises:
@@ -168,13 +172,17 @@ def of_tree(name: str, tree: Mapping[str, Any]) -> Preset:
         if not isinstance(tree[table], dict):
             raise UsageError(f"{where}: {table} must be a table, [{table}]")
     source = dict(tree.get("source", {}))
-    base = load(source.pop("base")) if "base" in source else Preset(name=name, shape="auto", columns={})
+    base = Preset(name=name, shape="auto", columns={})
+    if "base" in source:
+        base = load(_like(f"{where}: base", "", source.pop("base")), within)
     plain = {f.name: f for f in fields(Preset) if f.name not in ("name", "columns", "recipes", "constants", "codes")}
     plain = {k: f for k, f in plain.items() if not k.startswith("detect")}
     _known(f"{where}, [source]", source, plain)
     given = {key: _like(f"{where}: {key}", getattr(base, key), value) for key, value in source.items()}
     if given.get("shape", base.shape) not in ("rows", "pages", "events"):
         raise UsageError(f"{where}: shape must be rows, pages or events")
+    if given.get("encoding") and not _is_encoding(given["encoding"]):
+        raise UsageError(f"{where}: encoding is none that Python knows for text, such as latin-1 or gb18030")
     columns, recipes = dict(base.columns), dict(base.recipes)
     for column, value in tree.get("columns", {}).items():
         simple = value if isinstance(value, list) else [value]
@@ -183,12 +191,33 @@ def of_tree(name: str, tree: Mapping[str, Any]) -> Preset:
             continue
         recipes[f"={column}"] = _recipe(f"{where}: {column}", value)
         columns[column] = (f"={column}",)
+    _refuse_circles(where, recipes)
     detect = tree.get("detect", {})
     _known(f"{where}, [detect]", detect, DETECT)
     given |= {DETECT[key]: _like(f"{where}: detect.{key}", getattr(base, DETECT[key]), v) for key, v in detect.items()}
     for key in ("constants", "codes"):
         given[key] = {**getattr(base, key), **{k: str(v) for k, v in tree.get(key, {}).items()}}
     return replace(base, name=name, columns=columns, recipes=recipes, **given)
+
+
+def _refuse_circles(where: str, recipes: Mapping[str, Recipe]) -> None:
+    for name in recipes:
+        seen: set[str] = set()
+        ahead = [name]
+        while ahead:
+            behind = {path for path in recipes[ahead.pop()].columns if path in recipes} - seen
+            if name in behind:
+                raise UsageError(f"{where}: {name.removeprefix('=')} would be made of itself")
+            seen |= behind
+            ahead += behind
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "a".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def _recipe(where: str, value: Any) -> Recipe:
@@ -205,10 +234,9 @@ def _recipe(where: str, value: Any) -> Recipe:
         raise UsageError(f"{where}: {named[0]} must be the name of a column, or a list of names")
     options = {f.name for f in fields(Recipe)} - {"columns", "concat"}
     _known(where, value, options)
-    rest = {
-        key: value[key] if key in ("replace", "join", "times") else _like(where, getattr(empty, key), value[key])
-        for key in value
-    }
+    rest = {key: _like(f"{where}: {key}", _KINDS.get(key, getattr(empty, key)), value[key]) for key in value}
+    if not all(isinstance(other, str) for other in rest.get("replace", {}).values()):
+        raise UsageError(f"{where}: replace must be a table of texts, pattern = replacement")
     return Recipe(columns=tuple(paths), concat=named[0] == "concat", **rest)
 
 
@@ -222,7 +250,10 @@ def _like(where: str, default: Any, value: Any) -> Any:
     """A value of the kind that the default has; lists as tuples."""
     if isinstance(default, tuple) and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
+    if isinstance(default, float) and type(value) is int:
+        return value
     if type(value) is not type(default):
-        kind = "a list of text" if isinstance(default, tuple) else type(default).__name__
+        kinds = {tuple: "a list of text", str: "text", float: "a number", dict: "a table"}
+        kind = kinds.get(type(default), type(default).__name__)
         raise UsageError(f"{where} must be {kind}")
     return value
