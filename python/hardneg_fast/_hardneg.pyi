@@ -50,6 +50,7 @@ __all__ = [
     "rewrite",
     "rounded_gaussian",
     "scrub",
+    "scrub_words",
     "select",
     "unpack",
     "unpack_released",
@@ -191,6 +192,11 @@ class Counts:
     def sizes(self) -> dict[str, int]: ...
     @property
     def has(self) -> dict[str, bool]: ...
+    @property
+    def tables(self) -> list[str]: ...
+    @property
+    def options(self) -> dict[str, str]:
+        """Options that counts to be merged must share, as JSON; `scrub` in words; `users` where they are sessions."""
 
 @final
 class Contributions:
@@ -426,6 +432,9 @@ def normalize(queries: Any, /, *, scrub: tuple[str, Detector | None], key: bytes
 def scrub(queries: Any, /, *, options: tuple[str, Detector | None], key: bytes | None) -> Any:
     """Texts of an array with personal data replaced; `options` is a `ScrubConfig` as JSON, and its detector."""
 
+def scrub_words(scrub: tuple[str, Detector | None], /) -> str:
+    """What counts say of how their queries were scrubbed: their option `scrub`."""
+
 def orphan() -> None:
     """From now on every call in this process is refused: it is the child of a fork that was made beside work."""
 
@@ -512,6 +521,7 @@ def count(
     seed: int,
     position_base: int,
     has_pages: bool,
+    sessions_stand_for_users: bool,
     threads: int,
     memory: int,
     spill: str | PathLike[str],

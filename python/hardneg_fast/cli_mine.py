@@ -18,7 +18,8 @@ PRIVACY = """say how the output is to be protected, with exactly one of:
 
 
 def _mine(command: argparse.ArgumentParser) -> None:
-    shared.log_options(command, ("read", "scrub", "count", "release", "evidence", "select", "contrast"))
+    sections = ("read", "scrub", "count", "release", "evidence", "select", "contrast")
+    shared.log_options(command, sections, "; or one file that count wrote")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="dataset directory to write")
     command.add_argument("--k-users", type=int, metavar="K", help="name only what at least K users stand behind")
     command.add_argument("--epsilon", type=float, metavar="E", help="user-level differential privacy")
@@ -183,6 +184,7 @@ MINE = shared.Command(
         "hardneg-fast mine clicks.parquet -o negatives --k-users 10",
         "hardneg-fast mine clicks.parquet -o negatives --k-users 10 --columns user_id=uid,position=rank --dry-run",
         "hardneg-fast mine 'logs/*.parquet' -o out --no-privacy --documents docs.parquet --select.num-negatives 4",
+        "hardneg-fast mine all.counts -o negatives --k-users 10",
         "hardneg-fast mine clicks.parquet -o private --epsilon 2 --lineage web --ledger budget.ledger "
         "--read.position-base 1",
     ),

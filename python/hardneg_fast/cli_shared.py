@@ -121,11 +121,10 @@ def add(commands: Any, command: Command) -> None:
     made.fill = command.options
 
 
-def log_options(command: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
-    """LOG, and the configuration of these sections."""
-    command.add_argument(
-        "log", nargs="+", metavar="LOG", help="files, folders or globs; Parquet, Arrow, CSV, TSV, NDJSON"
-    )
+def log_options(command: argparse.ArgumentParser, sections: tuple[str, ...], besides: str = "") -> None:
+    """LOG, what it may be besides, and the configuration of these sections."""
+    text = f"files, folders or globs; Parquet, Arrow, CSV, TSV, NDJSON{besides}"
+    command.add_argument("log", nargs="+", metavar="LOG", help=text)
     config_options(command, sections)
 
 

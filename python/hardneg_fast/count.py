@@ -117,6 +117,26 @@ class Counts:
         return self._core.has
 
     @property
+    def tables(self) -> list[str]:
+        """Names of the tables that were counted."""
+        return self._core.tables
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the section `count` that these were counted with, by name; not `since` and `until`."""
+        return {name: json.loads(value) for name, value in self._core.options.items() if name not in ("scrub", "users")}
+
+    @property
+    def scrubbing(self) -> str:
+        """How personal data in queries was scrubbed: action, kinds, detector."""
+        return self._core.options["scrub"]
+
+    @property
+    def sessions_stand_for_users(self) -> bool:
+        """Whether user_id and session_id were one column: a threshold of users is then one of sessions."""
+        return "users" in self._core.options
+
+    @property
     def users_disjoint(self) -> bool:
         """Whether nobody is counted twice; no k-user threshold can be judged otherwise."""
         return self._core.disjoint
@@ -160,6 +180,7 @@ def count_stream(
     position_base: int,
     has_pages: bool,
     tables: tuple[str, ...],
+    sessions_stand_for_users: bool = False,
     part: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> Counts:
@@ -190,6 +211,7 @@ def count_stream(
         seed=seed,
         position_base=position_base,
         has_pages=has_pages,
+        sessions_stand_for_users=sessions_stand_for_users,
         threads=threads,
         memory=memory or default_memory(),
         spill=spill_dir or tempfile.gettempdir(),

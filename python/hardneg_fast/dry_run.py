@@ -14,6 +14,7 @@ from typing import Any
 
 from . import options
 from .config import Config, Privacy
+from .from_counts import in_place_of_a_log, is_saved
 from .inspection import LACKING
 from .keys import Key
 from .ledger import Ledger
@@ -21,6 +22,7 @@ from .pipeline import check_job, check_users, kind_of, refuse_beside
 from .pipeline_private import EXACT, check_private, public_lists, refuse_log
 from .pipeline_private import beside as private_beside
 from .read import glance
+from .release import release
 from .release_private import budget_of
 from .retrieve import check as check_retriever
 from .write import LAYOUT
@@ -97,6 +99,8 @@ def dry_run(
     check_retriever(config.select, documents=documents is not None, retrieved="retrieved" in (beside or {}))
     for name, table in (beside or {}).items():
         check_given(table, name, ["query", "doc_id"])
+    if is_saved(log):
+        return _of_counts(log, out, privacy, config)
     if privacy.mode == "dp":
         check_private(out, privacy=privacy, config=config, overwrite=overwrite)
     found, kinds, report = glance(log, config.read)
@@ -129,6 +133,28 @@ def dry_run(
     )
 
 
+def _of_counts(log: object, out: Path, privacy: Privacy, config: Config) -> DryRun:
+    raw, counts, _ = in_place_of_a_log(log, config)
+    release(counts, privacy=privacy)
+    if privacy.lineage is not None and privacy.ledger is not None:
+        Ledger(privacy.ledger).allow(privacy.lineage, what=kind_of(privacy), override=privacy.override_dp_claim)
+    needed = {"position": counts.has["positions"], "search_id": counts.has["pages"], "user_id": counts.has["users"]}
+    return DryRun(
+        files=1,
+        format="counts",
+        shape="counts",
+        columns={},
+        constants=(),
+        lacking=tuple(LACKING[name] for name, had in needed.items() if not had),
+        notes=tuple(raw.report.notes),
+        privacy=_public(privacy),
+        charge=None,
+        writes={str(out): LAYOUT},
+        replaces=(str(out),) if os.path.lexists(out) else (),
+        ledger=privacy.ledger,
+    )
+
+
 def _charge(privacy: Privacy, config: Config) -> dict[str, float]:
     budget = budget_of(privacy, config.release)
     return Ledger(str(privacy.ledger)).afford(
@@ -147,8 +173,10 @@ def _public(privacy: Privacy) -> dict[str, Any]:
 
 
 def _lines(run: DryRun) -> Iterator[str]:
-    looked = "the first records" if run.format == "ndjson" else "names and types of columns"
-    yield f"dry run     of the log only {looked} were read; nothing was written or charged"
+    looked = {"ndjson": "of the log only the first records were read", "counts": "the counts were read"}.get(
+        run.format, "of the log only names and types of columns were read"
+    )
+    yield f"dry run     {looked}; nothing was written or charged"
     files = f"{run.files:,} file{'s' * (run.files != 1)}, " if run.files else ""
     yield f"log         {files}{run.format}, shape {run.shape}"
     widest = max(map(len, [*run.columns, *run.constants]), default=0)

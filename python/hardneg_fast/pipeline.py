@@ -21,6 +21,7 @@ from .count import TABLES, Counts, Progress, count_stream, part_config, split_co
 from .evidence import Evidence
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, PrivacyError, UsageError
+from .from_counts import in_place_of_a_log, is_saved
 from .keys import Key
 from .ledger import Ledger
 from .pipeline_private import mine_private, window
@@ -84,7 +85,8 @@ def mine(
     """Raw click log in, hard negatives out.
 
     Args:
-        log: a path, glob, list of those, or any Arrow object: docs/ARCHITECTURE.md, read.
+        log: a path, glob, list of those, or any Arrow object: docs/ARCHITECTURE.md, read. Or counts of a whole log,
+            `Counts` or a file of them: then nothing is read or counted, and options of `count` are those of the counts.
         out: dataset directory to write, whole or not at all; None writes nothing.
         privacy: what may leave; there is no default.
         config: options; their defaults otherwise.
@@ -101,9 +103,9 @@ def mine(
             raises stops the job.
 
     Raises:
-        PrivacyError: the privacy asked for cannot be had on this log.
+        PrivacyError: the privacy asked for cannot be had on this log, or on counts.
         DataError: the log cannot be read, or no rule can run on it.
-        UsageError: options that cannot be.
+        UsageError: options that cannot be, or are not those that counts were counted with.
     """
     config = options.checked(config or Config())
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
@@ -118,6 +120,11 @@ def mine(
     )
     refuse_beside(privacy, beside)
     check_retriever(config.select, documents=texts is not None, retrieved="retrieved" in beside)
+    if isinstance(log, Counts) or is_saved(log):
+        raw, counts, config = in_place_of_a_log(log, config)
+        released = release(counts, privacy=privacy)
+        enter(privacy, window="what was counted", what=kind_of(privacy))
+        return finished(raw, counts, released, out, config=config, beside=beside, documents=texts, overwrite=overwrite)
     if privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
@@ -930,6 +937,7 @@ def _counted(
             position_base=raw.position_base,
             has_pages=raw.has_pages,
             tables=tables,
+            sessions_stand_for_users=raw.report.sessions_stand_for_users,
             part=part,
             progress=progress,
         )

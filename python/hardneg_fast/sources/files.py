@@ -30,6 +30,8 @@ MAGIC = (
     (b"BZh", ".bz2"), (b"\x28\xb5\x2f\xfd", ".zst"), (b"\x04\x22\x4d\x18", ".lz4"), (b"\xfd7zXZ", ".xz"),
     (b"PK\x03\x04", "zip"),
 )  # fmt: skip
+COUNTS = b"HNCOUNTS"
+"""How a file of saved counts begins."""
 RANDOM_ACCESS = ("parquet", "orc")
 """Formats that cannot be read as a stream, so not inside a compressed file either."""
 
@@ -180,6 +182,10 @@ def _known(file: DataFile, wanted: str) -> list[DataFile]:
         magic = next((kind for start, kind in MAGIC if head.startswith(start)), "")
     if not head:
         return []
+    if head.startswith(COUNTS):
+        raise DataError(
+            f"{file.name}: saved counts, not a log; mine takes one such file by itself, and count --merge sums several"
+        )
     kind = wanted if wanted != "auto" else FORMATS.get(ending) or magic or _text_format(head, file.name)
     if file.codec and (kind in RANDOM_ACCESS or head.startswith(b"ARROW1")):
         raise FileError(f"{file.name}: {kind} inside {file.codec} cannot be read in place; decompress it first")

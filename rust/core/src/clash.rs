@@ -160,6 +160,7 @@ mod tests {
             seed: seed(bits[2]),
             position_base: 1,
             has_pages: true,
+            sessions_stand_for_users: false,
             threads,
             memory: 1 << 24,
             spill: &std::env::temp_dir(),

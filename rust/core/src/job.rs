@@ -50,6 +50,8 @@ pub struct Job<'a> {
     pub position_base: i64,
     /// The log has search ids or page rows.
     pub has_pages: bool,
+    /// User ids are session ids: a threshold of users is one of sessions.
+    pub sessions_stand_for_users: bool,
     /// Worker threads; 0 for all cores.
     pub threads: usize,
     /// Bytes of memory for records, dictionaries and tables.
@@ -226,6 +228,9 @@ pub fn contribute(
 fn options(job: &Job<'_>) -> Result<BTreeMap<String, String>> {
     let mut options = job.config.shared()?;
     options.insert("scrub".into(), job.scrubber.as_ref().map_or("off".into(), ToString::to_string));
+    if job.sessions_stand_for_users {
+        options.insert("users".into(), "sessions".into());
+    }
     Ok(options)
 }
 

@@ -101,6 +101,28 @@ impl Counts {
         ])
     }
 
+    /// Tables that were counted.
+    #[getter]
+    fn tables(&self) -> Vec<&'static str> {
+        let has = self.counts.has;
+        let counted = [
+            ("queries", true),
+            ("cells", has.cell_detail),
+            ("pairs", true),
+            ("preferences", has.preferences),
+            ("successions", has.preferences),
+            ("succession_clicks", has.preferences),
+            ("bounded", has.bounded > 0),
+            ("pages", has.page_counts),
+        ];
+        counted.into_iter().filter_map(|(name, counted)| counted.then_some(name)).collect()
+    }
+
+    #[getter]
+    fn options(&self) -> BTreeMap<String, String> {
+        self.counts.options.clone()
+    }
+
     #[getter]
     fn parts(&self) -> Option<PartsSeen> {
         self.counts.parts.as_ref().map(|parts| {
@@ -116,7 +138,7 @@ impl Counts {
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, options, scrub, key, seed, position_base, has_pages, threads, memory, spill, part=None, progress=None))]
+#[pyo3(signature = (log, /, *, options, scrub, key, seed, position_base, has_pages, sessions_stand_for_users, threads, memory, spill, part=None, progress=None))]
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn count(
     py: Python<'_>,
@@ -127,6 +149,7 @@ pub(crate) fn count(
     seed: u64,
     position_base: i64,
     has_pages: bool,
+    sessions_stand_for_users: bool,
     threads: usize,
     memory: usize,
     spill: PathBuf,
@@ -145,6 +168,7 @@ pub(crate) fn count(
         seed: Seed::new(seed),
         position_base,
         has_pages,
+        sessions_stand_for_users,
         threads,
         memory,
         spill: &spill,

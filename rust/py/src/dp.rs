@@ -222,6 +222,7 @@ pub(crate) fn contribute(
         seed: Seed::new(0),
         position_base,
         has_pages,
+        sessions_stand_for_users: false,
         threads,
         memory,
         spill: &spill,

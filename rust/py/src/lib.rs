@@ -49,6 +49,8 @@ mod _hardneg {
     #[pymodule_export]
     use super::release::{Released, gather, release, unpack_released};
     #[pymodule_export]
+    use super::scrub::scrub_words;
+    #[pymodule_export]
     use super::select::{Selected, select};
     #[pymodule_export]
     use super::table::{Stream, Table};

@@ -44,6 +44,15 @@ pub(crate) fn scrubber(
     Ok(Some(scrubber.clone().with(Arc::new(Called { name, offsets, detector: Some(detector) }))))
 }
 
+/// The words by which counts know what was scrubbed; see the option `scrub` of counts.
+#[pyfunction]
+#[pyo3(signature = (scrub, /))]
+pub(crate) fn scrub_words(py: Python<'_>, scrub: Scrub) -> PyResult<String> {
+    // Which key makes tokens is not in them.
+    let key = MasterKey::fresh().map_err(to_py)?;
+    Ok(scrubber(py, scrub, Some(&key), "", "")?.map_or("off".into(), |scrubber| scrubber.to_string()))
+}
+
 /// Detectors that nothing holds any more, until the next scrubber is made.
 ///
 /// A stream that scrubs can end anywhere, for instance where pyarrow frees its reader: with Python's lock given up, on a

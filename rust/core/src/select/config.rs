@@ -156,6 +156,9 @@ impl Rule {
         if !has.pages && self != Self::TopShownNeverClicked {
             return Some("the log does not say which results were shown together");
         }
+        if self.preference().is_some() && !has.preferences {
+            return Some("counts without the table preferences");
+        }
         None
     }
 }

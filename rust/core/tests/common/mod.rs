@@ -199,6 +199,7 @@ fn within<T>(
         seed: Seed::new(1),
         position_base,
         has_pages: true,
+        sessions_stand_for_users: false,
         threads,
         memory,
         spill,
