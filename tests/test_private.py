@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import stat
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +20,7 @@ from hardneg_fast.audit.arithmetic import statement as statement_checks
 from hardneg_fast.audit.output import open_output
 from hardneg_fast.calibration import GRID
 from hardneg_fast.config import ReleaseConfig
-from hardneg_fast.contrast import attractiveness
+from hardneg_fast.contrast import attractiveness, contrasts
 from hardneg_fast.contribute import contribute_stream
 from hardneg_fast.ledger import Ledger
 from hardneg_fast.release_private import release_private
@@ -109,6 +111,43 @@ def test_without_candidates_pairs_are_chosen_under_noise(log: Path, tmp_path: Pa
     assert {"stage": "pairs released", "count": 4} in report["funnel"]
     for path in (tmp_path / "out").rglob("*"):
         assert not path.is_file() or b"only mine" not in path.read_bytes(), path
+
+
+def test_coverage_and_reversals_are_of_released_figures(log: Path, tmp_path: Path) -> None:
+    """What the report says follows from the released table: noise changed afterwards would change it alike."""
+    released = pa.table(
+        {
+            "query": ["q"] * 3 + ["r"] * 2,
+            "doc_id": [*"abcde"],
+            "clicks": [100.0, 20.0, 5.0, 1.0, -2.0],
+            "clicks_variance": [4.0, 9.0, 4.0, 25.0, 25.0],
+            "exposures": pa.nulls(5, pa.float64()),
+            "position": pa.nulls(5, pa.int32()),
+        }
+    )
+    options = {"config": hn.ContrastConfig(confidence=0.1, margin=0.9), "select": hn.SelectConfig(num_negatives=1)}
+    chosen = contrasts(released, [1.0, 0.5, 1.0, 1.0, 1.0], **options)
+    worth, noise = (
+        dict(zip("abcde", (100, 40, 5, 1, -2), strict=True)),
+        dict(zip("abcde", (2, 6, 2, 5, 5), strict=True)),
+    )
+    rows = chosen.negatives.to_pylist()
+    assert len(rows) == 3
+    for row, p in zip(rows, chosen.reversed, strict=True):
+        better, worse = row["pos_id"], row["neg_id"]
+        apart = NormalDist(worth[better] - worth[worse], math.hypot(noise[better], noise[worse]))
+        assert p == pytest.approx(apart.cdf(0), rel=1e-9)
+    Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
+    mine(log, tmp_path / "ledger", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["reversals"]["expected"] < 0.01
+    assert sum(row["rows"] for row in report["reversals"]["distribution"]) == report["select"]["rows"]
+    assert sum(row["queries"] for row in report["coverage"]) == 1
+    card, page = ((tmp_path / "out" / name).read_text() for name in ("README.md", "report.html"))
+    assert "Released impressions of a query" in card
+    assert "no chance of being relevant" in card
+    for said in (report["coverage_by"]["from"], "Negatives that noise may have made"):
+        assert said in page
 
 
 PUBLIC = pa.table({"query": ["Shoes ", "unasked", "shoes", None]})

@@ -34,6 +34,9 @@ class Contrasts:
     """query, positive, negative_1 … negative_n, in document ids."""
     compared: int
     """Pairs of a positive and another document."""
+    reversed: Any = field(repr=False)
+    """Of each negative that was compared: how likely its document is at least as attractive as its positive, by the
+    normal law of the noise in both. Not corrected for the positive having been chosen as the best."""
     capped: int
     """Negatives beyond `select.max_negatives_per_query`, and the places that are kept for retrieved ones."""
     retrieved: int = 0
@@ -135,8 +138,15 @@ def contrasts(
         positives=released.take(pa.array(np.unique(positive[kept]))).select(["query", "doc_id"]),
         triplets=_triplets(negatives, select),
         compared=int(judged.sum()),
+        reversed=_reversed(worth, noise, kept, positive[kept]),
         capped=len(chosen) - len(kept),
     )
+
+
+def _reversed(worth: Any, noise: Any, negative: Any, positive: Any) -> Any:
+    """P(worth of the negative >= that of the positive), both normal about what was released."""
+    by = (worth[negative] - worth[positive]) / np.hypot(noise[negative], noise[positive])
+    return np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in by.tolist()])
 
 
 def filled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,45 @@ def coverage(queries: pa.Table, negatives: pa.Table, k: int | None) -> list[dict
     """
     least = k or 1
     queries = queries.filter(pc.greater_equal(queries["users"], least))
-    users = queries["users"].to_numpy()
-    named, each_named = _documents_of(negatives)
-    places = pc.index_in(queries["query"], value_set=named)
-    known = pc.is_valid(places).to_numpy()
-    each = np.where(known, np.append(each_named, 0)[pc.fill_null(places, -1).to_numpy()], 0)
     edges = [edge * least for edge in EDGES]
-    rows = []
+    rows = _classes(queries["users"].to_numpy(), _each(queries["query"], negatives), edges)
+    return [
+        {**row, **{name: n // least * least for name, n in counted.items()}}
+        for row, counted in rows
+        if counted["queries"] >= least
+    ]
+
+
+def coverage_of_released(released: pa.Table, negatives: pa.Table) -> list[dict[str, int | None]]:
+    """The same of a release under differential privacy, by impressions as they were released.
+
+    Args:
+        released: query, impressions (with noise, so below 1, too), rows of a query together and alike.
+        negatives: as for `coverage`.
+
+    Returns:
+        As `coverage`, of released impressions instead of users; `from` is null where they are below 1.
+    """
+    asked = released.group_by("query", use_threads=False).aggregate([("impressions", "first")])
+    each = _each(asked["query"], negatives)
+    rows = _classes(asked["impressions_first"].to_numpy(), each, [None, *EDGES])
+    return [{**row, **counted} for row, counted in rows if counted["queries"]]
+
+
+def _classes(size: Any, each: Any, edges: list[Any]) -> Iterator[tuple[dict[str, int | None], dict[str, int]]]:
+    """Classes of queries by their size, and how many there are, with at least one, and with at least four negatives."""
     for first, beyond in zip(edges, [*edges[1:], None], strict=True):
-        among = users >= first if beyond is None else (users >= first) & (users < beyond)
-        if n := int(among.sum()) // least * least:
-            counted = {f"with_{m}": int((each[among] >= m).sum()) // least * least for m in (1, 4)}
-            rows.append({"from": first, "below": beyond, "queries": n, **counted})
-    return rows
+        among = (size >= (-np.inf if first is None else first)) & (size < (np.inf if beyond is None else beyond))
+        counted = {f"with_{m}": int((each[among] >= m).sum()) for m in (1, 4)}
+        yield {"from": first, "below": beyond}, {"queries": int(among.sum()), **counted}
+
+
+def _each(queries: Any, negatives: pa.Table) -> Any:
+    """How many documents are negatives of each query."""
+    named, each_named = _documents_of(negatives)
+    places = pc.index_in(queries, value_set=named)
+    known = pc.is_valid(places).to_numpy()
+    return np.where(known, np.append(each_named, 0)[pc.fill_null(places, -1).to_numpy()], 0)
 
 
 def _documents_of(negatives: pa.Table) -> tuple[Any, npt.NDArray[np.int64]]:

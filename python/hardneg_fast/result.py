@@ -197,16 +197,20 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def false_negatives(negatives: pa.Table, k: int | None) -> dict[str, Any] | None:
-    """The share of `negatives` to expect relevant after all, by their P(false negative); None where that is null.
+    """The share of `negatives` to expect relevant after all, by their P(false negative); None where that is null."""
+    return spread_of(negatives["p_false_negative"].drop_null().to_numpy(), SHARES, k)
+
+
+def spread_of(p: Any, shares: tuple[float, ...], k: int | None) -> dict[str, Any] | None:
+    """The mean of probabilities, its interval, and how many there are between `shares`; None where there are none.
 
     The interval is that of the share in these rows were every probability right: rows are taken as independent, and
     what the estimates of the model are off is not in it.
     """
-    p = negatives["p_false_negative"].drop_null().to_numpy()
     if not len(p):
         return None
     mean, spread = float(p.mean()), 1.96 * float((p * (1 - p)).sum()) ** 0.5 / len(p)
-    edges = (0.0, *SHARES, 1.0)
+    edges = (0.0, *shares, 1.0)
     rows = [int(((p >= low) & ((p < high) | (high == 1))).sum()) for low, high in itertools.pairwise(edges)]
     return {
         "expected": round(mean, 4),

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 from . import _hardneg
 from .calibration import CODES_DELTA, exactly
 from .config import Config, Privacy, SelectConfig
 from .contrast import Contrasts
+from .coverage import coverage_of_released
 from .release_private import PrivateReleased
-from .result import QUERY_TEXT, Result, examples, plain_config, positives_of
+from .result import QUERY_TEXT, Result, examples, plain_config, positives_of, spread_of
 
 __all__ = ["private_result"]
+
+pc: Any = pyarrow.compute
 
 
 def private_result(
@@ -72,9 +76,34 @@ def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: 
         },
         "rules_off": _off(config.select),
         "ctr_by_position": [],
+        **_measured(released, chosen),
         "examples": examples(chosen.negatives, chosen.positives, None),
         "config": plain_config(config),
     }
+
+
+SHARES = (0.0001, 0.001, 0.01, 0.05, 0.2)
+"""Where the distribution of reversals is cut."""
+
+
+def _measured(released: PrivateReleased, chosen: Contrasts) -> dict[str, Any]:
+    """Coverage and reversals, of what was released and nothing else."""
+    found: dict[str, Any] = {}
+    if (reversals := spread_of(chosen.reversed, SHARES, None)) is not None:
+        found["reversals"] = {**reversals, "from": REVERSALS}
+    if released.constants["impression_weight"] > 0:
+        table = released.table
+        spread = float(pc.mean(table["impressions_variance"]).as_py() or 0.0) ** 0.5
+        found["coverage"] = coverage_of_released(table.select(["query", "impressions"]), chosen.negatives)
+        found["coverage_by"] = {"what": "impressions as released", "noise": round(spread, 1), "from": IMPRESSIONS}
+    return found
+
+
+REVERSALS = (
+    "released clicks of both documents and the size of their noise; not corrected for choosing the best of several, "
+    "and nothing of what position or taste did to clicks"
+)
+IMPRESSIONS = "released impressions of each query, noise included: each user counts in them up to the clip"
 
 
 def _off(select: SelectConfig) -> dict[str, str]:

@@ -11,6 +11,7 @@ from .dataset import Written
 from .escape import as_markdown
 from .privacy_words import statement
 from .reasons import sentence
+from .report_measures import released_from
 from .report_parts import Figures, number, part, percent, span, users
 from .report_yield import picked
 
@@ -166,6 +167,12 @@ def _quality(report: Figures) -> str:
             f"- Relevant after all, to be expected: {percent(found.get('expected'))} of the negatives (between "
             f"{percent(found.get('lower'))} and {percent(found.get('upper'))} by chance, were the model right)."
         )
+    if reversed_by_noise := part(report, "reversals"):
+        lines.append(
+            f"- At least as attractive as their positive, by the noise of the release alone: "
+            f"{percent(reversed_by_noise.get('expected'))} of the negatives to be expected. This is no chance of being "
+            f"relevant. {released_from(reversed_by_noise)}"
+        )
     if words:
         lines.append(
             f"- Of a query's words, positives have {percent(words.get('positive'))}, negatives "
@@ -181,10 +188,13 @@ def _quality(report: Figures) -> str:
         for row in report.get("coverage") or ()
         if isinstance(row, Mapping)
     ]
+    by = part(report, "coverage_by")
+    who = "Released impressions of a query" if by else "Users of a query"
     parts = [
         "\n".join(lines),
         _positions(report),
-        _table(("Users of a query", "Queries", "With a negative", "With four or more"), covered),
+        released_from(by) if by else "",
+        _table((who, "Queries", "With a negative", "With four or more"), covered),
     ]
     other = [
         (percent(p["limit"]), number(p.get("negatives")), percent(p.get("false_negatives")), number(p.get("queries_4")))

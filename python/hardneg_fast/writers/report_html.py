@@ -10,7 +10,7 @@ from typing import Any
 from .escape import as_html
 from .privacy_words import statement
 from .reasons import sentence
-from .report_measures import by_position, coverage, false_negatives, hardness
+from .report_measures import by_position, coverage, false_negatives, hardness, reversals
 from .report_parts import Figures, bars, code, number, part, reasons, section, table, tiles
 from .report_style import STYLE
 from .report_yield import yields
@@ -45,6 +45,7 @@ def report_html(report: Figures, privacy: Figures) -> str:
             section("From log to training rows", _funnel(report), "What each step left, each kind on its own scale."),
             by_position(report),
             false_negatives(report),
+            reversals(report),
             yields(report),
             hardness(report),
             coverage(report),

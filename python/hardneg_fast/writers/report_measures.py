@@ -9,7 +9,7 @@ from .escape import as_html
 from .report_parts import Figures, bars, number, part, percent, section, span, table, users
 from .svg import columns
 
-__all__ = ["by_position", "coverage", "false_negatives", "hardness"]
+__all__ = ["by_position", "coverage", "false_negatives", "hardness", "released_from", "reversals"]
 
 MAX_POSITIONS = 50
 
@@ -128,6 +128,9 @@ _COVERAGE_LEAD = (
 )
 
 
+_COVERAGE_RELEASED = "Of the queries that were released with documents, how many have negatives, by their impressions."
+
+
 def coverage(report: Figures) -> str:
     """Queries with negatives, by popularity."""
     rows = _rows(report.get("coverage"))
@@ -142,8 +145,39 @@ def coverage(report: Figures) -> str:
         )
         for row in rows
     ]
-    head = ("Users", "Queries", "With a negative", "With four")
-    return section("Which queries have negatives", table(head, shown, numeric=(1, 2, 3)), _COVERAGE_LEAD)
+    by = part(report, "coverage_by")
+    head = ("Released impressions" if by else "Users", "Queries", "With a negative", "With four")
+    lead = f"{_COVERAGE_RELEASED} {released_from(by)}" if by else _COVERAGE_LEAD
+    return section("Which queries have negatives", table(head, shown, numeric=(1, 2, 3)), lead)
+
+
+def released_from(by: Figures) -> str:
+    """What figures of a private release were computed from, in a sentence."""
+    noise = f", whose standard deviation is {number(by['noise'])}" if "noise" in by else ""
+    return f"Computed from {by.get('from', 'released figures')}{noise}."
+
+
+_REVERSED_LEAD = (
+    "How likely noise alone made a document look worse than its positive. It is no chance of being relevant: a private "
+    "release does not tell that."
+)
+
+
+def reversals(report: Figures) -> str:
+    """Of a private release: how often noise may have turned a pair around."""
+    found = part(report, "reversals")
+    if not found:
+        return ""
+    spread = [
+        (_span(100 * _number(row.get("from")), 100 * _number(row.get("below")), " %"), row.get("rows"))
+        for row in _rows(found.get("distribution"))
+    ]
+    body = (
+        f"<p><b>{percent(found.get('expected'))}</b> of the negatives are to be expected at least as attractive as "
+        f"their positive. By how likely each is:</p>{bars(spread)}"
+        f"<p class=soft>{as_html(released_from(found), 400)}</p>"
+    )
+    return section("Negatives that noise may have made", body, _REVERSED_LEAD)
 
 
 def _rows(value: Any) -> list[Mapping[str, Any]]:

@@ -44,8 +44,10 @@ def code(name: Any) -> str:
 
 
 def users(row: Figures) -> str:
-    """A class of users, `from` some `below` others; open where that is null."""
+    """A class of users (or of impressions), `from` some `below` others; open where these are null."""
     first, beyond = row.get("from"), row.get("below")
+    if first is None:
+        return f"under {number(beyond)}"
     if not isinstance(beyond, int):
         return f"{number(first)} and more"
     return number(first) if beyond - 1 == first else f"{number(first)} to {number(beyond - 1)}"
