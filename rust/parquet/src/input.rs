@@ -9,6 +9,7 @@
 mod file;
 mod flags;
 mod group;
+mod guard;
 mod hybrid;
 mod kind;
 mod leaf;

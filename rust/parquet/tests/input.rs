@@ -15,6 +15,7 @@ use files::{Layout, TempFile, any_log, write};
 use hardneg_core::batches::Batches;
 use hardneg_parquet::input::{ParquetInput, ParquetStream, open};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Encoding;
 use proptest::prelude::*;
 
 fn pairs(names: &[&str]) -> Vec<(String, String)> {
@@ -148,9 +149,9 @@ fn threads_share_the_row_groups() {
 #[test]
 fn text_that_is_not_utf8_arrives_as_binary() {
     for dictionary in [true, false] {
-        for delta in [false, true] {
+        for coding in [None, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY), Some(Encoding::DELTA_BYTE_ARRAY)] {
             let file = TempFile::new();
-            files::write_bytes_as_text(file.path(), &[b"fine", b"\xff\xfe", b"fine"], dictionary, delta);
+            files::write_bytes_as_text(file.path(), &[b"fine", b"\xff\xfe", b"fine"], dictionary, coding);
             let input = opened(file.path(), &["t"], 10);
             let batch = input.next().unwrap().unwrap();
             let column = plain(batch.column(0));
@@ -268,4 +269,36 @@ fn lists_without_end_in_headers_and_footers_are_refused() {
     let footer = [&[0x15, 0x02], &BOMB[..]].concat();
     let bytes = [&whole[..whole.len() / 2], &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat();
     assert!(first_of(&bytes).is_err());
+}
+
+/// As many as a page claims, memory was taken for: 2^60 numbers of four bytes ended the process.
+#[test]
+fn values_without_end_in_delta_pages_are_refused() {
+    let values: Vec<Vec<u8>> = (0..300).map(|i| format!("{} {i}", "x".repeat(i % 7)).into_bytes()).collect();
+    let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    for coding in [Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY] {
+        let file = TempFile::new();
+        files::write_bytes_as_text(file.path(), &values, false, Some(coding));
+        let read = ours(file.path(), &["t"], 70);
+        assert!(
+            plain(&read[0])
+                .as_string::<i32>()
+                .iter()
+                .map(|v| v.unwrap().as_bytes())
+                .eq(values.iter().copied())
+        );
+        let whole = std::fs::read(file.path()).unwrap();
+        // Blocks of 128 numbers in four parts, 300 numbers: once for each of what the coding has numbers of.
+        let heads: Vec<usize> =
+            (0..whole.len() - 5).filter(|&i| whole[i..i + 5] == [0x80, 0x01, 4, 0xac, 0x02]).collect();
+        assert_eq!(heads.len(), if coding == Encoding::DELTA_BYTE_ARRAY { 2 } else { 1 });
+        for head in heads {
+            let mut bytes = whole.clone();
+            bytes[head + 3..head + 12]
+                .copy_from_slice(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10]);
+            std::fs::write(file.path(), &bytes).unwrap();
+            let error = opened(file.path(), &["t"], 70).next().unwrap().unwrap_err().to_string();
+            assert!(error.contains("a page is not what its header says"), "{error}");
+        }
+    }
 }

@@ -62,7 +62,8 @@ pub(super) enum Levels {
     Optional { levels: Hybrid, max: u32, width: u32 },
 }
 
-fn width(max: u32) -> u32 {
+/// Bits of a level.
+pub(super) fn width(max: u32) -> u32 {
     u32::BITS - max.leading_zeros()
 }
 

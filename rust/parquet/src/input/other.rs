@@ -8,15 +8,14 @@ use arrow_buffer::NullBuffer;
 use arrow_cast::cast;
 use arrow_schema::DataType;
 use hardneg_core::error::{Error, Result};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
 use parquet::basic::{ConvertedType, LogicalType};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::file::{FileBytes, broken, damaged};
+use super::guard::OneGroup;
 use super::leaf::Column;
 
 /// A column that the library decodes.
@@ -39,7 +38,7 @@ impl Other {
         batch_rows: usize,
     ) -> Result<Self> {
         let open = || -> parquet::errors::Result<ParquetRecordBatchReader> {
-            let (metadata, options) = match text {
+            let (metadata, told) = match text {
                 // The library fails on text that is not UTF-8; binary it takes as it is.
                 Some(_) => {
                     let schema = Arc::new(SchemaDescriptor::new(Arc::new(unannotated(
@@ -49,17 +48,16 @@ impl Other {
                     let metadata = ParquetMetaDataReader::new()
                         .with_metadata_options(Some(options))
                         .parse_and_finish(&bytes)?;
-                    (Arc::new(metadata), ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+                    (Arc::new(metadata), None)
                 }
-                None => (metadata.clone(), ArrowReaderOptions::new()),
+                None => (metadata.clone(), metadata.file_metadata().key_value_metadata()),
             };
-            let mask = ProjectionMask::leaves(metadata.file_metadata().schema_descr(), [leaf]);
-            let metadata = ArrowReaderMetadata::try_new(metadata, options)?;
-            ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
-                .with_projection(mask)
-                .with_row_groups(vec![group])
-                .with_batch_size(batch_rows)
-                .build()
+            let schema = metadata.file_metadata().schema_descr();
+            let fields = parquet_to_arrow_schema(schema, told)?.fields;
+            let mask = ProjectionMask::leaves(schema, [leaf]);
+            let levels = parquet_to_arrow_field_levels(schema, mask, Some(&fields))?;
+            let one = OneGroup { bytes: bytes.into(), metadata, group };
+            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &one, batch_rows, None)
         };
         let reader = open().map_err(|e| damaged(name, &e))?;
         Ok(Self { name: name.into(), reader, text, rest: None })

@@ -117,17 +117,17 @@ pub(crate) fn write(path: &Path, log: &RecordBatch, layout: &Layout) {
     writer.close().unwrap();
 }
 
-/// Strings in a text column, whatever the bytes.
-pub(crate) fn write_bytes_as_text(path: &Path, values: &[&[u8]], dictionary: bool, delta: bool) {
+/// Strings in a text column `t`, whatever the bytes; by dictionary, plain or in another coding.
+pub(crate) fn write_bytes_as_text(path: &Path, values: &[&[u8]], dictionary: bool, coding: Option<Encoding>) {
     let leaf = Type::primitive_type_builder("t", Physical::BYTE_ARRAY)
         .with_repetition(Repetition::REQUIRED)
         .with_logical_type(Some(parquet::basic::LogicalType::String))
         .build()
         .unwrap();
     let schema = Type::group_type_builder("log").with_fields(vec![Arc::new(leaf)]).build().unwrap();
-    let mut properties = WriterProperties::builder().set_dictionary_enabled(dictionary && !delta);
-    if delta {
-        properties = properties.set_encoding(Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    let mut properties = WriterProperties::builder().set_dictionary_enabled(dictionary && coding.is_none());
+    if let Some(coding) = coding {
+        properties = properties.set_encoding(coding);
     }
     let file = std::fs::File::create(path).unwrap();
     let mut writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties.build())).unwrap();
