@@ -640,5 +640,6 @@ def select(
     known_relevant: Any,
     extra_negatives: Any,
     retrieved: Any,
+    scores: Any,
 ) -> Selected:
     """Negatives from evidence; `carry` names evidence columns to take along; the others are Arrow streams or None."""

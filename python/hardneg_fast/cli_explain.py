@@ -21,7 +21,7 @@ def _explain(command: argparse.ArgumentParser) -> None:
     command.add_argument("--doc", metavar="D", help="one document; all of the query otherwise")
     text = "the log it was made of, mined once more: then documents that are no negatives are explained, too"
     command.add_argument("--log", nargs="+", metavar="LOG", help=text)
-    text = "with --log: the documents OUT was made with, where BM25 found negatives in them"
+    text = "with --log: the documents OUT was made with, where their texts were looked at"
     command.add_argument("--documents", type=Path, metavar="FILE", help=text)
     shared.beside_options(command)
     shared.format_option(command)
@@ -78,7 +78,7 @@ def _of_log(args: argparse.Namespace, query: str, statement: dict[str, Any], rep
     if statement["mode"] == "dp":
         raise UsageError("a release under differential privacy is not made again to explain it; leave out --log")
     tables, used = shared.beside(args), report.get("beside", [])
-    if {*tables} != {*used}:
+    if {*tables, *(["scorer"] if args.scorer else [])} != {*used}:
         said = ", ".join(used) or "none"
         raise UsageError(
             f"OUT was made with other tables beside the log ({said}); give the same, or nothing would hold"
@@ -86,8 +86,8 @@ def _of_log(args: argparse.Namespace, query: str, statement: dict[str, Any], rep
     privacy = Privacy.none() if statement.get("k") is None else Privacy.k_users(statement["k"])
     log = args.log[0] if len(args.log) == 1 else list(args.log)
     config = _config(report["config"])
-    texts = args.documents if config.select.retriever == "bm25" else None
-    result = mine(log, None, privacy=privacy, config=config, documents=texts, **tables)
+    given: dict[str, Any] = tables | {"documents": args.documents, "scorer": args.scorer}
+    result = mine(log, None, privacy=privacy, config=config, **given)
     return result.explain(query, args.doc)
 
 

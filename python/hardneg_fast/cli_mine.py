@@ -66,6 +66,7 @@ def run_mine(args: argparse.Namespace) -> None:
             config=config,
             documents=args.documents,
             **shared.beside(args),
+            scorer=args.scorer,
             key=shared.key(args.key),
             overwrite=args.overwrite,
             progress=progress,
@@ -86,6 +87,7 @@ def _dry(args: argparse.Namespace, privacy: Privacy, config: Config) -> None:
         config=config,
         documents=args.documents,
         beside=shared.beside(args),
+        scorer=args.scorer,
         key=shared.key(args.key),
         overwrite=args.overwrite,
     )

@@ -160,10 +160,13 @@ def lineage_options(command: argparse.ArgumentParser) -> None:
 
 
 BESIDE = {
-    "positives": "documents that satisfy a query, best first, before those of the log",
-    "known_relevant": "documents that are no negatives of a query",
-    "extra_negatives": "negatives of a query, as they are",
-    "retrieved": "what a search engine returns, by rank (--select.semi-negatives, --select.fill)",
+    "positives": "query, doc_id: documents that satisfy a query, best first, before those of the log",
+    "known_relevant": "query, doc_id: documents that are no negatives of a query",
+    "extra_negatives": "query, doc_id: negatives of a query, as they are",
+    "retrieved": "query, doc_id: what a search engine returns, by rank (--select.semi-negatives, --select.fill)",
+    "scores": "query, doc_id, score: what a model says (--select.max-score and what follows it)",
+    "query_vectors": "query, vector: scores are then by vectors (--select.similarity) …",
+    "document_vectors": "doc_id, vector: … with these",
 }
 """Tables beside the log."""
 
@@ -172,7 +175,9 @@ def beside_options(command: argparse.ArgumentParser) -> None:
     """Tables beside the log."""
     for name, about in BESIDE.items():
         flag = f"--{name.replace('_', '-')}"
-        command.add_argument(flag, type=Path, metavar="FILE", help=f"Parquet with query, doc_id: {about}")
+        command.add_argument(flag, type=Path, metavar="FILE", help=f"Parquet with {about}")
+    text = "gets a list of (query, text of a document), returns their scores; with --documents"
+    command.add_argument("--scorer", metavar="MODULE:FUNCTION", help=text)
 
 
 def beside(args: argparse.Namespace) -> dict[str, Any]:

@@ -222,8 +222,29 @@ class SelectConfig:
     """top_shown_never_clicked: mean position at most this."""
     abandoned: Literal["drop", "keep"] = "drop"
     """drop: pages without a click make no absolute negatives."""
-    order: Literal["random", "skip_weight"] = "random"
-    """Which negatives a cap keeps: by seeded hash, or the most often skipped near the top."""
+    duplicate_words: float = 1.0
+    """A negative shares at most this part of its words (Jaccard) with a positive, by the texts of `documents`; 1
+    switches it off."""
+    duplicate_vectors: float = 1.0
+    """The cosine of a negative's vector with that of a positive is at most this; 1 switches it off."""
+    max_score: float | None = None
+    """A negative's score (`scores`, `scorer`, or vectors) is at most this …"""
+    min_score: float | None = None
+    """… at least this …"""
+    absolute_margin: float | None = None
+    """… at most the least score of the query's positives less this …"""
+    relative_margin: float | None = None
+    """… and less this share of that score's size: .05 is the filter of NV-Retriever. What has no score is no negative
+    where one of these four is set."""
+    similarity: Literal["cosine", "dot"] = "cosine"
+    """What the score of vectors is."""
+    order: Literal["random", "skip_weight", "score", "ambiguous"] = "random"
+    """Which negatives a cap keeps: by seeded hash; the most often skipped near the top; the highest scores; or drawn,
+    likelier where the score is near that of a positive (SimANS): by exp(-a (score - score of the positive - b)^2)."""
+    ambiguous_a: float = 1.0
+    """a of `order` ambiguous: 1 over the square of how far away a score still counts."""
+    ambiguous_b: float = 0.0
+    """b of `order` ambiguous; below 0 for negatives a little less relevant than the positive."""
     max_negatives_per_query: int = 10
     """Negative documents kept per query, of all kinds."""
     semi_negatives: int = 0

@@ -18,13 +18,13 @@ from .from_counts import in_place_of_a_log, is_saved
 from .inspection import LACKING
 from .keys import Key
 from .ledger import Ledger
-from .pipeline import check_job, check_users, kind_of, refuse_beside
+from .pipeline import BESIDE, check_beside, check_job, check_users, kind_of
 from .pipeline_private import EXACT, check_private, public_lists, refuse_log
 from .pipeline_private import beside as private_beside
 from .read import glance
 from .release import release
 from .release_private import budget_of
-from .retrieve import check as check_retriever
+from .scores import load_scorer
 from .write import LAYOUT
 from .writers.given import check_given
 
@@ -73,6 +73,7 @@ def dry_run(
     config: Config,
     documents: Path | None = None,
     beside: Mapping[str, Path] | None = None,
+    scorer: str | None = None,
     key: Key | None = None,
     overwrite: bool = False,
 ) -> DryRun:
@@ -85,6 +86,7 @@ def dry_run(
         config: likewise.
         documents: Parquet file; only its schema is read.
         beside: tables beside the log, Parquet files by name; likewise.
+        scorer: as for `mine`; loaded, and not called.
         key: likewise; not used.
         overwrite: likewise.
 
@@ -95,10 +97,11 @@ def dry_run(
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
     if documents is not None:
         check_given(documents, "documents", ["doc_id", "text"])
-    refuse_beside(privacy, beside or {})
-    check_retriever(config.select, documents=documents is not None, retrieved="retrieved" in (beside or {}))
+    check_beside(privacy, config, beside or {}, scorer=scorer is not None, documents=documents is not None)
     for name, table in (beside or {}).items():
-        check_given(table, name, ["query", "doc_id"])
+        check_given(table, name, BESIDE[name])
+    if scorer is not None:
+        load_scorer(scorer)
     if is_saved(log):
         return _of_counts(log, out, privacy, config)
     if privacy.mode == "dp":

@@ -7,6 +7,7 @@ import datetime
 import difflib
 import functools
 import itertools
+import math
 import re
 import tomllib
 import types
@@ -33,6 +34,8 @@ LEAST = {
 MOST = {"seed": 2**64 - 1, "threads": 4_096, "read.batch_rows": 2**31 - 1, "select.num_negatives": 1_000}
 MOST |= {"click_model.max_iterations": 100_000, "click_model.max_position": 1_000}
 """Bounds beyond which the core, or the machine, would give up without saying why."""
+SIGNED = ("select.max_score", "select.min_score", "select.ambiguous_b")
+"""Options that may be negative."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,9 +322,9 @@ def _number(kind: type[int] | type[float], name: str, value: Any) -> int | float
         fits = False
     if not fits:  # not a number is not equal to itself either
         raise UsageError(f"{name} is {value!r}, which is no {'whole ' if kind is int else ''}number")
-    if number < 0:
+    if number < 0 and name not in SIGNED:
         raise UsageError(f"{name} is {value!r}; it cannot be negative")
-    if not (least := LEAST.get(name, 0)) <= number <= (most := MOST.get(name, number)):
+    if not (least := LEAST.get(name, -math.inf)) <= number <= (most := MOST.get(name, number)):
         raise UsageError(f"{name} is {value!r}; " + (f"at least {least}" if number < least else f"at most {most:,}"))
     return number
 

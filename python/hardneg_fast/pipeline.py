@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -16,7 +16,16 @@ from . import _hardneg, options
 from .anonymize import IDENTIFIERS, anonymized, copied, normalize, scrubbing
 from .blocks import BLOCKS, Header, is_blocks, rows_of
 from .click_model import ClickLog, ClickModel, Regressor, choose, fit, of_counts, of_log
-from .config import ClickModelConfig, Config, CountConfig, Privacy, ReadConfig, RelatedConfig, ScrubConfig
+from .config import (
+    ClickModelConfig,
+    Config,
+    CountConfig,
+    Privacy,
+    ReadConfig,
+    RelatedConfig,
+    ScrubConfig,
+    SelectConfig,
+)
 from .count import TABLES, Counts, Progress, count_stream, part_config, split_counts
 from .evidence import Evidence
 from .evidence import evidence as weigh
@@ -35,6 +44,8 @@ from .result import VALUES, Result, built, quarantined
 from .retrieve import check as check_retriever
 from .retrieve import retrieve
 from .reversible import Sealer
+from .scores import Scorer, Sources, drafted, filters, load_scorer
+from .scores import check as check_scores
 from .select import Selected, select
 from .sources import keepable, open_source
 from .sources.arrow import is_arrow
@@ -78,6 +89,10 @@ def mine(
     known_relevant: object = None,
     extra_negatives: object = None,
     retrieved: object = None,
+    scores: object = None,
+    query_vectors: object = None,
+    document_vectors: object = None,
+    scorer: Scorer | str | None = None,
     key: Key | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -97,6 +112,12 @@ def mine(
         known_relevant: the same: documents that are no negatives of a query.
         extra_negatives: the same: negatives of a query, as they are.
         retrieved: the same, in order of rank: what a search engine returns (`select.semi_negatives`, `select.fill`).
+        scores: the same with score, higher for more relevant: what a model says (`select.max_score` and the options
+            around it). Scores go into `negatives` and `positives`.
+        query_vectors: in their place, table or Parquet file with query and vector …
+        document_vectors: … and one with doc_id and vector; by themselves for `select.duplicate_vectors`.
+        scorer: in their place, a function that gets a list of (query, text of a document) and returns a score for each,
+            such as `predict` of a cross-encoder; or its place, `module:function`. It is asked about each pair once.
         key: master key for identifiers; without one they are hashed under a key forgotten with the run.
         overwrite: replace the dataset that stands at `out`.
         progress: called with stage, rows read and the share of the stage that is done about ten times a second; what it
@@ -117,24 +138,27 @@ def mine(
         known_relevant=known_relevant,
         extra_negatives=extra_negatives,
         retrieved=retrieved,
+        scores=scores,
+        query_vectors=query_vectors,
+        document_vectors=document_vectors,
     )
-    refuse_beside(privacy, beside)
-    check_retriever(config.select, documents=texts is not None, retrieved="retrieved" in beside)
+    scorer = load_scorer(scorer) if isinstance(scorer, str) else scorer
+    check_beside(privacy, config, beside, scorer=scorer is not None, documents=texts is not None)
     if isinstance(log, Counts) or is_saved(log):
         raw, counts, config = in_place_of_a_log(log, config)
         released = release(counts, privacy=privacy)
         enter(privacy, window="what was counted", what=kind_of(privacy))
-        return finished(raw, counts, released, out, config=config, beside=beside, documents=texts, overwrite=overwrite)
-    if privacy.mode == "dp":
+    elif privacy.mode == "dp":
         return mine_private(
             log, out, privacy=privacy, config=config, documents=texts, overwrite=overwrite, progress=progress
         )
-    raw = open_log(log, config.read)
-    check_users(privacy, raw.schema.names)
-    enter(privacy, window=window(config), what=kind_of(privacy))
-    counts = _counted(raw, config, key, MINED_TABLES, progress)
-    refuse_nothing(raw, counts)
-    released = release(counts, privacy=privacy)
+    else:
+        raw = open_log(log, config.read)
+        check_users(privacy, raw.schema.names)
+        enter(privacy, window=window(config), what=kind_of(privacy))
+        counts = _counted(raw, config, key, MINED_TABLES, progress)
+        refuse_nothing(raw, counts)
+        released = release(counts, privacy=privacy)
     return finished(
         raw,
         counts,
@@ -143,6 +167,7 @@ def mine(
         config=config,
         beside=beside,
         documents=texts,
+        scorer=scorer,
         overwrite=overwrite,
         progress=progress,
     )
@@ -158,14 +183,23 @@ def finished(
     beside: dict[str, pa.Table],
     documents: pa.Table | None,
     overwrite: bool,
+    scorer: Scorer | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """What comes after the release. Of `raw` its report is looked at, of `counts` the figures beside the tables."""
     weighed = weigh(released, config=config.evidence, seed=config.seed, threads=config.threads)
-    selected = _selected(weighed, config, beside, documents, progress)
+    sources = Sources(
+        scores=beside.get("scores"),
+        query_vectors=beside.get("query_vectors"),
+        document_vectors=beside.get("document_vectors"),
+        scorer=scorer,
+        documents=documents,
+    )
+    tables = {name: table for name, table in beside.items() if not name.endswith("_vectors")}
+    selected = _selected(weighed, config, tables, sources, progress)
     result = built(raw, counts, released, weighed, selected, config)
-    if beside:
-        result.report["beside"] = sorted(beside)
+    if beside or scorer is not None:
+        result.report["beside"] = sorted([*beside, *([] if scorer is None else ["scorer"])])
     if out is not None:
         mined = Mined(
             negatives=result.negatives,
@@ -184,31 +218,68 @@ def _selected(
     weighed: Evidence,
     config: Config,
     beside: dict[str, pa.Table],
-    documents: pa.Table | None,
+    sources: Sources,
     progress: Progress | None,
 ) -> Selected:
-    """The selection; documents are retrieved for the queries that have a positive."""
+    """The selection. What it needs of queries, or of pairs, that it alone knows, is made for those of a draft."""
+    chosen = config.select
 
-    def of(beside: dict[str, pa.Table]) -> Selected:
-        return select(weighed, config=config.select, seed=config.seed, threads=config.threads, **beside)
+    def of(beside: dict[str, pa.Table], options: SelectConfig) -> Selected:
+        return select(weighed, config=options, seed=config.seed, threads=config.threads, **beside)
 
-    if config.select.retriever == "bm25":
-        queries = pc.unique(pa.table(of(beside).positives)["query"])
-        found = retrieve(queries, documents, top=config.select.retrieved_to, threads=config.threads, progress=progress)
-        beside = beside | {"retrieved": found}
-    return of(beside)
+    unscored = {name: table for name, table in beside.items() if name != "scores"}
+    if chosen.retriever == "bm25":
+        queries = pc.unique(pa.table(of(unscored, drafted(chosen)).positives)["query"])
+        top, threads = chosen.retrieved_to, config.threads
+        unscored["retrieved"] = retrieve(queries, sources.documents, top=top, threads=threads, progress=progress)
+    if not sources.makes(chosen):
+        return of(beside | unscored, chosen)
+    draft = of(unscored, drafted(chosen))
+    positives = pa.table(draft.positives)
+    made = sources.of(_pairs(pa.table(draft.negatives), positives), positives, chosen)
+    selected = of(unscored | {"scores": made}, chosen)
+    drawn = pa.table(selected.negatives).filter(pc.field("rule") == "random")
+    if drawn.num_rows and sources.own and filters(chosen):
+        # Drawn whatever their scores, so not in the draft; only the column wants them.
+        none = positives.slice(0, 0)
+        rest = sources.of(_pairs(drawn, none), none, SelectConfig(similarity=chosen.similarity))
+        selected = of(unscored | {"scores": pa.concat_tables([made, rest])}, chosen)
+    return selected
 
 
-def refuse_beside(privacy: Privacy, beside: Collection[str]) -> None:
-    """Refuses tables beside the log, by name, where nothing takes them.
+def _pairs(negatives: pa.Table, positives: pa.Table) -> pa.Table:
+    """(query, document)s of two tables, each once."""
+    rows = pa.concat_tables([negatives.select(["query", "neg_id"]).rename_columns(["query", "doc_id"]), positives])
+    return rows.group_by(["query", "doc_id"], use_threads=False).aggregate([])
+
+
+BESIDE = {
+    "positives": ("query", "doc_id"),
+    "known_relevant": ("query", "doc_id"),
+    "extra_negatives": ("query", "doc_id"),
+    "retrieved": ("query", "doc_id"),
+    "scores": ("query", "doc_id", "score"),
+    "query_vectors": ("query", "vector"),
+    "document_vectors": ("doc_id", "vector"),
+}
+"""Tables beside the log → their columns."""
+
+
+def check_beside(
+    privacy: Privacy, config: Config, beside: Mapping[str, object], *, scorer: bool, documents: bool
+) -> None:
+    """Refuses, before the log is read, what is given beside it and nothing takes, and what is asked for and not given.
 
     Raises:
-        UsageError: a release under differential privacy.
+        UsageError: a release under differential privacy; a source of documents or scores that could not work.
     """
-    if privacy.mode == "dp" and beside:
+    given = {**beside, **({"scorer": True} if scorer else {})}
+    if privacy.mode == "dp" and given:
         raise UsageError(
-            f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(beside)}"
+            f"with --epsilon nothing is given beside the log but --candidates; leave out {', '.join(given)}"
         )
+    check_retriever(config.select, documents=documents, retrieved="retrieved" in given)
+    check_scores(config.select, given, documents=documents)
 
 
 def tables_beside(config: Config, key: Key | None, **tables: object) -> dict[str, pa.Table]:
@@ -221,16 +292,16 @@ def tables_beside(config: Config, key: Key | None, **tables: object) -> dict[str
 
 
 def _beside(name: str, given: object, scrub: ScrubConfig, key: Key | None) -> pa.Table:
-    """A given table of (query, doc_id), its queries brought to the form of those of the log.
+    """A table of `BESIDE`, its queries brought to the form of those of the log.
 
     Raises:
         FileError, ColumnError, DataError, UsageError: it is no such table.
     """
-    table = given_table(given, name, ["query", "doc_id"])
-    if table.num_rows == 0:
+    table = given_table(given, name, BESIDE[name])
+    if table.num_rows == 0 or "query" not in table.column_names:
         return table
-    queries = normalize(table["query"], scrub=scrub, key=key)
-    table = pa.table({"query": queries, "doc_id": table["doc_id"]})
+    place = table.column_names.index("query")
+    table = table.set_column(place, "query", normalize(table["query"], scrub=scrub, key=key))
     # A query that is nothing once it is normalised was never asked.
     return table.filter(pc.is_valid(table["query"]))
 

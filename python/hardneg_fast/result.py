@@ -35,7 +35,7 @@ class Result:
     triplets: pa.Table
     """query, positive, negative_1 … negative_n, in document ids."""
     positives: pa.Table
-    """query_id, doc_id: the documents that satisfied each of `queries`."""
+    """query_id, doc_id: the documents that satisfied each of `queries`; score where there are scores."""
     queries: pa.Table
     """query_id, query of the queries in `negatives`."""
     by_position: pa.Table = field(repr=False)
@@ -114,11 +114,12 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
 
 
 def positives_of(queries: pa.Table, positives: pa.Table) -> pa.Table:
-    """query_id, doc_id of the positives (query, doc_id) of some queries, in their order."""
+    """query_id, doc_id of the positives (query, doc_id, maybe score) of some queries, in their order."""
     places = pc.index_in(positives["query"], value_set=queries["query"].combine_chunks())
     known = pc.is_valid(places)
     ids = queries["query_id"].take(places.filter(known))
-    return pa.table({"query_id": ids, "doc_id": positives["doc_id"].filter(known)})
+    rest = positives.drop_columns(["query"]).filter(known)
+    return pa.table([ids, *rest.columns], names=["query_id", *rest.column_names])
 
 
 def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def select(
     known_relevant: object = None,
     extra_negatives: object = None,
     retrieved: object = None,
+    scores: object = None,
 ) -> Selected:
     """Selects negatives.
 
@@ -90,16 +91,19 @@ def select(
         known_relevant: the same: documents that are no negatives of a query.
         extra_negatives: the same: negatives of a query, taken as they are, unless the tables above say otherwise.
         retrieved: the same, in order of rank: what a search engine returns, for `select.semi_negatives` and `fill`.
+        scores: table with `query` (normalised), `doc_id` and any of `score` (higher is more relevant), `word_overlap`
+            and `vector_cosine` (with the nearest positive): what the guards of scores, and `order`, go by. Of a
+            document that comes twice for a query the greatest figures count; null is not known.
 
     Raises:
-        UsageError: options that cannot be.
+        UsageError: options that cannot be, or go by scores where none are given.
         DataError: no rule can run on this log; a given table has null values.
         ColumnError: a given table lacks a column.
     """
     options = dataclasses.asdict(checked_section("select", config or SelectConfig()))
     carry = list(options.pop("carry"))
     del options["preset"]  # checked: it has set what it sets
-    del options["retriever"]  # who fills `retrieved` is settled before
+    del options["retriever"], options["similarity"]  # who fills the tables is settled before
     return Selected(
         _hardneg.select(
             evidence._core,
@@ -111,11 +115,13 @@ def select(
             known_relevant=known_relevant,
             extra_negatives=extra_negatives,
             retrieved=retrieved,
+            scores=scores,
         )
     )
 
 
 def _json(options: dict[str, object]) -> str:
     """JSON has no infinity; the largest double stands for it."""
-    finite = {k: min(v, 1.7e308) if isinstance(v, float) else v for k, v in options.items()}
+    most = 1.7e308
+    finite = {k: max(min(v, most), -most) if isinstance(v, float) else v for k, v in options.items()}
     return json.dumps(finite, allow_nan=False)

@@ -25,6 +25,7 @@ from .exceptions import DataError, HardnegError, UsageError
 from .keys import Key
 from .pipeline import (
     MINED_TABLES,
+    check_beside,
     check_job,
     check_users,
     count,
@@ -40,7 +41,7 @@ from .pipeline_private import window
 from .read import ReadReport, glance
 from .release import gather, release
 from .result import Result
-from .retrieve import check as check_retriever
+from .scores import Scorer, load_scorer
 from .sources import open_source, positions
 from .writers.given import given_table
 
@@ -74,6 +75,10 @@ def mine(
     known_relevant: object = None,
     extra_negatives: object = None,
     retrieved: object = None,
+    scores: object = None,
+    query_vectors: object = None,
+    document_vectors: object = None,
+    scorer: Scorer | str | None = None,
     overwrite: bool = False,
 ) -> Result:
     """Raw click log in, hard negatives out, as `hardneg_fast.mine`: the same rows, to the last bit.
@@ -92,11 +97,15 @@ def mine(
         config: options; their defaults otherwise. `memory` and `threads` are those of the driver.
         parts: parts of the users, and of the queries; `spark.sql.shuffle.partitions` by default.
         memory: budget of a task for counting, which has one thread.
-        documents: as for `hardneg_fast.mine`, and so are the four after it; the driver reads them.
+        documents: as for `hardneg_fast.mine`, and so are all but the last after it; the driver reads them.
         positives: see there.
         known_relevant: see there.
         extra_negatives: see there.
         retrieved: see there.
+        scores: see there.
+        query_vectors: see there.
+        document_vectors: see there.
+        scorer: see there.
         overwrite: replace the dataset that stands at `out`.
 
     Raises:
@@ -121,16 +130,25 @@ def mine(
     read = replace(config.read, position_base=base)
     work = _Work(key, replace(task, read=read), privacy, log.names, parts, _labels(session, parts))
     given: dict[str, Any] = {"positives": positives, "known_relevant": known_relevant}
-    given |= {"extra_negatives": extra_negatives, "retrieved": retrieved}
+    given |= {"extra_negatives": extra_negatives, "retrieved": retrieved, "scores": scores}
+    given |= {"query_vectors": query_vectors, "document_vectors": document_vectors}
     if privacy.mode == "dp":
         private = replace(config, read=ReadConfig(position_base=base))
         with _named():
             rows = _rows(log.df, replace(work, parts=1, labels=[0]), master)
             return mine_here(
-                rows, out, privacy=privacy, config=private, documents=documents, overwrite=overwrite, **given
+                rows,
+                out,
+                privacy=privacy,
+                config=private,
+                documents=documents,
+                scorer=scorer,
+                overwrite=overwrite,
+                **given,
             )
     beside = tables_beside(config, master, **given)
-    check_retriever(config.select, documents=documents is not None, retrieved="retrieved" in beside)
+    scorer = load_scorer(scorer) if isinstance(scorer, str) else scorer
+    check_beside(privacy, config, beside, scorer=scorer is not None, documents=documents is not None)
     texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
     enter(privacy, window=window(config), what=kind_of(privacy))
     with _named():
@@ -145,7 +163,17 @@ def mine(
     raw = SimpleNamespace(report=log.report)
     refuse_nothing(raw, counts)
     released = gather((block for block, *_ in found), privacy=privacy, key=master)
-    return finished(raw, counts, released, out, config=config, beside=beside, documents=texts, overwrite=overwrite)
+    return finished(
+        raw,
+        counts,
+        released,
+        out,
+        config=config,
+        beside=beside,
+        documents=texts,
+        scorer=scorer,
+        overwrite=overwrite,
+    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Written from that page alone, in plain lists and dictionaries. Where the page le
 starts with "reading:" says how it was understood.
 """
 
-from . import alike, bm25
+from . import alike, bm25, scores
 from .count import Counts, count, in_canonical_order
 from .evidence import evidence
 from .mine import Mined, mine
@@ -33,6 +33,7 @@ __all__ = [
     "query_id",
     "related",
     "release",
+    "scores",
     "seed_hash",
     "select",
     "siphash24",

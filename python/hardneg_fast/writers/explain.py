@@ -19,6 +19,13 @@ ASKED = {
     "coec": "clicks over expected clicks",
     "min_impressions": "impressions",
     "ctr_upper": "upper bound of its click rate",
+    "duplicate_words": "share of words with the nearest positive",
+    "duplicate_vectors": "cosine with the nearest positive",
+    "no_score": "whether it lacks a score",
+    "max_score": "score",
+    "min_score": "score",
+    "absolute_margin": "score",
+    "relative_margin": "score",
     "p_false_negative": "P(relevant)",
 }
 """Guard → what its figure is."""

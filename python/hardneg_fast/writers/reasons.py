@@ -94,6 +94,13 @@ GUARDS = {
     "coec": "It gets nearly the clicks that its positions let expect.",
     "min_impressions": "It was shown too rarely.",
     "ctr_upper": "Its true click rate may still be high.",
+    "duplicate_words": "Its text is nearly that of a positive.",
+    "duplicate_vectors": "Its vector is nearly that of a positive.",
+    "no_score": "It has no score, or no positive of the query has one to compare with.",
+    "max_score": "By its score it may be relevant.",
+    "min_score": "By its score it is too far off.",
+    "absolute_margin": "Its score is too near that of a positive.",
+    "relative_margin": "Its score is too near that of a positive, for the size of that.",
     "p_false_negative": "By what was shown and clicked it may be relevant.",
 }
 """Why a candidate is not trusted to be a negative."""

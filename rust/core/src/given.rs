@@ -1,7 +1,11 @@
 //! (query, document)s that a caller gives beside the log: judgments, negatives of their own, what a search engine returned.
 
+mod scores;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use arrow_array::RecordBatch;
 
 use crate::batches::Batches;
 use crate::error::{Error, Result};
@@ -9,6 +13,39 @@ use crate::intern::code;
 use crate::pulse::Pulse;
 use crate::strings::Strings;
 use crate::text::TextColumn;
+
+pub use scores::{Said, Saids, Scores};
+
+/// Columns `query` and `doc_id` of a batch of a given table.
+struct Keys<'a> {
+    name: &'a str,
+    queries: TextColumn,
+    ids: TextColumn,
+}
+
+impl<'a> Keys<'a> {
+    fn new(name: &'a str, batch: &RecordBatch) -> Result<Self> {
+        let column = |column: &str| {
+            let array = batch.column_by_name(column).ok_or_else(|| {
+                Error::column(format!("{name}: there is no column {column}; name yours query and doc_id"))
+            })?;
+            TextColumn::new(column, array)
+        };
+        Ok(Self { name, queries: column("query")?, ids: column("doc_id")? })
+    }
+
+    /// Codes of query and document, and the document; `at` is the number of the row in the whole table.
+    fn codes(&self, row: usize, at: usize) -> Result<(u64, u64, String)> {
+        let text = |column: &TextColumn, which: &str| {
+            column.row(row).and_then(|t| std::str::from_utf8(t).ok()).map(str::to_owned).ok_or_else(|| {
+                let name = self.name;
+                Error::data(format!("{name}: row {at} has no readable {which}; leave such rows out"))
+            })
+        };
+        let (query, doc) = (text(&self.queries, "query")?, text(&self.ids, "doc_id")?);
+        Ok((code(query.as_bytes()), code(doc.as_bytes()), doc))
+    }
+}
 
 /// Documents by query, each once, in the order in which they came.
 #[derive(Default)]
@@ -33,27 +70,10 @@ impl Given {
         while let Some(batch) = rows.next() {
             pulse.beat()?;
             let batch = batch?;
-            let column = |column: &str| {
-                let array = batch.column_by_name(column).ok_or_else(|| {
-                    Error::column(format!("{name}: there is no column {column}; name yours query and doc_id"))
-                })?;
-                TextColumn::new(column, array)
-            };
-            let (queries, ids) = (column("query")?, column("doc_id")?);
+            let keys = Keys::new(name, &batch)?;
             for row in 0..batch.num_rows() {
-                let at = out.rows.len();
-                let text = |column: &TextColumn, which: &str| {
-                    column.row(row).and_then(|t| std::str::from_utf8(t).ok()).map(str::to_owned).ok_or_else(
-                        || {
-                            Error::data(format!(
-                                "{name}: row {at} has no readable {which}; leave such rows out"
-                            ))
-                        },
-                    )
-                };
-                let (query, doc) = (text(&queries, "query")?, text(&ids, "doc_id")?);
-                let id = code(doc.as_bytes());
-                out.rows.push((code(query.as_bytes()), id));
+                let (query, id, doc) = keys.codes(row, out.rows.len())?;
+                out.rows.push((query, id));
                 docs.entry(id).or_insert(doc);
             }
         }
@@ -87,6 +107,8 @@ pub struct Beside {
     pub extra_negatives: Given,
     /// What a search engine returns for a query, best first.
     pub retrieved: Given,
+    /// What a model says of documents.
+    pub scores: Scores,
     /// The strings of all documents, those of the log among them.
     pub docs: Arc<Strings>,
 }

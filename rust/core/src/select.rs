@@ -4,6 +4,7 @@ mod config;
 mod explain;
 mod fill;
 mod guard;
+mod order;
 mod yields;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::strings::Strings;
 use crate::tables::Pair;
 use crate::workers::collect;
 use guard::{Limits, Suspect};
+use order::Marks;
 
 pub use config::{Abandoned, Fill, Kind, Order, OwnPositive, RULES, Refill, Rule, SelectConfig};
 pub use explain::{Explained, Outcome, explain};
@@ -153,7 +155,7 @@ pub fn select(
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Selected> {
-    config.check(evidence)?;
+    config.check(evidence, &knowledge.beside.scores)?;
     let released = &*evidence.released;
     let mut funnel = Funnel::default();
     let mut rules = Vec::new();
@@ -307,6 +309,7 @@ impl<'a> Selector<'a> {
         let given = self.knowledge.beside.positives.of(query).count();
         let docs = &qualified[..qualified.len().min(self.config.max_positives_per_query.max(given))];
         self.selected.positives.extend(docs.iter().map(|doc| Positive { query, doc: *doc }));
+        let marks = self.marks(query, docs);
         let mut candidates = self.candidates(group, rows, docs);
         for candidate in &candidates {
             *self.selected.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
@@ -319,7 +322,8 @@ impl<'a> Selector<'a> {
         let Self { told, below, limits, selected, .. } = self;
         candidates.retain(|c| {
             let absolute = c.negative.positive.is_none();
-            let suspect = suspect(&knowledge.beside, told, group, rows, &qualified, c.pair, absolute);
+            let asked = Asked { beside: &knowledge.beside, told, qualified: &qualified, marks };
+            let suspect = asked.suspect(group, rows, c.pair, absolute);
             let mut p = || known.p(evidence, knowledge, told, group, c.pair);
             let mut below = || below(&rows[c.pair]);
             let fired = GUARDS.iter().find(|guard| {
@@ -336,7 +340,12 @@ impl<'a> Selector<'a> {
         if self.evidence.relevance.is_ok() {
             self.selected.yields.query(&mut passed, group.searches, self.config);
         }
-        self.place(candidates, group, &qualified);
+        self.place(candidates, group, &qualified, marks);
+    }
+
+    /// What a model of the caller's says of this query's documents.
+    fn marks(&self, query: u64, positives: &[u64]) -> Marks<'a> {
+        Marks::new(self.knowledge.beside.scores.of(query), positives)
     }
 
     /// P(relevant) of a document.
@@ -439,7 +448,7 @@ impl<'a> Selector<'a> {
     }
 
     /// Orders the surviving documents, keeps the first, and appends their rows in output order.
-    fn place(&mut self, candidates: Vec<Candidate>, group: &Group, qualified: &[u64]) {
+    fn place(&mut self, candidates: Vec<Candidate>, group: &Group, qualified: &[u64], marks: Marks<'a>) {
         let query = group.query;
         let docs = self.knowledge.docs(self.released);
         let same_doc = |a: &Candidate, b: &Candidate| a.pair == b.pair;
@@ -448,12 +457,9 @@ impl<'a> Selector<'a> {
             .chunk_by(same_doc)
             .map(|c| {
                 let pair = &c[0].negative.pair;
-                let key = match self.config.order {
-                    Order::Random => i128::from(
-                        self.seed.hash("negative", &[&query.to_be_bytes(), &pair.doc.to_be_bytes()]),
-                    ),
-                    Order::SkipWeight => -i128::from(self.evidence.skip_weight(pair)),
-                };
+                let hash = self.seed.hash("negative", &[&query.to_be_bytes(), &pair.doc.to_be_bytes()]);
+                let skipped = self.evidence.skip_weight(pair);
+                let key = order::place(self.config, marks.of(pair.doc), hash, skipped);
                 (key, pair.doc, c[0].pair)
             })
             .collect();
@@ -473,28 +479,32 @@ impl<'a> Selector<'a> {
         rows.sort_unstable_by_key(|n| (n.place, n.positive.map(|(_, place)| place)));
         cap(&mut self.selected.funnel, "max_negatives_per_query", all - rows.len());
         self.selected.negatives.extend(rows);
-        self.fill(group, qualified, places.len());
+        self.fill(group, qualified, places.len(), marks);
     }
 }
 
-/// Pair number `i` of a query as guards see it.
-fn suspect<'s>(
-    beside: &Beside,
+/// What guards ask besides what was counted.
+struct Asked<'s> {
+    beside: &'s Beside,
     told: &'s [Told],
-    group: &'s Group,
-    rows: &'s [EvidenceRow],
-    qualified: &[u64],
-    i: usize,
-    absolute: bool,
-) -> Suspect<'s> {
-    let pair = &group.pairs[i];
-    Suspect {
-        pair,
-        row: &rows[i],
-        told: &told[i],
-        known: beside.known_relevant.has(group.query, pair.doc),
-        qualified: qualified.contains(&pair.doc),
-        absolute,
+    /// Documents that qualify as positives.
+    qualified: &'s [u64],
+    marks: Marks<'s>,
+}
+
+impl<'s> Asked<'s> {
+    /// Pair number `i` of a query as guards see it.
+    fn suspect(&self, group: &'s Group, rows: &'s [EvidenceRow], i: usize, absolute: bool) -> Suspect<'s> {
+        let pair = &group.pairs[i];
+        Suspect {
+            pair,
+            row: &rows[i],
+            told: &self.told[i],
+            known: self.beside.known_relevant.has(group.query, pair.doc),
+            qualified: self.qualified.contains(&pair.doc),
+            absolute,
+            scored: self.marks.of(pair.doc),
+        }
     }
 }
 

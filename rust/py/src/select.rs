@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hardneg_core::batches::Shared;
-use hardneg_core::given::{Beside, Given};
+use hardneg_core::given::{Beside, Given, Scores};
 use hardneg_core::seed::Seed;
 use hardneg_core::select::{Explained as CoreExplained, Outcome, SelectConfig, explain};
 use hardneg_core::triplets::{Selection, selection};
@@ -195,7 +195,9 @@ impl Selected {
 #[pyfunction]
 #[pyo3(
     name = "select",
-    signature = (evidence, /, *, options, carry, seed, threads, positives, known_relevant, extra_negatives, retrieved)
+    signature = (
+        evidence, /, *, options, carry, seed, threads, positives, known_relevant, extra_negatives, retrieved, scores
+    )
 )]
 #[allow(clippy::too_many_arguments, reason = "one for each table that may be given")]
 pub(crate) fn select(
@@ -209,6 +211,7 @@ pub(crate) fn select(
     known_relevant: Option<AnyRecordBatch>,
     extra_negatives: Option<AnyRecordBatch>,
     retrieved: Option<AnyRecordBatch>,
+    scores: Option<AnyRecordBatch>,
 ) -> PyResult<Selected> {
     let options: SelectConfig = config(options)?;
     let (evidence, seed) = (evidence.evidence.clone(), Seed::new(seed));
@@ -217,7 +220,8 @@ pub(crate) fn select(
         given.map(|rows| Ok(Shared::new(rows.into_reader()?))).transpose()
     };
     let (positives, known_relevant) = (shared(positives)?, shared(known_relevant)?);
-    let (extra_negatives, retrieved) = (shared(extra_negatives)?, shared(retrieved)?);
+    let (extra_negatives, retrieved, scores) =
+        (shared(extra_negatives)?, shared(retrieved)?, shared(scores)?);
     let made = interruptible(py, |pulse| {
         let mut docs = BTreeMap::new();
         let mut read = |name: &str, rows: &Option<Shared>, pulse: &mut _| match rows {
@@ -229,6 +233,10 @@ pub(crate) fn select(
             known_relevant: read("known_relevant", &known_relevant, pulse)?,
             extra_negatives: read("extra_negatives", &extra_negatives, pulse)?,
             retrieved: read("retrieved", &retrieved, pulse)?,
+            scores: match &scores {
+                Some(rows) => Scores::read(rows, pulse)?,
+                None => Scores::default(),
+            },
             ..Beside::default()
         };
         let beside = beside.with_docs(&evidence.released.doc_strings, &docs, pulse)?;

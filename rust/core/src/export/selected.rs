@@ -9,7 +9,7 @@ use super::evidence::{EVIDENCE_COLUMNS, Weighed};
 use super::{Columns, Table, batch, column, float, position, query_id, row_ranges, text};
 use crate::error::{Error, Result};
 use crate::evidence::Evidence;
-use crate::select::{Kind, Negative};
+use crate::select::{Kind, Negative, Positive};
 use crate::triplets::Selection;
 
 impl Evidence {
@@ -78,11 +78,15 @@ impl Evidence {
             for name in &carried {
                 column!(out, *name, evidence.column(name, weighed.iter()));
             }
+            if knowledge.beside.scores.is_given() {
+                let said = |r: &Negative| knowledge.beside.scores.of(r.query).doc(r.pair.doc).score;
+                column!(out, "score", float(rows.iter().map(said).map(known_score)));
+            }
             batch(out, &[])
         })
     }
 
-    /// Positives: query, doc_id, in order.
+    /// Positives: query, doc_id, in order; where scores are given, score.
     ///
     /// # Errors
     /// Only where Arrow refuses, which would be a bug.
@@ -96,6 +100,10 @@ impl Evidence {
             let mut out = Columns::default();
             column!(out, "query", text(&released.query_strings, rows.iter().map(|r| r.query)));
             column!(out, "doc_id", text(knowledge.docs(released), rows.iter().map(|r| r.doc)));
+            if knowledge.beside.scores.is_given() {
+                let said = |r: &Positive| knowledge.beside.scores.of(r.query).doc(r.doc).score;
+                column!(out, "score", float(rows.iter().map(said).map(known_score)));
+            }
             batch(out, &[])
         })
     }
@@ -119,4 +127,8 @@ impl Evidence {
             Ok(RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)?)
         })
     }
+}
+
+fn known_score(score: f64) -> Option<f64> {
+    (!score.is_nan()).then_some(score)
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::evidence::Evidence;
+use crate::given::Scores;
 use crate::records::Rule as PairRule;
 use crate::release::Released;
 
@@ -32,6 +33,14 @@ pub struct SelectConfig {
     pub max_p_false_negative: f64,
     pub target_fnr: f64,
     pub top_positions: f64,
+    pub duplicate_words: f64,
+    pub duplicate_vectors: f64,
+    pub max_score: Option<f64>,
+    pub min_score: Option<f64>,
+    pub absolute_margin: Option<f64>,
+    pub relative_margin: Option<f64>,
+    pub ambiguous_a: f64,
+    pub ambiguous_b: f64,
     pub abandoned: Abandoned,
     pub order: Order,
     pub max_negatives_per_query: usize,
@@ -193,6 +202,10 @@ pub enum Order {
     Random,
     /// By skip weight, then document.
     SkipWeight,
+    /// By score, highest first.
+    Score,
+    /// Drawn, most likely where the score is near that of a positive.
+    Ambiguous,
 }
 
 /// What becomes of short rows.
@@ -208,8 +221,38 @@ pub enum Refill {
 }
 
 impl SelectConfig {
-    /// Refuses options that cannot be, or that ask for what `evidence` does not know.
-    pub(super) fn check(&self, evidence: &Evidence) -> Result<()> {
+    /// Whether a guard asks for scores.
+    pub(super) fn filters_scores(&self) -> bool {
+        self.max_score.is_some() || self.min_score.is_some() || self.margins()
+    }
+
+    /// Whether a guard compares scores with those of positives.
+    pub(super) fn margins(&self) -> bool {
+        self.absolute_margin.is_some() || self.relative_margin.is_some()
+    }
+
+    /// The option that needs scores, if one does.
+    fn scored(&self) -> Option<&'static str> {
+        [
+            ("max_score", self.max_score.is_some()),
+            ("min_score", self.min_score.is_some()),
+            ("absolute_margin", self.absolute_margin.is_some()),
+            ("relative_margin", self.relative_margin.is_some()),
+            ("order", matches!(self.order, Order::Score | Order::Ambiguous)),
+            ("duplicate_words", self.duplicate_words < 1.0),
+            ("duplicate_vectors", self.duplicate_vectors < 1.0),
+        ]
+        .into_iter()
+        .find_map(|(name, on)| on.then_some(name))
+    }
+
+    /// Refuses options that cannot be, or that ask for what `evidence` and `scores` do not know.
+    pub(super) fn check(&self, evidence: &Evidence, scores: &Scores) -> Result<()> {
+        if let Some(name) = self.scored()
+            && !scores.is_given()
+        {
+            return Err(Error::usage(format!("select.{name} goes by scores, and none are given")));
+        }
         if self.rules.is_empty() {
             return Err(Error::usage("select.rules is empty: name at least one rule"));
         }

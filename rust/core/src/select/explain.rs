@@ -6,7 +6,7 @@ use crate::group::Group;
 use crate::seed::Seed;
 use crate::tables::Pair;
 
-use super::{GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict, suspect};
+use super::{Asked, GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict};
 
 /// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,6 +84,7 @@ impl Selector<'_> {
         let qualified = self.positives_of(group, &rows, users);
         let kept: Vec<u64> =
             selected.positives.iter().filter(|p| p.query == group.query).map(|p| p.doc).collect();
+        let marks = self.marks(group.query, &kept);
         let candidates = self.candidates(group, &rows, &kept);
         let negatives = &selected.negatives[selected.negatives.partition_point(|n| n.query < group.query)..];
         let is_negative =
@@ -96,7 +97,9 @@ impl Selector<'_> {
             // A preference is asked less: what only its absolute twin is asked counts where there is no preference.
             let absolute = rules.iter().all(|(_, preferred)| preferred.is_none());
             let mut known = Known::default();
-            let suspect = suspect(&self.knowledge.beside, &self.told, group, &rows, &qualified, i, absolute);
+            let asked =
+                Asked { beside: &self.knowledge.beside, told: &self.told, qualified: &qualified, marks };
+            let suspect = asked.suspect(group, &rows, i, absolute);
             let mut p = || known.p(self.evidence, self.knowledge, &self.told, group, i);
             let mut below = || (self.below)(&rows[i]);
             let asked = GUARDS.iter().filter_map(|g| g.verdict(&self.limits, &suspect, &mut below, &mut p));

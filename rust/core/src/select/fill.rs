@@ -4,14 +4,16 @@ use crate::evidence::EvidenceRow;
 use crate::group::Group;
 use crate::tables::Pair;
 
-use super::{Fill, Kind, Negative, Rule, Selector};
+use super::guard::SCORE_GUARDS;
+use super::order::Marks;
+use super::{Fill, Guard, Kind, Negative, Order, Rule, Selector, order};
 
 /// Draws that a missing place is worth before it is given up.
 const DRAWS: u64 = 64;
 
 impl Selector<'_> {
     /// Adds to a query's `hard` negatives what was given and what is asked for of other kinds.
-    pub(super) fn fill(&mut self, group: &Group, qualified: &[u64], hard: usize) {
+    pub(super) fn fill(&mut self, group: &Group, qualified: &[u64], hard: usize, marks: Marks<'_>) {
         let (config, query) = (self.config, group.query);
         let (beside, seed) = (&self.knowledge.beside, self.seed);
         let start = self.selected.negatives.partition_point(|n| n.query < query);
@@ -43,11 +45,27 @@ impl Selector<'_> {
         self.knowledge.alike.satisfied_elsewhere(query, &mut satisfied);
         let shown = |doc: u64| group.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
         let free = |doc: u64| !shown(doc) && !wrong(doc) && satisfied.binary_search(&doc).is_err();
+        let retrieved = beside.retrieved.of(query).take(config.retrieved_to);
         if semi > 0 {
-            let band = beside.retrieved.of(query).take(config.retrieved_to).skip(config.retrieved_from - 1);
-            let hash = |doc: u64| seed.hash("semi", &[&query.to_be_bytes(), &doc.to_be_bytes()]);
-            let mut found: Vec<(u64, u64)> =
-                band.filter(|d| free(*d) && !have.contains(d)).map(|d| (hash(d), d)).collect();
+            let band = retrieved.clone().skip(config.retrieved_from - 1);
+            let place_of = |doc: u64| {
+                let hash = seed.hash("semi", &[&query.to_be_bytes(), &doc.to_be_bytes()]);
+                // What was never shown was never skipped.
+                match config.order {
+                    Order::SkipWeight => i128::from(hash),
+                    _ => order::place(config, marks.of(doc), hash, 0),
+                }
+            };
+            let guards = &mut self.selected.funnel.guards;
+            let mut trusted = |doc: u64| {
+                let fires = |g: &&Guard| g.of_scores(config, marks.of(doc)).is_some_and(|v| v.fires);
+                let fired = SCORE_GUARDS.iter().find(fires);
+                fired.map(|guard| *guards.entry(guard.name()).or_default() += 1).is_none()
+            };
+            let mut found: Vec<(i128, u64)> = band
+                .filter(|d| free(*d) && !have.contains(d) && trusted(*d))
+                .map(|d| (place_of(d), d))
+                .collect();
             found.sort_unstable();
             for (_, doc) in found.into_iter().take(semi) {
                 add(doc, Rule::Retrieved, &mut have, &mut self.selected.negatives);
@@ -62,7 +80,8 @@ impl Selector<'_> {
             }
             let drawn = seed.hash("easy", &[&query.to_be_bytes(), &i.to_be_bytes()]);
             let doc = documents[(drawn % documents.len() as u64) as usize];
-            if free(doc) && !have.contains(&doc) {
+            // What a search engine returns is not just any document, and may have been kept out above.
+            if free(doc) && !have.contains(&doc) && !retrieved.clone().any(|d| d == doc) {
                 add(doc, Rule::Random, &mut have, &mut self.selected.negatives);
                 left -= 1;
             }

@@ -2,6 +2,7 @@
 
 use crate::alike::Told;
 use crate::evidence::{EvidenceRow, wilson_upper};
+use crate::given::Said;
 use crate::tables::Pair;
 
 use super::{Abandoned, OwnPositive, SelectConfig};
@@ -20,11 +21,18 @@ pub enum Guard {
     Coec,
     MinImpressions,
     CtrUpper,
+    DuplicateWords,
+    DuplicateVectors,
+    NoScore,
+    MaxScore,
+    MinScore,
+    AbsoluteMargin,
+    RelativeMargin,
     PFalseNegative,
 }
 
 /// All of them, in order. The last is the one whose limit may be chosen by what the others leave.
-pub const GUARDS: [Guard; 11] = [
+pub const GUARDS: [Guard; 18] = [
     Guard::KnownRelevant,
     Guard::OwnPositive,
     Guard::SameIntent,
@@ -35,7 +43,25 @@ pub const GUARDS: [Guard; 11] = [
     Guard::Coec,
     Guard::MinImpressions,
     Guard::CtrUpper,
+    Guard::DuplicateWords,
+    Guard::DuplicateVectors,
+    Guard::NoScore,
+    Guard::MaxScore,
+    Guard::MinScore,
+    Guard::AbsoluteMargin,
+    Guard::RelativeMargin,
     Guard::PFalseNegative,
+];
+
+/// Those of them that ask a model of the caller's, and so what was never shown, too.
+pub(super) const SCORE_GUARDS: [Guard; 7] = [
+    Guard::DuplicateWords,
+    Guard::DuplicateVectors,
+    Guard::NoScore,
+    Guard::MaxScore,
+    Guard::MinScore,
+    Guard::AbsoluteMargin,
+    Guard::RelativeMargin,
 ];
 
 /// What a guard looks at, and where it draws the line.
@@ -62,6 +88,15 @@ pub(super) struct Suspect<'a> {
     pub(super) qualified: bool,
     /// It is preferred to nothing: a judgement of the document alone.
     pub(super) absolute: bool,
+    pub(super) scored: Scored,
+}
+
+/// What a model says of a document, and of the query's positives.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scored {
+    pub(super) said: Said,
+    /// The least score of a positive; NaN where none has one.
+    pub(super) least: f64,
 }
 
 /// Limits of one run.
@@ -89,8 +124,43 @@ impl Guard {
             Self::Coec => "coec",
             Self::MinImpressions => "min_impressions",
             Self::CtrUpper => "ctr_upper",
+            Self::DuplicateWords => "duplicate_words",
+            Self::DuplicateVectors => "duplicate_vectors",
+            Self::NoScore => "no_score",
+            Self::MaxScore => "max_score",
+            Self::MinScore => "min_score",
+            Self::AbsoluteMargin => "absolute_margin",
+            Self::RelativeMargin => "relative_margin",
             Self::PFalseNegative => "p_false_negative",
         }
+    }
+
+    /// What a guard of scores says; None where it is switched off, or there is nothing for it to look at.
+    pub(super) fn of_scores(self, config: &SelectConfig, of: Scored) -> Option<Verdict> {
+        let Scored { said, least } = of;
+        let known = |value: f64| Some(value).filter(|value| !value.is_nan());
+        // Sign-safe: a share of the size of the positive's score, whatever its sign.
+        let (value, limit) = match self {
+            Self::DuplicateWords if config.duplicate_words < 1.0 => {
+                (known(said.word_overlap)?, config.duplicate_words)
+            }
+            Self::DuplicateVectors if config.duplicate_vectors < 1.0 => {
+                (known(said.vector_cosine)?, config.duplicate_vectors)
+            }
+            Self::NoScore if config.filters_scores() => {
+                let lacks = said.score.is_nan() || (config.margins() && least.is_nan());
+                (f64::from(u8::from(lacks)), 0.0)
+            }
+            Self::MaxScore => (known(said.score)?, config.max_score?),
+            Self::MinScore => (known(said.score)?, config.min_score?),
+            Self::AbsoluteMargin => (known(said.score)?, known(least)? - config.absolute_margin?),
+            Self::RelativeMargin => {
+                (known(said.score)?, known(least)? - least.abs() * config.relative_margin?)
+            }
+            _ => return None,
+        };
+        let fires = if self == Self::MinScore { value < limit } else { value > limit };
+        Some(Verdict { guard: self, value, limit, fires })
     }
 
     /// What the guard says; None where it is switched off or asks something else than this candidate is. `below` is the upper
@@ -102,6 +172,9 @@ impl Guard {
         below: &mut dyn FnMut() -> f64,
         p: &mut dyn FnMut() -> f64,
     ) -> Option<Verdict> {
+        if SCORE_GUARDS.contains(&self) {
+            return self.of_scores(limits.config, of.scored);
+        }
         let (config, pair) = (limits.config, of.pair);
         let above = |value: f64, limit: f64| Some((value, limit, value > limit));
         let at_least = |value: f64, limit: f64| Some((value, limit, value >= limit));

@@ -1,0 +1,366 @@
+"""What a model of the caller's says: guards, orders, near duplicates, the column, and where scores come from."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter, defaultdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hardneg_fast as hn
+import reference
+from hardneg_fast import cli, options
+from hardneg_fast.scores import drafted
+
+NONE = hn.Privacy.none()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("scores") / "sim"
+    hn.simulate(out, impressions=12_000, seed=3)
+    return out
+
+
+@pytest.fixture(scope="module")
+def evidence(folder):
+    return hn.evidence(hn.release(hn.count(folder / "log.parquet"), privacy=NONE))
+
+
+@pytest.fixture(scope="module")
+def retrieved(folder):
+    queries = pq.read_table(folder / "queries.parquet")["query"]
+    return hn.retrieve(queries, folder / "documents.parquet", top=40)
+
+
+@pytest.fixture(scope="module")
+def texts(folder):
+    table = pq.read_table(folder / "documents.parquet")
+    return dict(zip(table["doc_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+
+
+def table(rows):
+    """query, doc_id, score of a dictionary."""
+    queries, docs = ([pair[i] for pair in rows] for i in (0, 1))
+    return pa.table({"query": queries, "doc_id": docs, "score": pa.array([*rows.values()], pa.float64())})
+
+
+def made_up(pairs, seed, known=0.9, spread=1.0):
+    """Scores of some pairs, of either sign, with ties."""
+    draw = random.Random(seed)
+    return {pair: round(draw.gauss(0, spread), 1) for pair in pairs if draw.random() < known}
+
+
+limits = st.none() | st.floats(-1, 1).map(lambda x: round(x, 2))
+margins = st.none() | st.floats(0, 1).map(lambda x: round(x, 2))
+choices = st.fixed_dictionaries(
+    {
+        "max_score": limits,
+        "min_score": limits,
+        "absolute_margin": margins,
+        "relative_margin": margins,
+        "order": st.sampled_from(["random", "score", "ambiguous"]),
+        "ambiguous_a": st.sampled_from([0.0, 0.5, 3.0]),
+        "ambiguous_b": st.sampled_from([-0.4, 0.0, 0.4]),
+        "max_negatives_per_query": st.integers(1, 12),
+        "semi_negatives": st.sampled_from([0, 1]),
+        "fill": st.sampled_from(["none", "semi"]),
+    }
+)
+
+
+@given(choices, st.integers(0, 5))
+def test_guards_and_orders_are_those_of_the_reference(evidence, retrieved, chosen, seed):
+    config = hn.SelectConfig(retrieved_from=3, retrieved_to=30, max_p_false_negative=0.3, **chosen)
+    draft = hn.select(evidence, config=drafted(config), seed=seed, retrieved=retrieved)
+    rows = pa.table(draft.negatives).to_pylist()
+    positives = defaultdict(list)
+    for row in pa.table(draft.positives).to_pylist():
+        positives[row["query"]].append(row["doc_id"])
+    pairs = dict.fromkeys((row["query"], row["neg_id"]) for row in rows)
+    scores = made_up([*pairs, *((q, d) for q, docs in positives.items() for d in docs)], seed)
+    found = hn.select(evidence, config=config, seed=seed, retrieved=retrieved, scores=table(scores))
+
+    expected, guards = reference.scores.chosen(rows, positives, scores, config, seed)
+    rows = pa.table(found.negatives).to_pylist()
+    got = list(dict.fromkeys((row["query"], row["neg_id"]) for row in rows))
+    assert got == expected
+    for row in rows:
+        assert row["score"] == scores.get((row["query"], row["neg_id"]))
+    for row in pa.table(found.positives).to_pylist():
+        assert row["score"] == scores.get((row["query"], row["doc_id"]))
+    names = {"no_score", "max_score", "min_score", "absolute_margin", "relative_margin"}
+    assert {name: n for name, n in found.funnel["guards"].items() if name in names} == {
+        name: n for name, n in guards.items() if name in names
+    }
+
+
+def embedded(names, width=6, seed=1):
+    """A vector for each name."""
+    draw = np.random.default_rng(seed)
+    return dict(zip(names, draw.normal(size=(len(names), width)), strict=True))
+
+
+def vector_table(name, vectors):
+    values = pa.array([v.tolist() for v in vectors.values()], pa.list_(pa.float32()))
+    return pa.table({name: pa.array([*vectors], pa.string()), "vector": values})
+
+
+def cosine(a, b):
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def rows_of(result):
+    return [(row["query"], row["neg_id"], row["score"]) for row in result.negatives.to_pylist()]
+
+
+FILTER = {"relative_margin": 0.05, "semi_negatives": 3, "easy_negatives": 1, "fill": "semi", "retrieved_from": 1}
+
+
+@pytest.mark.parametrize("kind", ["cosine", "dot", "scorer"])
+@pytest.mark.parametrize("privacy", [NONE, hn.Privacy.k_users(3)], ids=["none", "k"])
+def test_scores_are_made_where_they_are_asked_for(folder, retrieved, texts, kind, privacy):
+    """The same negatives as by a table that has a score of everything; and nothing is asked about twice."""
+    queries = pq.read_table(folder / "queries.parquet")["query"].to_pylist()
+    q, d = embedded(queries), embedded(texts, seed=2)
+    q, d = ({name: v.astype(np.float32).astype(float) for name, v in vectors.items()} for vectors in (q, d))
+    by_text = defaultdict(list)
+    for doc, text in texts.items():
+        by_text[text].append(doc)
+    asked = Counter()
+
+    def scorer(pairs):
+        asked.update(pairs)
+        return [cosine(q[query], d[by_text[text][0]]) for query, text in pairs]
+
+    config = hn.Config(select=hn.SelectConfig(similarity="dot" if kind == "dot" else "cosine", **FILTER))
+    given = {"retrieved": retrieved, "documents": folder / "documents.parquet"}
+    sources = (
+        {"scorer": scorer}
+        if kind == "scorer"
+        else {
+            "query_vectors": vector_table("query", {name.upper(): v for name, v in q.items()}),
+            "document_vectors": vector_table("doc_id", d),
+        }
+    )
+    own = hn.mine(folder / "log.parquet", privacy=privacy, config=config, **given, **sources)
+    assert own.report["beside"] == sorted({"retrieved", *sources})
+
+    def score(query, doc):
+        doc = by_text[texts[doc]][0] if kind == "scorer" else doc
+        return float(q[query] @ d[doc]) if kind == "dot" else cosine(q[query], d[doc])
+
+    pairs = {(query, doc): score(query, doc) for query, doc, _ in rows_of(own)}
+    rows = own.negatives.to_pylist()
+    assert {row["kind"] for row in rows} == {"hard", "semi", "easy"}
+    assert all(row["score"] == pytest.approx(pairs[row["query"], row["neg_id"]], abs=1e-6) for row in rows)
+    everything = table({(query, doc): score(query, doc) for query in queries for doc in texts})
+    other = hn.mine(folder / "log.parquet", privacy=privacy, config=config, scores=everything, **given)
+    assert [row[:2] for row in rows_of(own)] == [row[:2] for row in rows_of(other)]
+    assert own.report["select"] == other.report["select"]
+    assert own.report["select"]["guards"]["relative_margin"] > 0
+    assert all(n <= len(by_text[text]) for (_, text), n in asked.items())
+    least = defaultdict(lambda: np.inf)
+    ids = dict(zip(own.queries["query_id"].to_pylist(), own.queries["query"].to_pylist(), strict=True))
+    for row in own.positives.to_pylist():
+        query = ids[row["query_id"]]
+        least[query] = min(least[query], score(query, row["doc_id"]))
+        assert row["score"] == pytest.approx(score(query, row["doc_id"]), abs=1e-6)
+    found = {(row["query"], row["doc_id"]) for row in retrieved.to_pylist()}
+    for row in rows:
+        assert (row["kind"] == "semi") == ((row["query"], row["neg_id"]) in found and row["kind"] != "hard")
+        if row["kind"] != "easy":
+            assert row["score"] <= least[row["query"]] - 0.05 * abs(least[row["query"]]) + 1e-6
+
+
+def test_a_scorer_that_only_fills_the_column_is_asked_about_what_is_written(folder):
+    asked = []
+
+    def scorer(pairs):
+        asked.extend(pairs)
+        return np.arange(len(pairs), dtype=np.float32)
+
+    config = hn.Config(select=hn.SelectConfig(max_negatives_per_query=2))
+    texts = folder / "documents.parquet"
+    plain = hn.mine(folder / "log.parquet", privacy=NONE, config=config)
+    result = hn.mine(folder / "log.parquet", privacy=NONE, config=config, documents=texts, scorer=scorer)
+    assert result.negatives.drop_columns(["score"]) == plain.negatives
+    assert result.negatives["score"].null_count == result.positives["score"].null_count == 0
+    named = {(row["query"], row["neg_id"]) for row in result.negatives.to_pylist()}
+    assert len(asked) == len({*asked}) <= len(named) + result.positives.num_rows
+
+
+@pytest.mark.parametrize(("seed", "words", "cosines"), [(0, 0.2, 0.9), (1, 0.5, 0.3), (2, 0.8, 0.0), (3, 0.35, 0.6)])
+def test_near_duplicates_of_positives(folder, retrieved, texts, seed, words, cosines):
+    """By words and by vectors, of what was shown and of what was retrieved, against every positive."""
+    vectors = embedded(texts, seed=seed)
+    vectors = {name: v.astype(np.float32).astype(float) for name, v in vectors.items()}
+    options_ = {"semi_negatives": 2, "max_negatives_per_query": 10_000, "fill": "semi", "retrieved_from": 1}
+    given = {"documents": folder / "documents.parquet", "retrieved": retrieved}
+    config = hn.SelectConfig(duplicate_words=words, duplicate_vectors=cosines, **options_)
+    result = hn.mine(
+        folder / "log.parquet", privacy=NONE, config=hn.Config(select=config), **given,
+        document_vectors=vector_table("doc_id", vectors),
+    )  # fmt: skip
+    whole = hn.mine(folder / "log.parquet", privacy=NONE, config=hn.Config(select=hn.SelectConfig(**options_)), **given)
+    ids = dict(zip(whole.queries["query_id"].to_pylist(), whole.queries["query"].to_pylist(), strict=True))
+    positives = defaultdict(list)
+    for row in whole.positives.to_pylist():
+        positives[ids[row["query_id"]]].append(row["doc_id"])
+    expected, guards = [], Counter()
+    for row in whole.negatives.to_pylist():
+        doc, near = row["neg_id"], positives[row["query"]]
+        overlap = max(reference.scores.jaccard(texts[doc], texts[other]) for other in near)
+        angle = max(cosine(vectors[doc], vectors[other]) for other in near)
+        if why := reference.scores.fired(config, None, None, overlap, angle):
+            guards[why] += 1
+        else:
+            expected.append((row["query"], doc, row["pos_id"]))
+    assert [(row["query"], row["neg_id"], row["pos_id"]) for row in result.negatives.to_pylist()] == expected
+    found = result.report["select"]["guards"]
+    assert found["duplicate_vectors"] > 0
+    # Guards before the last count what that would have dropped, too.
+    assert all(found[name] >= n for name, n in guards.items())
+
+
+def test_the_greatest_of_two_counts(evidence):
+    row = pa.table(hn.select(evidence).negatives).to_pylist()[0]
+    pair = row["query"], row["neg_id"]
+    twice = pa.table({"query": [pair[0]] * 3, "doc_id": [pair[1]] * 3, "score": [1, None, 2]})
+    for rows in (twice, twice.take([2, 1, 0])):
+        found = pa.table(hn.select(evidence, scores=rows).negatives).to_pylist()
+        assert next(r["score"] for r in found if (r["query"], r["neg_id"]) == pair) == 2.0
+        assert {r["score"] for r in found} == {2.0, None}
+
+
+def test_a_margin_is_safe_for_negative_scores(evidence):
+    """ST and NV-Retriever write s+ * 0.95, which below 0 lets through what scores higher than the positive."""
+    config = hn.SelectConfig(relative_margin=0.05)
+    draft = hn.select(evidence, config=drafted(config))
+    rows, positives = (pa.table(t).to_pylist() for t in (draft.negatives, draft.positives))
+    scores = {(row["query"], row["doc_id"]): -10.0 for row in positives}
+    scores |= {(row["query"], row["neg_id"]): -9.6 - i % 2 for i, row in enumerate(rows)}
+    found = pa.table(hn.select(evidence, config=config, scores=table(scores)).negatives).to_pylist()
+    assert {row["score"] for row in found} == {-10.6}
+
+
+FAULTS = [
+    ({"max_score": 0.5}, {}, "none are given"),
+    ({"order": "ambiguous"}, {}, "none are given"),
+    ({}, {"scores": "scores", "scorer": "math:hypot"}, "one place, and scores and scorer"),
+    ({}, {"query_vectors": "vectors"}, "document_vectors, which are not given"),
+    ({}, {"document_vectors": "vectors"}, "nothing takes document_vectors"),
+    ({"duplicate_vectors": 0.9}, {}, "compares document_vectors, which are not given"),
+    ({"duplicate_words": 0.9}, {}, "has none: --documents"),
+    ({}, {"scorer": "math:hypot"}, "has none: --documents"),
+    ({}, {"scorer": "nowhere:hypot", "documents": "documents"}, "cannot be loaded"),
+    ({}, {"scorer": "math:pi", "documents": "documents"}, "no function"),
+]
+
+
+@pytest.mark.parametrize(("changes", "given_", "says"), FAULTS)
+def test_what_could_not_work_is_refused_before_the_log_is_read(folder, tmp_path, capsys, changes, given_, says):
+    pq.write_table(pa.table({"query": ["a"], "doc_id": ["b"], "score": [1.0]}), tmp_path / "scores")
+    pq.write_table(pa.table({"query": ["a"], "doc_id": ["b"], "vector": [[1.0]]}), tmp_path / "vectors")
+    (tmp_path / "documents").symlink_to(folder / "documents.parquet")
+    words = [f"--select.{name.replace('_', '-')}={value}" for name, value in changes.items()]
+    for name, value in given_.items():
+        words += [f"--{name.replace('_', '-')}", value if name == "scorer" else str(tmp_path / value)]
+    mine = ["mine", str(tmp_path / "no-log.parquet"), "-o", str(tmp_path / "out"), "--no-privacy", *words]
+    for more in ([], ["--dry-run"]):
+        assert cli.main([*mine, *more]) == 2
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["scores", "query_vectors", "document_vectors", "scorer"])
+def test_a_private_release_takes_none_of_it(folder, tmp_path, name):
+    privacy = hn.Privacy.dp(epsilon=4, lineage="a", ledger=tmp_path / "l")
+    given_ = {
+        name: len
+        if name == "scorer"
+        else pa.table({"query": ["a"], "doc_id": ["b"], "score": [1.0], "vector": [[1.0]]})
+    }
+    with pytest.raises(hn.UsageError, match=f"leave out {name}"):
+        hn.mine(folder / "log.parquet", privacy=privacy, documents=folder / "documents.parquet", **given_)
+
+
+@pytest.mark.parametrize(
+    ("scores", "error", "says"),
+    [
+        ({"score": ["high"]}, hn.ColumnError, "score has type Utf8"),
+        ({"score": [float("inf")]}, hn.DataError, "row 0 has an infinite figure"),
+        ({"score": [1.0], "query": [None]}, hn.DataError, "scores: row 0 has no readable query"),
+    ],
+)
+def test_faulty_scores(evidence, scores, error, says):
+    with pytest.raises(error, match=says):
+        hn.select(evidence, scores=pa.table({"query": ["a"], "doc_id": ["b"]} | scores))
+
+
+@pytest.mark.parametrize(
+    ("vectors", "error", "says"),
+    [
+        (["a"], hn.ColumnError, "'vector' is string"),
+        ([[1, 2]], hn.ColumnError, "give lists of floats"),
+        ([[1.0], [1.0, 2.0, 3.0]], hn.DataError, "same number of figures"),
+        ([[1.0, None], [1.0, 2.0]], hn.DataError, "none of them null"),
+        ([None, [1.0]], hn.DataError, "same number of figures"),
+        ([[float("nan")], [1.0]], hn.DataError, "not finite"),
+        ([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]], hn.DataError, "query_vectors have 2 figures each, document_vectors 3"),
+    ],
+)
+def test_faulty_vectors(folder, vectors, error, says):
+    docs = pa.table({"doc_id": [f"d{i}" for i in range(len(vectors))], "vector": vectors})
+    queries = pa.table({"query": ["a"], "vector": [[1.0, 2.0]]})
+    with pytest.raises(error, match=says) as raised:
+        hn.mine(folder / "log.parquet", privacy=NONE, query_vectors=queries, document_vectors=docs)
+    assert "d0" not in str(raised.value)
+
+
+@pytest.mark.parametrize("said", [[1.0], ["x"], None, np.zeros((2, 2)), [float("nan")] * 3, ValueError("secret words")])
+def test_a_scorer_that_fails_quotes_nothing(folder, said):
+    def scorer(pairs):
+        if isinstance(said, Exception):
+            raise said
+        return said if said is None or len(said) != 3 else [float("nan")] * len(pairs)
+
+    with pytest.raises(hn.DataError, match="the scorer r") as raised:
+        hn.mine(folder / "log.parquet", privacy=NONE, documents=folder / "documents.parquet", scorer=scorer)
+    assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is raised.value.__context__ is None or raised.value.__suppress_context__
+
+
+def test_options_may_be_negative_where_scores_are():
+    chosen = options.load(
+        None, {"select.max_score": "-2.5", "select.min_score": "none", "select.ambiguous_b": "-1"}
+    ).select
+    assert (chosen.max_score, chosen.min_score, chosen.ambiguous_b) == (-2.5, None, -1)
+    with pytest.raises(hn.UsageError, match="cannot be negative"):
+        options.load(None, {"select.absolute_margin": "-1"})
+
+
+def test_on_the_command_line_and_explained(folder, tmp_path, capsys):
+    log, out = str(folder / "log.parquet"), str(tmp_path / "out")
+    plain = hn.mine(log, privacy=NONE).negatives.to_pylist()
+    scores = {(row["query"].upper(), row["neg_id"]): 0.9 if i % 2 else 0.1 for i, row in enumerate(plain)}
+    pq.write_table(table(scores), tmp_path / "scores.parquet")
+    with_scores = ["--scores", str(tmp_path / "scores.parquet")]
+    assert cli.main(["mine", log, "-o", out, "--no-privacy", "--select.max-score", "0.5", *with_scores]) == 0
+    assert "guards: max_score" in capsys.readouterr().out
+    rows = pq.read_table(tmp_path / "out" / "negatives").to_pylist()
+    assert {row["score"] for row in rows} == {0.1}
+    query, doc = next((row["query"], row["neg_id"]) for i, row in enumerate(plain) if i % 2)
+    ask = ["explain", out, "--query", query, "--doc", doc, "--log", log]
+    assert cli.main(ask) == 2
+    assert "other tables beside the log (scores)" in capsys.readouterr().err
+    assert cli.main([*ask, *with_scores]) == 0
+    assert "guard max_score keeps it out: score 0.9, limit 0.5" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["config"]["select"]["max_score"] == 0.5
+    assert "By its score it may be relevant" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
