@@ -94,7 +94,8 @@ def _measured(released: PrivateReleased, chosen: Contrasts) -> dict[str, Any]:
     if released.constants["impression_weight"] > 0:
         table = released.table
         spread = float(pc.mean(table["impressions_variance"]).as_py() or 0.0) ** 0.5
-        found["coverage"] = coverage_of_released(table.select(["query", "impressions"]), chosen.negatives)
+        hard = chosen.negatives.filter(pc.equal(chosen.negatives["kind"], "hard"))
+        found["coverage"] = coverage_of_released(table.select(["query", "impressions"]), hard)
         found["coverage_by"] = {"what": "impressions as released", "noise": round(spread, 1), "from": IMPRESSIONS}
     return found
 

@@ -40,7 +40,7 @@ KNOWN: tuple[str, ...] = (
     "examples",
     "config",
 )
-KNOWN += ("written", "without_text", "documents_without_text", "hardness")
+KNOWN += ("written", "without_text", "documents_without_text", "hardness", "coverage", "coverage_by", "reversals")
 PLACES = ("position_pos", "position_neg")
 LEAST = 1_000
 """Exact figures from here on are looked for by their digits: smaller ones are met by chance."""
