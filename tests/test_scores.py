@@ -364,3 +364,64 @@ def test_on_the_command_line_and_explained(folder, tmp_path, capsys):
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["config"]["select"]["max_score"] == 0.5
     assert "By its score it may be relevant" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_models_scores_are_exported(folder, tmp_path):
+    """Of positives and negatives alike, as they are; what has none is left out and counted."""
+    texts = folder / "documents.parquet"
+
+    def scorer(pairs):
+        return [len(text) * -0.25 for _, text in pairs]
+
+    source = tmp_path / "mined"
+    hn.mine(folder / "log.parquet", source, privacy=NONE, documents=texts, scorer=scorer)
+    for to, width in (
+        ("flag", None),
+        ("pylate", 2),
+        ("colbert", 2),
+        ("st-ntuple", 2),
+        ("st-list", None),
+        ("opensearch", None),
+    ):
+        hn.export(source, tmp_path / to, to=to, scores="model", num_negatives=width)
+    for line in (tmp_path / "flag" / "train.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        for side in ("pos", "neg"):
+            assert row[f"{side}_scores"] == [len(text) * -0.25 for text in row[side]]
+    text_of = dict(zip(*(pq.read_table(texts)[name].to_pylist() for name in ("doc_id", "text")), strict=True))
+    for row in pq.read_table(tmp_path / "pylate" / "train" / "train.parquet").to_pylist():
+        assert row["scores"] == [len(text_of[doc]) * -0.25 for doc in row["document_ids"]]
+    for row in pq.read_table(tmp_path / "st-ntuple" / "train.parquet").to_pylist():
+        assert row["scores"] == [len(row[name]) * -0.25 for name in ("positive", "negative_1", "negative_2")]
+    for row in pq.read_table(tmp_path / "st-list" / "train.parquet").to_pylist():
+        assert row["labels"] == [len(text) * -0.25 for text in row["documents"]]
+    collection = dict(
+        line.split("\t") for line in (tmp_path / "colbert" / "collection.tsv").read_text("utf-8").splitlines()
+    )
+    for line in (tmp_path / "colbert" / "triples.jsonl").read_text().splitlines():
+        for pid, score in json.loads(line)[1:]:
+            assert score == len(collection[str(pid)]) * -0.25
+    for entry in json.loads((tmp_path / "opensearch" / "judgments.json").read_text("utf-8"))["judgmentRatings"]:
+        assert all(float(one["rating"]) == len(text_of[one["docId"]]) * -0.25 for one in entry["ratings"])
+
+
+def test_what_a_model_did_not_score_is_not_exported(folder, tmp_path):
+    plain = hn.mine(folder / "log.parquet", tmp_path / "plain", privacy=NONE)
+    with pytest.raises(hn.UsageError, match="has no scores of a model"):
+        hn.export(tmp_path / "plain", tmp_path / "o", to="opensearch", scores="model")
+    with pytest.raises(hn.UsageError, match="scores is 'teacher'"):
+        hn.export(tmp_path / "plain", tmp_path / "o", to="opensearch", scores="teacher")
+    ids = dict(zip(plain.queries["query_id"].to_pylist(), plain.queries["query"].to_pylist(), strict=True))
+    pairs = [(row["query"], row["neg_id"]) for row in plain.negatives.to_pylist()]
+    pairs += [(ids[row["query_id"]], row["doc_id"]) for row in plain.positives.to_pylist()]
+    scores = made_up(dict.fromkeys(pairs), 1, known=0.7)
+    hn.mine(folder / "log.parquet", tmp_path / "mined", privacy=NONE, scores=table(scores))
+    out = str(tmp_path / "out")
+    assert cli.main(["export", str(tmp_path / "mined"), "--to", "opensearch", "-o", out, "--scores", "model"]) == 0
+    found = {}
+    for entry in json.loads((tmp_path / "out" / "judgments.json").read_text("utf-8"))["judgmentRatings"]:
+        found |= {(entry["query"], one["docId"]): float(one["rating"]) for one in entry["ratings"]}
+    assert found
+    assert all(scores[pair] == rating for pair, rating in found.items())
+    done = hn.export(tmp_path / "mined", tmp_path / "again", to="opensearch", scores="model")
+    assert done["left_out"]["documents of queries without a score"] == len({*pairs} - {*scores})

@@ -25,8 +25,11 @@ def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--features", type=Path, metavar="FILE", help=text)
     text = "negatives in each row, for st-ntuple, pylate and colbert [1]"
     command.add_argument("--num-negatives", type=int, metavar="N", help=text)
-    text = "say for each negative its chance to be relevant after all, where the format can"
-    command.add_argument("--scores", action="store_true", help=text)
+    text = (
+        "say how relevant documents are, where the format can: relevance, the chance of negatives to be relevant after "
+        "all, or model, what the model says that the dataset was mined with [relevance]"
+    )
+    command.add_argument("--scores", nargs="?", const="relevance", choices=("relevance", "model"), help=text)
     command.add_argument("--overwrite", action="store_true", help="replace an export that stands at DIR")
     shared.format_option(command)
 
@@ -42,7 +45,7 @@ def run_export(args: argparse.Namespace) -> None:
         documents=args.documents,
         features=args.features,
         num_negatives=args.num_negatives,
-        scores=args.scores,
+        scores=args.scores or False,
         overwrite=args.overwrite,
     )
     if shared.as_json(args, done | {"out": args.out}):

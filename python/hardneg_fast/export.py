@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +13,7 @@ from .exceptions import FileError, UsageError
 from .plain import plain_table
 from .targets import TARGETS, Job, MinedDirectory, Target
 from .targets.features import Features
+from .targets.job import Scores
 from .writers.atomic import whole_directory
 from .writers.given import given_table, of_object
 from .writers.privacy_words import statement
@@ -28,7 +29,7 @@ def export(
     documents: object = None,
     features: object = None,
     num_negatives: int | None = None,
-    scores: bool = False,
+    scores: bool | Literal["relevance", "model"] = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write a dataset directory in another library's format; the new directory appears whole or not at all.
@@ -41,7 +42,9 @@ def export(
         features: table or Parquet file with doc_id, maybe query_id or query, and a column of numbers for each feature,
             for formats with features.
         num_negatives: negatives in each row, for formats with rows of one length (1 otherwise).
-        scores: say for each negative its chance to be relevant after all (p_false_negative), where the format can.
+        scores: say for each document how relevant it is, where the format can. True, or `relevance`: of negatives their
+            chance to be relevant after all (p_false_negative), and 1 of positives; `model`: what the model says that
+            the dataset was mined with (its column `score`), for distillation. What it did not score is left out.
         overwrite: replace an export to the same format that stands at `out`.
 
     Returns:
@@ -56,10 +59,16 @@ def export(
     """
     target = _target(to)
     source, final = Path(dataset), Path(out)
-    _check(target, num_negatives, scores=scores, features=features is not None)
+    said: Scores = "relevance" if scores is True else scores or ""
+    _check(target, num_negatives, scores=said, features=features is not None)
     if source.resolve() in (final.resolve(), *final.resolve().parents):
         raise UsageError("the export would stand inside the dataset; give a directory beside it")
     mined = MinedDirectory(source)
+    if said == "model" and any("score" not in mined.tables[name].column_names for name in ("negatives", "positives")):
+        raise UsageError(
+            "the dataset has no scores of a model; mine it with scores, vectors or a scorer, or export with scores "
+            "relevance"
+        )
     held = mined.tables["documents"]
     given = (
         given_table(documents, "documents", ["doc_id", "text"])
@@ -76,7 +85,7 @@ def export(
             documents=given,
             features=None if features is None else Features(plain_table(_table(features))),
             num_negatives=num_negatives or 1,
-            scores=scores,
+            scores=said,
         )
         target.write(job)
         (partial / "README.md").write_text(_readme(target, job), encoding="utf-8")
@@ -91,11 +100,13 @@ def _target(name: str) -> Target:
     raise UsageError(f"no format is called {name[:40]!r}; {hint}")
 
 
-def _check(target: Target, num_negatives: int | None, *, scores: bool, features: bool) -> None:
+def _check(target: Target, num_negatives: int | None, *, scores: str, features: bool) -> None:
     if num_negatives is not None and not target.width:
         raise UsageError(f"{target.name} has no rows of one length; leave out num_negatives")
     if num_negatives is not None and not 1 <= num_negatives <= 1_000:
         raise UsageError(f"num_negatives is {num_negatives}; 1 to 1,000")
+    if scores not in get_args(Scores):
+        raise UsageError(f"scores is {scores!r}; choose one of relevance, model")
     if scores and not target.scores:
         raise UsageError(f"{target.name} holds no scores; leave them out")
     if features and not target.features:

@@ -16,13 +16,14 @@ def _write(job: Job) -> None:
     def rows() -> Iterator[list[int]]:
         for group, positive, own in job.tuples():
             query, pids = numbers[group.query_id], [job.number_of[n.doc_id] for n in own]
+            scores[query, job.number_of[positive]] = job.score_of(group, positive)
             scores.update(((query, pid), job.score(n)) for pid, n in zip(pids, own, strict=True))
             yield [query, job.number_of[positive], *pids]
 
     def examples() -> Iterator[list[Any]]:
         for query, positive, *negatives in job.shuffled(rows()):
             if job.scores:
-                yield [query, [positive, 1.0], *([pid, scores[query, pid]] for pid in negatives)]
+                yield [query, [positive, scores[query, positive]], *([pid, scores[query, pid]] for pid in negatives)]
             else:
                 yield [query, positive, *negatives]
 

@@ -18,7 +18,10 @@ def _write(job: Job) -> None:
                     "neg": [job.text(n.doc_id) for n in own],
                 }
                 if job.scores:
-                    row |= {"pos_scores": [1.0] * len(positives), "neg_scores": [job.score(n) for n in own]}
+                    row |= {
+                        "pos_scores": [job.score_of(group, doc) for doc in positives],
+                        "neg_scores": [job.score(n) for n in own],
+                    }
                 yield row
 
     job.jsonl("train.jsonl", rows())

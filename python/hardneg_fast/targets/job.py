@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,8 @@ from ..writers.texts import Texts
 from . import safe
 from .features import Features
 from .mined import Group, MinedDirectory, Negative
+
+Scores = Literal["", "relevance", "model"]
 
 ROWS = 20_000
 """Rows of a Parquet file that are Python objects at a time."""
@@ -59,8 +61,9 @@ class Job:
     """doc_id, text."""
     features: Features | None = None
     num_negatives: int = 1
-    scores: bool = False
-    """Whether negatives carry their chance to be relevant; else they count as 0, positives as 1."""
+    scores: Scores = ""
+    """`relevance`: negatives carry their chance to be relevant, and positives 1; `model`: all carry what a model says;
+    else negatives count as 0, positives as 1."""
     rows: dict[str, int] = field(default_factory=dict)
     """File → rows written."""
     left_out: dict[str, int] = field(default_factory=dict)
@@ -101,18 +104,32 @@ class Job:
 
     def groups(self) -> Iterator[Group]:
         """Queries with at least a positive and a negative that can be written, and of their documents only such."""
-        known, queries = self.number_of, 0
+        known, queries, unscored = self.number_of, 0, 0
         seen_out: set[str] = set()
         for group in self.source.groups():
             seen_out.update(doc for doc in group.positives if doc not in known)
             seen_out.update(n.doc_id for n in group.negatives if n.doc_id not in known)
-            positives = tuple(doc for doc in group.positives if doc in known)
-            kept = replace(group, positives=positives, negatives=tuple(n for n in group.negatives if n.doc_id in known))
+            kept = replace(
+                group,
+                positives=tuple(doc for doc in group.positives if doc in known),
+                negatives=tuple(n for n in group.negatives if n.doc_id in known),
+            )
+            if self.scores == "model":
+                scored = replace(
+                    kept,
+                    positives=tuple(doc for doc in kept.positives if doc in kept.score_of),
+                    negatives=tuple(n for n in kept.negatives if n.score is not None),
+                )
+                unscored += len(kept.positives) + len(kept.negatives)
+                unscored -= len(scored.positives) + len(scored.negatives)
+                kept = scored
             if any(True for _ in kept.rows()):
                 yield kept
             else:
                 queries += 1
         self.left_out |= {"queries": queries, "documents without text": len(seen_out)}
+        if unscored:
+            self.left_out["documents of queries without a score"] = unscored
         if self.source.held_out:
             self.left_out["queries held out for validation"] = self.source.held_out
 
@@ -131,12 +148,18 @@ class Job:
         """How relevant a negative counts as."""
         if not self.scores:
             return 0.0
+        if self.scores == "model":
+            return float(negative.score or 0.0)  # those without are left out
         if negative.relevance is None:
             raise UsageError(
                 "scores need p_false_negative, and this dataset has none; mine it with a false-negative estimate, or "
                 "export without scores"
             )
         return negative.relevance
+
+    def score_of(self, group: Group, positive: str) -> float:
+        """How relevant a positive counts as."""
+        return group.score_of[positive] if self.scores == "model" else 1.0
 
     def jsonl(self, name: str, rows: Iterable[Any]) -> None:
         """One JSON value a line."""

@@ -31,7 +31,9 @@ def _opensearch(job: Job) -> None:
         comma = ""
         for g in job.groups():
             # Ratings are text there.
-            ratings = [*((doc, 1.0) for doc in g.positives), *((n.doc_id, job.score(n)) for n in g.negatives)]
+            ratings = [(doc, job.score_of(g, doc)) for doc in g.positives] + [
+                (n.doc_id, job.score(n)) for n in g.negatives
+            ]
             entry = {"query": g.query, "ratings": [{"docId": doc, "rating": f"{value:g}"} for doc, value in ratings]}
             yield comma + safe.json_line(entry)
             comma = ","

@@ -39,6 +39,8 @@ class Negative(NamedTuple):
     """The chance that it is relevant after all, where the dataset has it."""
     weight: float | None
     position: int | None
+    score: float | None
+    """What a model says, where the dataset has it."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Group:
     negatives: tuple[Negative, ...]
     position_of: dict[str, int]
     """Mean positions of positives, where a preference has them."""
+    score_of: dict[str, float]
+    """What a model says of positives, where the dataset has it."""
 
     def of(self, positive: str) -> tuple[Negative, ...]:
         """The negatives that go with a positive."""
@@ -150,8 +154,15 @@ class MinedDirectory:
         queries, (negatives, positives) = self._queries, (self.tables[name] for name in ("negatives", "positives"))
         ids = queries["query_id"].combine_chunks()
         of_negatives, of_positives = (_sorted(table, ids) for table in (negatives, positives))
-        columns = negatives.select(NEEDED["negatives"][1:]).take(of_negatives.order)
-        good_ids = positives["doc_id"].take(of_positives.order)
+        columns, good_ids = (
+            table.select([name for name in (*NEEDED[config][1:], "score") if name in table.column_names]).take(
+                rows.order
+            )
+            for config, table, rows in (
+                ("negatives", negatives, of_negatives),
+                ("positives", positives, of_positives),
+            )
+        )
         start = 0
         texts = queries["query"]
         while start < len(ids):
@@ -185,7 +196,8 @@ def _sorted(table: pa.Table, ids: pa.Array) -> _Sorted:
     return _Sorted(pa.array(order), np.cumsum(np.bincount(places, minlength=len(ids) + 1)[: len(ids)]))
 
 
-def _group(query_id: str, query: str, positives: list[str], rows: list[dict[str, Any]]) -> Group:
+def _group(query_id: str, query: str, good: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Group:
+    positives = [row["doc_id"] for row in good]
     kept: dict[str, Negative] = {}
     position_of: dict[str, int] = {}
     known = set(positives)
@@ -200,7 +212,9 @@ def _group(query_id: str, query: str, positives: list[str], rows: list[dict[str,
         if before is not None:
             both = before.against is not None and against is not None
             against = before.against | against if both else None  # type: ignore[operator] # neither is None
-            kept[doc] = Negative(doc, against, before.relevance, before.weight, before.position)
+            kept[doc] = before._replace(against=against)
         else:
-            kept[doc] = Negative(doc, against, row["p_false_negative"], row["weight"], row["position_neg"])
-    return Group(query_id, query, tuple(dict.fromkeys(positives)), tuple(kept.values()), position_of)
+            figures = (row["p_false_negative"], row["weight"], row["position_neg"], row.get("score"))
+            kept[doc] = Negative(doc, against, *figures)
+    score_of = {row["doc_id"]: row["score"] for row in good if row.get("score") is not None}
+    return Group(query_id, query, tuple(dict.fromkeys(positives)), tuple(kept.values()), position_of, score_of)

@@ -21,7 +21,11 @@ def _write(job: Job) -> None:
     def rows() -> Iterator[tuple[str, list[str], list[float]]]:
         for group, positive, own in job.tuples():
             queries[group.query_id] = group.query
-            yield group.query_id, [positive, *(n.doc_id for n in own)], [1.0, *(job.score(n) for n in own)]
+            yield (
+                group.query_id,
+                [positive, *(n.doc_id for n in own)],
+                [job.score_of(group, positive), *(job.score(n) for n in own)],
+            )
 
     job.parquet("train/train.parquet", schema, rows())
     job.parquet("queries/train.parquet", pa.schema([("query_id", TEXT), ("text", TEXT)]), queries.items())

@@ -26,13 +26,18 @@ def _ntuple(job: Job) -> None:
     schema = schema.append(pa.field("scores", pa.list_(pa.float64()))) if job.scores else schema
 
     def row(query: str, positive: str, negatives: list[str], scores: list[float]) -> tuple[object, ...]:
-        return (query, positive, *negatives, *([[1.0, *scores]] if job.scores else []))
+        return (query, positive, *negatives, *([scores] if job.scores else []))
 
     job.parquet(
         "train.parquet",
         schema,
         (
-            row(g.query, job.text(pos), [job.text(n.doc_id) for n in own], [job.score(n) for n in own])
+            row(
+                g.query,
+                job.text(pos),
+                [job.text(n.doc_id) for n in own],
+                [job.score_of(g, pos), *(job.score(n) for n in own)],
+            )
             for g, pos, own in job.tuples()
         ),
     )
@@ -50,7 +55,7 @@ def _pairs(job: Job) -> None:
             (g.query, job.text(doc), value)
             for g in job.groups()
             for doc, value in [
-                *((doc, one) for doc in g.positives),
+                *((doc, job.score_of(g, doc) if job.scores else one) for doc in g.positives),
                 *((n.doc_id, job.score(n) if job.scores else 0) for n in g.negatives),
             ]
         ),
@@ -68,7 +73,10 @@ def _list(job: Job) -> None:
             (
                 g.query,
                 [job.text(doc) for doc in (*positives, *(n.doc_id for n in own))],
-                [*(one for _ in positives), *(job.score(n) if job.scores else 0 for n in own)],
+                [
+                    *(job.score_of(g, doc) if job.scores else one for doc in positives),
+                    *(job.score(n) if job.scores else 0 for n in own),
+                ],
             )
             for g in job.groups()
             for positives, own in g.rows()
