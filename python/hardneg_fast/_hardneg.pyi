@@ -583,12 +583,13 @@ def estimate_propensities(
     /,
     *,
     method: str,
+    definition: str,
     replicates: int,
     seed: int,
     threads: int,
     progress: Callable[[str, int, float | None], object] | None = None,
 ) -> list[Propensity]:
-    """Propensities; `method` is JSON, "click_rates", "pivot", "adjacent_chain" or "all_pairs"."""
+    """Propensities; `method`, such as "all_pairs", and `definition`, "standard" or "agarwal", are JSON."""
 
 def load(path: str | PathLike[str], /, *, memory: int, spill: str | PathLike[str]) -> Counts: ...
 def merge(first: Counts, second: Counts, /, *, disjoint: bool) -> Counts:

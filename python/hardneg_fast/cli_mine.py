@@ -41,6 +41,8 @@ def _mine(command: argparse.ArgumentParser) -> None:
         "--documents", type=Path, metavar="FILE", help="Parquet with doc_id, text: triplets then hold text"
     )
     shared.beside_options(command)
+    text = "Parquet with position, propensity: how likely a result is to be looked at, used as it is"
+    command.add_argument("--propensities", type=Path, metavar="FILE", help=text)
     command.add_argument("--key", metavar="FILE", help="key file for identifiers, or env:NAME; a fresh key otherwise")
     command.add_argument("--overwrite", action="store_true", help="replace what stands at OUT")
     text = "say what would be read, released, charged and written, and do none of it"
@@ -67,6 +69,7 @@ def run_mine(args: argparse.Namespace) -> None:
             documents=args.documents,
             **shared.beside(args),
             scorer=args.scorer,
+            propensities=args.propensities,
             key=shared.key(args.key),
             overwrite=args.overwrite,
             progress=progress,
@@ -88,6 +91,7 @@ def _dry(args: argparse.Namespace, privacy: Privacy, config: Config) -> None:
         documents=args.documents,
         beside=shared.beside(args),
         scorer=args.scorer,
+        propensities=args.propensities,
         key=shared.key(args.key),
         overwrite=args.overwrite,
     )

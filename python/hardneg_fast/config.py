@@ -154,9 +154,10 @@ class EvidenceConfig:
     """Prior clicks and prior expected clicks added to both sides of COEC."""
     page_depth: int = 10
     """A skip at position r weighs page_depth + 1 - r in `skip_weight`."""
-    debias: Literal["auto", "ubm", "pbm", "propensities", "none"] = "auto"
+    debias: Literal["auto", "ubm", "pbm", "propensities", "logged", "none"] = "auto"
     """Where examination comes from: a click model, fitted (`ubm`, `pbm`), or of these and `none` the one that explains
-    held-out impressions best (`auto`); `propensities` as given; `none`: everything shown counts as looked at."""
+    held-out impressions best (`auto`); `propensities` as given; `logged`: the log's column propensity, mean of each
+    position; `none`: everything shown counts as looked at."""
     propensities: tuple[float, ...] = ()
     """For `propensities`: P(looked at) by position, from the top; positions further down are like the last."""
     bound: float = 0.9

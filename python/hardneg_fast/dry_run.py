@@ -18,7 +18,7 @@ from .from_counts import in_place_of_a_log, is_saved
 from .inspection import LACKING
 from .keys import Key
 from .ledger import Ledger
-from .pipeline import BESIDE, check_beside, check_job, check_users, kind_of
+from .pipeline import BESIDE, check_beside, check_job, check_users, kind_of, with_propensities
 from .pipeline_private import EXACT, check_private, public_lists, refuse_log
 from .pipeline_private import beside as private_beside
 from .read import glance
@@ -74,6 +74,7 @@ def dry_run(
     documents: Path | None = None,
     beside: Mapping[str, Path] | None = None,
     scorer: str | None = None,
+    propensities: Path | None = None,
     key: Key | None = None,
     overwrite: bool = False,
 ) -> DryRun:
@@ -87,6 +88,7 @@ def dry_run(
         documents: Parquet file; only its schema is read.
         beside: tables beside the log, Parquet files by name; likewise.
         scorer: as for `mine`; loaded, and not called.
+        propensities: Parquet file; likewise, but read.
         key: likewise; not used.
         overwrite: likewise.
 
@@ -97,7 +99,9 @@ def dry_run(
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
     if documents is not None:
         check_given(documents, "documents", ["doc_id", "text"])
-    check_beside(privacy, config, beside or {}, scorer=scorer is not None, documents=documents is not None)
+    given = {**(beside or {}), **({"propensities": propensities} if propensities else {})}
+    check_beside(privacy, config, given, scorer=scorer is not None, documents=documents is not None)
+    config = with_propensities(config, propensities) if propensities else config
     for name, table in (beside or {}).items():
         check_given(table, name, BESIDE[name])
     if scorer is not None:

@@ -47,6 +47,7 @@ MEANINGS = {
     "timestamp_unreadable": "times in a notation that is not known; write ISO 8601 or epoch numbers",
     "timestamp_impossible": "times outside 1990 to 2100; check the unit",
     "dwell_impossible": "negative or unreadable dwell times, taken as unknown; the rows stay",
+    "propensity_impossible": "propensities that are not above 0 and at most 1, not used; the rows stay",
     "click_ms_impossible": "negative or unreadable click delays, taken as unknown; the rows stay",
     "click_without_impression": "clicks on what no impression shows; if many, impressions are logged incompletely",
     "event_without_object": "impressions or clicks that name no document; check the mapping of doc_id",

@@ -34,7 +34,7 @@ from .from_counts import in_place_of_a_log, is_saved
 from .keys import Key
 from .ledger import Ledger
 from .pipeline_private import mine_private, window
-from .propensities import METHODS, Propensities, estimate
+from .propensities import DEFINITIONS, METHODS, Propensities, estimate, of_table
 from .read import THRESHOLDED, RawLog, bring, open_clicks, open_log, open_pages
 from .related import RelatedQueries, of_clicks, of_released
 from .release import Released, release
@@ -93,6 +93,7 @@ def mine(
     query_vectors: object = None,
     document_vectors: object = None,
     scorer: Scorer | str | None = None,
+    propensities: object = None,
     key: Key | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -118,6 +119,8 @@ def mine(
         document_vectors: … and one with doc_id and vector; by themselves for `select.duplicate_vectors`.
         scorer: in their place, a function that gets a list of (query, text of a document) and returns a score for each,
             such as `predict` of a cross-encoder; or its place, `module:function`. It is asked about each pair once.
+        propensities: how likely a result is to be looked at, by position: `Propensities`, or a table or Parquet file
+            with position and propensity. Used as they are, not what the log would tell (`evidence.debias`).
         key: master key for identifiers; without one they are hashed under a key forgotten with the run.
         overwrite: replace the dataset that stands at `out`.
         progress: called with stage, rows read and the share of the stage that is done about ten times a second; what it
@@ -143,7 +146,9 @@ def mine(
         document_vectors=document_vectors,
     )
     scorer = load_scorer(scorer) if isinstance(scorer, str) else scorer
-    check_beside(privacy, config, beside, scorer=scorer is not None, documents=texts is not None)
+    given = beside if propensities is None else {**beside, "propensities": propensities}
+    check_beside(privacy, config, given, scorer=scorer is not None, documents=texts is not None)
+    config = config if propensities is None else with_propensities(config, propensities)
     if isinstance(log, Counts) or is_saved(log):
         raw, counts, config = in_place_of_a_log(log, config)
         released = release(counts, privacy=privacy)
@@ -245,6 +250,22 @@ def _selected(
         rest = sources.of(_pairs(drawn, none), none, SelectConfig(similarity=chosen.similarity))
         selected = of(unscored | {"scores": pa.concat_tables([made, rest])}, chosen)
     return selected
+
+
+def with_propensities(config: Config, given: object) -> Config:
+    """The configuration with propensities by position for `evidence`.
+
+    Raises:
+        FileError, ColumnError, DataError, UsageError: they are none; the configuration asks for another examination.
+    """
+    if config.evidence.propensities or config.evidence.debias not in ("auto", "propensities"):
+        raise UsageError(
+            "propensities are given, and the configuration says something else: leave out evidence.debias and "
+            "evidence.propensities"
+        )
+    made = given if isinstance(given, Propensities) else of_table(given)
+    evidence = replace(config.evidence, debias="propensities", propensities=made.by_position())
+    return replace(config, evidence=evidence)
 
 
 def _pairs(negatives: pa.Table, positives: pa.Table) -> pa.Table:
@@ -934,6 +955,7 @@ def estimate_propensities(
     /,
     *,
     method: Literal["all_pairs", "adjacent_chain", "pivot", "click_rates"] = "all_pairs",
+    definition: Literal["standard", "agarwal"] = "standard",
     randomized: str | None = None,
     bootstrap: int = 200,
     config: Config | None = None,
@@ -948,6 +970,8 @@ def estimate_propensities(
         log: what `click_log` made, or whatever it takes.
         method: `all_pairs` by maximum likelihood; `pivot` by comparison with the top, `adjacent_chain` position by
             position; `click_rates` relative to the top's, which are propensities in randomised traffic only.
+        definition: what a pair weighs that was shown N times, n of them at one position and m at the other: `standard`
+            n m / N, `agarwal` 1, as in the paper; no matter to `click_rates`.
         randomized: column of flags that says which rows of a log had their positions drawn at random: they alone are
             used, with `click_rates`.
         bootstrap: samples for the intervals, 0 for none.
@@ -961,6 +985,8 @@ def estimate_propensities(
     tree = options.checked(config or Config())
     if method not in METHODS:
         raise UsageError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
+    if definition not in DEFINITIONS:
+        raise UsageError(f"definition is {definition!r}; choose one of {', '.join(DEFINITIONS)}")
     if not isinstance(bootstrap, int) or not 0 <= bootstrap <= 100_000:
         raise UsageError("bootstrap is a number of samples, 0 to 100,000")
     if randomized is not None:
@@ -969,7 +995,15 @@ def estimate_propensities(
         log, method = _flagged(log, randomized, tree), "click_rates"
     if not isinstance(log, ClickLog):
         log = click_log(log, config=tree, progress=progress)
-    return estimate(log, method=method, replicates=bootstrap, seed=tree.seed, threads=tree.threads, progress=progress)
+    return estimate(
+        log,
+        method=method,
+        definition=definition,
+        replicates=bootstrap,
+        seed=tree.seed,
+        threads=tree.threads,
+        progress=progress,
+    )
 
 
 def _flagged(log: object, flag: str, tree: Config) -> ClickLog:

@@ -12,10 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from . import _hardneg
-from .exceptions import DataError, UsageError
+from .exceptions import ColumnError, DataError, UsageError
+from .writers.given import given_table
 
-__all__ = ["METHODS", "Propensities", "Weights", "estimate"]
+__all__ = ["DEFINITIONS", "METHODS", "Propensities", "Weights", "estimate", "of_table"]
 
+DEFINITIONS = ("standard", "agarwal")
 METHODS = ("all_pairs", "adjacent_chain", "pivot", "click_rates")
 
 Progress = Callable[[str, int, float | None], object]
@@ -130,6 +132,16 @@ class Propensities:
         names = ("position", "propensity", "lower", "upper", "impressions", "clicks")
         return pa.Table.from_pylist(self._rows, pa.schema(zip(names, kinds, strict=True)))
 
+    def by_position(self) -> tuple[float, ...]:
+        """Propensities from the top down, without gaps: `EvidenceConfig.propensities`.
+
+        Raises:
+            DataError: a position between the top and the lowest has none.
+        """
+        if lacking := [p for p in range(1, len(self._values)) if np.isnan(self._values[p])]:
+            raise DataError(f"no propensity is known for positions {lacking[:20]}; say one for each, from the top down")
+        return tuple(float(p) for p in self._values[1:])
+
     def weights(
         self,
         positions: npt.ArrayLike,
@@ -232,12 +244,38 @@ class Propensities:
         return f"<Propensities of {len(self._rows)} positions, {self.method}>"
 
 
+def of_table(given: object) -> Propensities:
+    """Propensities that a table or Parquet file holds: position, propensity.
+
+    Raises:
+        FileError, ColumnError, UsageError: it is no such table.
+        DataError: a position comes twice, or is none.
+    """
+    table = given_table(given, "propensities", ["position", "propensity"])
+    position, value = table["position"], table["propensity"]
+    if not pa.types.is_integer(position.type) or not pa.types.is_floating(value.type):
+        raise ColumnError(
+            f"propensities: position is {position.type} and propensity {value.type}; whole numbers and floats expected"
+        )
+    positions = position.to_pylist()
+    if not positions or len({*positions}) < len(positions) or None in positions:
+        raise DataError("propensities: each position once is expected, from the top down")
+    return Propensities.given({p: v for p, v in zip(positions, value.to_pylist(), strict=True) if v is not None})
+
+
 def _row(position: int, propensity: float) -> dict[str, Any]:
     return {"position": position, "propensity": propensity} | dict.fromkeys(("lower", "upper", "impressions", "clicks"))
 
 
 def estimate(
-    log: HasClickLog, *, method: str, replicates: int, seed: int, threads: int, progress: Progress | None = None
+    log: HasClickLog,
+    *,
+    method: str,
+    definition: str,
+    replicates: int,
+    seed: int,
+    threads: int,
+    progress: Progress | None = None,
 ) -> Propensities:
     """Propensities of a grouped log.
 
@@ -245,6 +283,12 @@ def estimate(
         DataError: the log has no positions; nothing that the method could go by.
     """
     rows = _hardneg.estimate_propensities(
-        log._core, method=json.dumps(method), replicates=replicates, seed=seed, threads=threads, progress=progress
+        log._core,
+        method=json.dumps(method),
+        definition=json.dumps(definition),
+        replicates=replicates,
+        seed=seed,
+        threads=threads,
+        progress=progress,
     )
     return Propensities(rows, method)

@@ -235,7 +235,7 @@ def plain_config(config: Config) -> dict[str, Any]:
     return tree
 
 
-VALUES = ("dwell_impossible", "click_ms_impossible", "n_clicks_impossible")
+VALUES = ("dwell_impossible", "click_ms_impossible", "n_clicks_impossible", "propensity_impossible")
 """Quarantine reasons of single values: their rows stay."""
 
 

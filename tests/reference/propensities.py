@@ -8,21 +8,25 @@ from collections import defaultdict
 Row = tuple[str, str, int, bool]
 
 
-def common_rates(rows: list[Row]) -> tuple[dict, dict]:
-    """Sum of click rates at k over the pairs seen at both k and k', and their number, by (k, k')."""
+def common_rates(rows: list[Row], definition: str) -> tuple[dict, dict]:
+    """Sum of weight times click rate at k over the pairs seen at both k and k', and of weights, by (k, k')."""
     shown, clicks = defaultdict(int), defaultdict(int)
     for query, doc, position, clicked in rows:
         shown[query, doc, position] += 1
         clicks[query, doc, position] += clicked
     rates = defaultdict(dict)
+    times = defaultdict(dict)
     for query, doc, position in sorted(shown):
         rates[query, doc][position] = clicks[query, doc, position] / shown[query, doc, position]
-    sums, number = defaultdict(float), defaultdict(int)
-    for of_pair in rates.values():
+        times[query, doc][position] = shown[query, doc, position]
+    sums, number = defaultdict(float), defaultdict(float)
+    for pair, of_pair in rates.items():
         for k, rate in of_pair.items():
             for other in of_pair:
-                sums[k, other] += rate
-                number[k, other] += 1
+                n, m = times[pair][k], times[pair][other]
+                weight = 1.0 if definition == "agarwal" else n * m / sum(times[pair].values())
+                sums[k, other] += weight * rate
+                number[k, other] += weight
     return sums, number
 
 

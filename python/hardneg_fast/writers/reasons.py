@@ -23,6 +23,7 @@ QUARANTINE = {
     "dwell_impossible": "The time on the document is negative or unreadable; it was blanked and the row kept.",
     "click_ms_impossible": "The time of the click is negative or unreadable; it was blanked and the row kept.",
     "n_clicks_impossible": "The number of clicks is negative or unreadable; it was blanked and the row kept.",
+    "propensity_impossible": "The propensity is not above 0 and at most 1; it was not used and the row kept.",
     "broken_line": "The line, or row, is not of the format, or not readable text.",
     "click_without_impression": "A click on a result that the log never shows.",
     "event_without_object": "An event that does not say which result it is about.",

@@ -17,6 +17,7 @@ EXAMINATION = {
     "ubm": "Looking at a result depends on its position and on the last click above it (user browsing model)",
     "pbm": "Looking at a result depends on its position (position-based model)",
     "propensities": "How likely a result is to be looked at was given, by position",
+    "logged": "How likely a result is to be looked at was in the log; its mean, by position",
     "none": "Everything that was shown counts as looked at",
 }
 """Where examination comes from, in words."""

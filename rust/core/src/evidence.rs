@@ -268,7 +268,7 @@ pub fn evidence(
     let ctr = positions.iter().map(PositionRow::ctr).collect();
     positions.retain(|p| p.impressions > 0);
     let sample = Sample::of(&released, seed, threads, pulse)?;
-    let curve = debias::curve(config.debias, &config.propensities, released.has, &sample, threads, pulse)?;
+    let curve = debias::curve(config, &released, &sample, threads, pulse)?;
     let exposed = (0..sample.pairs.len()).map(|i| {
         let (mut hits, mut trials, mut squares) = (0.0, 0.0, 0.0);
         for cell in sample.cells_of(i).iter().filter(|c| curve.counts(c)) {

@@ -6,6 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema};
 
 use crate::error::{Error, Result};
+use crate::logged::Logged;
 use crate::scalar::{Ints, NONE, flags, floats, ints, rounded};
 use crate::scrub::Kinds;
 use crate::text::{NULL, TextColumn};
@@ -44,6 +45,8 @@ pub struct ReadStats {
     pub notations: BTreeMap<&'static str, u64>,
     /// Kind of personal data → rows whose query held some.
     pub scrubbed: BTreeMap<&'static str, u64>,
+    /// Propensities in the log, where something looked at them.
+    pub logged: Logged,
 }
 
 impl ReadStats {
@@ -59,6 +62,7 @@ impl ReadStats {
         for (kind, n) in &other.scrubbed {
             *self.scrubbed.entry(kind).or_default() += n;
         }
+        self.logged.add(&other.logged);
     }
 
     /// Counts a row whose query held personal data.

@@ -287,6 +287,10 @@ fn read<'b>(
             let Some(batch) = log.next() else { break };
             let log = canonical(&batch?, job.position_base, &mut stats, &mut verdicts)?;
             progress.fetch_add(log.rows as u64, Ordering::Relaxed);
+            if !layout.whole {
+                let bad = stats.logged.batch(&log);
+                stats.count("propensity_impossible", bad);
+            }
             anonymizer.batch(&log, shape.unit, &mut stats, &mut dropped, |head, same, row| {
                 if !same
                     && let Some(part) = part.filter(|p| !p.has_user(head.user))

@@ -26,6 +26,7 @@ pub mod group;
 pub mod impressions;
 pub mod intern;
 pub mod job;
+pub mod logged;
 pub mod noise;
 pub mod normalize;
 pub mod packed;

@@ -10,6 +10,7 @@ use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
 use crate::group::Group;
 use crate::impressions::ReadStats;
+use crate::logged::Logged;
 use crate::packed::{Packer, Sizes, Tables};
 use crate::parts::{Nth, Parts, whole};
 use crate::pulse::Pulse;
@@ -35,6 +36,8 @@ pub struct Released {
     pub tables: Arc<Tables>,
     /// By position (0: none): users shown something there, users who clicked there.
     pub position_users: Vec<[u32; 2]>,
+    /// Propensities that the log brought.
+    pub logged: Logged,
     /// What the log had.
     pub has: Has,
     /// The threshold, if any.
@@ -152,7 +155,13 @@ pub fn gathered(mut parts: Vec<Arc<Released>>, pulse: &mut Pulse<'_>) -> Result<
         tables: Arc::new(Tables::joined(parts.iter().map(|p| &*p.tables), first.tables.detail())),
         has: first.has,
         options: BTreeMap::new(),
-        read: ReadStats::default(),
+        read: ReadStats {
+            logged: parts.iter().fold(Logged::default(), |mut sum, part| {
+                sum.add(&part.logged);
+                sum
+            }),
+            ..ReadStats::default()
+        },
         dropped: BTreeMap::new(),
         users: 0,
         // Not by query: all of it is in the first part.
@@ -177,6 +186,7 @@ pub fn everything(counts: &Counts) -> Released {
         doc_strings: counts.doc_strings.clone(),
         tables: counts.tables.clone(),
         position_users: counts.position_users.clone(),
+        logged: counts.read.logged.clone(),
         has: counts.has,
         k: None,
         passed: Passed { before: sizes, after: sizes },
@@ -240,6 +250,7 @@ fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
         query_strings: Arc::new(counts.query_strings.subset(&queries)),
         doc_strings: Arc::new(counts.doc_strings.subset(&docs)),
         position_users: counts.position_users.clone(),
+        logged: counts.read.logged.clone(),
         has: Has { page_counts: false, bounded: 0, ..counts.has },
         k: Some(k),
         passed: Passed { before: counts.sizes(), after: tables.sizes() },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hardneg_core::counts::Has;
 use hardneg_core::evidence::{Debias, Evidence, EvidenceConfig, evidence, poisson_cdf, wilson_upper};
 use hardneg_core::group::Group;
+use hardneg_core::logged::Logged;
 use hardneg_core::packed::{Packer, Tables};
 use hardneg_core::pulse::Pulse;
 use hardneg_core::release::{Passed, Released};
@@ -120,6 +121,7 @@ fn made_of(group: Option<&Group>, page_depth: u32) -> Evidence {
         doc_strings: Arc::new(Strings::default()),
         tables: Arc::new(Tables::new(packer.into_parts().expect("in memory"), false)),
         position_users: vec![],
+        logged: Logged::default(),
         has,
         k: None,
         passed: Passed::default(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hardneg_core::click_model::{
-    self, Beta, ClickModelConfig, Fitted, Method, Model, PositionMetrics, Reading,
+    self, Beta, ClickModelConfig, Fitted, Method, Model, PositionMetrics, Reading, Weighing,
 };
 use hardneg_core::coded::Queries;
 use hardneg_core::error::Error;
@@ -316,20 +316,22 @@ pub(crate) struct Propensity {
 }
 
 #[pyfunction]
-#[pyo3(signature = (log, /, *, method, replicates, seed, threads, progress=None))]
+#[pyo3(signature = (log, /, *, method, definition, replicates, seed, threads, progress=None))]
+#[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn estimate_propensities(
     py: Python<'_>,
     log: &ClickLog,
     method: &str,
+    definition: &str,
     replicates: u32,
     seed: u64,
     threads: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Vec<Propensity>> {
-    let method: Method = config(method)?;
+    let (method, weighing): (Method, Weighing) = (config(method)?, config(definition)?);
     let log = log.log.clone();
     let found = watched(py, progress, |observe| {
-        click_model::propensities(&log, method, replicates, &Seed::new(seed), threads, observe)
+        click_model::propensities(&log, method, weighing, replicates, &Seed::new(seed), threads, observe)
     })?;
     let row = |p: click_model::Propensity| Propensity {
         position: p.position,

@@ -1,7 +1,11 @@
 //! Propensities of positions: how likely a result is to be examined there, relative to the top.
 //!
 //! *Intervention harvesting*: the same document for the same query at different positions is an experiment that nobody
-//! planned. Over the pairs seen at both k and k′, C_kk′ is the sum of their click rates at k, M_kk′ their number. Then
+//! planned. Over the pairs seen at both k and k′, C_kk′ is the sum of their weights times click rates at k, M_kk′ that of their
+//! weights. A pair that was shown N times, n of them at k and n′ at k′, weighs n n′ / N, as in the common risk ratio of Mantel &
+//! Haenszel (Statistical aspects of the analysis of data from retrospective studies of disease, JNCI 1959) for more than two groups
+//! (Greenland, Generalized Mantel-Haenszel estimators for K 2×J tables, Biometrics 1989): so much it knows of the ratio. In the
+//! definition of Agarwal et al. all pairs weigh 1, and those shown once make most of the noise. Then
 //! C_kk′ / C_k′k estimates p_k / p_k′: against the top (pivot), or step by step (adjacent chain). All pairs at once maximise
 //!
 //!   Σ_{k ≠ k′} C_kk′ log(p_k r_kk′) + (M_kk′ − C_kk′) log(1 − p_k r_kk′),  r_kk′ = r_k′k.
@@ -40,6 +44,25 @@ pub enum Method {
     AllPairs,
 }
 
+/// What a pair weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weighing {
+    /// By how often it was shown at both positions, of all times.
+    Standard,
+    /// 1, as Agarwal et al. have it.
+    Agarwal,
+}
+
+impl Weighing {
+    fn of(self, n: u64, other: u64, all: u64) -> f64 {
+        match self {
+            Self::Standard => n as f64 * other as f64 / all as f64,
+            Self::Agarwal => 1.0,
+        }
+    }
+}
+
 /// A position's propensity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Propensity {
@@ -66,7 +89,7 @@ const STEPS: usize = 100;
 struct Sums {
     /// Number of positions, from 1 on.
     n: usize,
-    /// C by (k, k′), or clicks by k.
+    /// C by (k, k′), or clicks by k. Of k and k itself nothing is asked.
     clicks: Vec<f64>,
     /// M by (k, k′), or impressions by k.
     trials: Vec<f64>,
@@ -91,13 +114,14 @@ impl Sums {
     }
 }
 
-/// Propensities of the positions of a log, by `method`, with intervals of `replicates` bootstrap samples (0 for none).
+/// Propensities of the positions of a log, by `method`, pairs weighing as `weighing` says (but for click rates), with intervals of `replicates` bootstrap samples (0 for none).
 ///
 /// # Errors
 /// [`Error::data`] where the log has no positions, or nothing that the method could go by; what `observe` reports.
 pub fn propensities(
     log: &Arc<ClickLog>,
     method: Method,
+    weighing: Weighing,
     replicates: u32,
     seed: &Seed,
     threads: usize,
@@ -119,7 +143,7 @@ pub fn propensities(
     crew.map(&mut groups, |g, (sums, seen)| {
         let of = |b: &&super::log::Bucket| usize::from(b.number) * GROUPS / super::log::BUCKETS == g;
         for bucket in log.buckets.iter().filter(of) {
-            sum_bucket(bucket, method, sums, seen);
+            sum_bucket(bucket, method, weighing, sums, seen);
         }
     })?;
     let mut all = Sums::new(n, len);
@@ -163,9 +187,15 @@ pub fn propensities(
     Ok(found.iter().enumerate().map(row).filter(|p| p.impressions > 0).collect())
 }
 
-fn sum_bucket(bucket: &super::log::Bucket, method: Method, sums: &mut Sums, seen: &mut [[u64; 2]]) {
+fn sum_bucket(
+    bucket: &super::log::Bucket,
+    method: Method,
+    weighing: Weighing,
+    sums: &mut Sums,
+    seen: &mut [[u64; 2]],
+) {
     let cells = bucket.cells();
-    let mut rates: Vec<(usize, f64)> = Vec::new();
+    let mut rates: Vec<(usize, u64, f64)> = Vec::new();
     for pair in 0..cells.ends.len() {
         rates.clear();
         for same in cells.of(pair).chunk_by(|a, b| a.position == b.position) {
@@ -174,7 +204,7 @@ fn sum_bucket(bucket: &super::log::Bucket, method: Method, sums: &mut Sums, seen
             let (impressions, clicks) = same.iter().map(|c| c.of(Part::All)).fold((0, 0), add);
             if impressions > 0 {
                 (seen[k][0], seen[k][1]) = (seen[k][0] + impressions, seen[k][1] + clicks);
-                rates.push((k, clicks as f64 / impressions as f64));
+                rates.push((k, impressions, clicks as f64 / impressions as f64));
                 if method == Method::ClickRates {
                     sums.clicks[k] += clicks as f64;
                     sums.trials[k] += impressions as f64;
@@ -182,10 +212,12 @@ fn sum_bucket(bucket: &super::log::Bucket, method: Method, sums: &mut Sums, seen
             }
         }
         if method != Method::ClickRates {
-            for &(k, rate) in &rates {
-                for &(other, _) in &rates {
-                    sums.clicks[k * sums.n + other] += rate;
-                    sums.trials[k * sums.n + other] += 1.0;
+            let all = rates.iter().map(|(_, n, _)| n).sum();
+            for &(k, n, rate) in &rates {
+                for &(other, m, _) in &rates {
+                    let weight = weighing.of(n, m, all);
+                    sums.clicks[k * sums.n + other] += weight * rate;
+                    sums.trials[k * sums.n + other] += weight;
                 }
             }
         }

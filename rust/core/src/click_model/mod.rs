@@ -48,7 +48,7 @@ use params::{Kind, Places};
 pub use certainty::Certainty;
 pub use choose::{Candidate, Choice, choose};
 pub use fit::{MStep, fit};
-pub use harvest::{Method, Propensity, propensities};
+pub use harvest::{Method, Propensity, Weighing, propensities};
 pub use log::{ClickLog, Known};
 pub use metrics::{Judged, Metrics, PositionMetrics};
 pub use prior::Beta;

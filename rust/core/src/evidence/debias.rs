@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::EvidenceConfig;
 use super::sample::Sample;
 use crate::click_model::{ClickLog, ClickModelConfig, Definition, Fitted, Model, NoClick, fit};
 use crate::counts::Has;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pulse::Pulse;
+use crate::release::Released;
 use crate::tables::Cell;
 
 /// Where examination comes from.
@@ -25,6 +27,8 @@ pub enum Debias {
     Pbm,
     /// Is given by position.
     Propensities,
+    /// Is in the log, a propensity of each impression: their mean by position.
+    Logged,
     /// Everything is looked at.
     None,
 }
@@ -37,6 +41,7 @@ impl Debias {
             Self::Ubm => "ubm",
             Self::Pbm => "pbm",
             Self::Propensities => "propensities",
+            Self::Logged => "logged",
             Self::None => "none",
         }
     }
@@ -206,13 +211,13 @@ fn fitting() -> ClickModelConfig {
 
 /// Chooses and fits.
 pub(super) fn curve(
-    debias: Debias,
-    given: &[f64],
-    has: Has,
+    config: &EvidenceConfig,
+    released: &Released,
     sample: &Sample,
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Curve> {
+    let (debias, given) = (config.debias, &config.propensities);
     if let Some(wrong) = given.iter().position(|p| !(*p > 0.0 && *p <= 1.0)) {
         return Err(Error::usage(format!(
             "evidence.propensities: that of position {} is {}; propensities are above 0 and at most 1",
@@ -248,7 +253,44 @@ pub(super) fn curve(
         made.reason = "given".to_owned();
         return Ok(made);
     }
-    fitted(debias, has, sample, depth, threads, pulse)
+    if debias == Debias::Logged {
+        return logged(released, sample, depth);
+    }
+    fitted(debias, released.has, sample, depth, threads, pulse)
+}
+
+fn logged(released: &Released, sample: &Sample, depth: u16) -> Result<Curve> {
+    let (logged, k) = (&released.logged, released.k.unwrap_or(0));
+    if logged.is_empty() {
+        return Err(Error::data(
+            "evidence.debias logged goes by a propensity of each impression, and none was counted: map a column to propensity \
+             (--columns propensity=NAME), or choose another",
+        ));
+    }
+    let mut lacking: Vec<u16> =
+        sample.cells.iter().map(|c| c.position).filter(|p| *p > 0 && logged.mean(*p).is_none()).collect();
+    lacking.sort_unstable();
+    lacking.dedup();
+    if !lacking.is_empty() {
+        lacking.truncate(20);
+        return Err(Error::data(format!(
+            "evidence.debias logged: no impression at positions {lacking:?} has a propensity; fill the column, or leave these \
+             positions out (count.max_position)"
+        )));
+    }
+    // Under k-users a position that fewer were shown something at is like the one above.
+    let users = |p: &u16| released.position_users.get(usize::from(*p)).is_some_and(|users| users[0] >= k);
+    let value = |position: u16, _| {
+        let above = (1..=position).rev().filter(users).find_map(|p| logged.mean(p));
+        above.unwrap_or(*LOOKED_AT.end())
+    };
+    let mut made = Curve::new(Debias::Logged, sample, depth, value);
+    made.reason = match logged.vary() {
+        true => "in the log; they differ within a position, and count by their mean",
+        false => "in the log",
+    }
+    .to_owned();
+    Ok(made)
 }
 
 fn fitted(

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::counts::{Counts, Has};
 use crate::error::{Error, Result};
 use crate::impressions::ReadStats;
+use crate::logged::Logged;
 use crate::packed::Sizes;
 use crate::parts::Parts;
 use crate::strings::Strings;
 
 /// Reasons and notations that counts can hold. Those in memory are `'static`, so a file's are looked up here.
-const KNOWN: [&str; 48] = [
+const KNOWN: [&str; 49] = [
     "api_key",
     "beyond_max_position",
     "beyond_max_votes",
@@ -51,6 +52,7 @@ const KNOWN: [&str; 48] = [
     "personal_data",
     "phone",
     "position_impossible",
+    "propensity_impossible",
     "query_too_long",
     "robot_clicks",
     "robot_dwell",
@@ -80,6 +82,9 @@ pub(super) struct Facts {
     /// Codes of queries, and of documents, that several strings of the log share.
     #[serde(default, skip_serializing_if = "none")]
     clashes: [Vec<u64>; 2],
+    /// Propensities that the log brought.
+    #[serde(default, skip_serializing_if = "Logged::is_empty")]
+    logged: Logged,
     /// Of which parts of a log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) parts: Option<Parts>,
@@ -118,6 +123,7 @@ impl Facts {
             disjoint: counts.disjoint,
             parts: counts.parts.clone(),
             gate: None,
+            logged: counts.read.logged.clone(),
             clashes: [counts.query_strings.clashes().to_vec(), counts.doc_strings.clashes().to_vec()],
         })
     }
@@ -144,12 +150,13 @@ impl Facts {
         // Beyond what any log has: sums of several must not overflow.
         let all = [&self.quarantine, &self.notations, &self.scrubbed, &self.dropped];
         let counts = all.into_iter().flat_map(BTreeMap::values).chain([&self.rows, &self.users]);
-        counts.into_iter().all(|n| *n < 1 << 48).then_some(())?;
+        (counts.into_iter().all(|n| *n < 1 << 48) && self.logged.sound()).then_some(())?;
         Some(ReadStats {
             rows: self.rows,
             quarantine: known(&self.quarantine)?,
             notations: known(&self.notations)?,
             scrubbed: known(&self.scrubbed)?,
+            logged: self.logged.clone(),
         })
     }
 }
