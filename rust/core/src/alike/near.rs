@@ -1,9 +1,13 @@
 //! Which queries are alike, and how much: by satisfied clicks, and by words.
 
+use std::cmp::Ordering;
+use std::sync::{Mutex, PoisonError};
+
 use crate::error::{Error, Result};
 use crate::pulse::Pulse;
 use crate::related::{COSINE_UNIT, Clicks, RelatedConfig, related};
 use crate::release::Released;
+use crate::workers;
 
 use super::words::Words;
 
@@ -16,6 +20,8 @@ const MAX_QUERIES_PER_DOCUMENT: usize = 200;
 /// Likewise a word, by which queries are found that may be alike; whether they are, all their words say. What is asked with
 /// such words alone is asked often: there clicks tell.
 const MAX_QUERIES_PER_WORD: usize = 250;
+/// Queries that a worker takes at a time.
+const CHUNK: usize = 256;
 
 /// Above which cosines queries are alike, and above which they are of the same intent; 1 switches a sign off.
 #[derive(Debug, Clone, Copy)]
@@ -60,9 +66,29 @@ pub(super) struct Near {
 }
 
 impl Near {
+    /// By the stronger sign.
+    fn likeness(&self) -> f64 {
+        self.words.max(cosine(self.clicks))
+    }
+
+    /// Nearest first.
+    fn order(&self, other: &Self) -> Ordering {
+        other.likeness().total_cmp(&self.likeness()).then(self.other.cmp(&other.other))
+    }
+
     pub(super) fn same_intent(&self, likeness: Likeness) -> bool {
         self.words > likeness.same_words || cosine(self.clicks) > likeness.same_clicks
     }
+}
+
+/// Keeps the nearest, in no order; returns the likeness of the farthest of them, or 0 where there is room for more.
+fn nearest(found: &mut Vec<Near>) -> f64 {
+    if found.len() < NEAREST {
+        return 0.0;
+    }
+    let farthest = found.select_nth_unstable_by(NEAREST - 1, Near::order).1.likeness();
+    found.truncate(NEAREST);
+    farthest
 }
 
 fn cosine(units: u32) -> f64 {
@@ -95,47 +121,63 @@ impl NearQueries {
         let clicks = Clicks::satisfied(released, pulse)?;
         let mut queries = clicks.queries.clone();
         queries.dedup();
-        // Whatever one sign finds, the other weighs too.
-        let mut found: Vec<(u32, Near)> = Vec::new();
-        if by_clicks < 1.0 {
+        let by_click = if by_clicks < 1.0 {
             let config = RelatedConfig {
                 top_related: NEAREST_BY_CLICKS,
                 min_queries_per_document: 2,
                 max_queries_per_document: MAX_QUERIES_PER_DOCUMENT,
                 top_documents: 0,
             };
-            let made = related(&clicks.queries, &clicks.docs, &clicks.clicks, &config, threads, &mut |_| {
-                pulse.beat()
-            })?;
-            let near = made.related.iter().filter(|r| cosine(r.cosine) > by_clicks);
-            found.extend(near.map(|r| (r.query, Near { other: r.related, clicks: r.cosine, words: 0.0 })));
-        }
+            let mut beat = |_| pulse.beat();
+            related(&clicks.queries, &clicks.docs, &clicks.clicks, &config, threads, &mut beat)?.related
+        } else {
+            Vec::new()
+        };
         drop(clicks);
         let texts: Vec<&str> = queries.iter().map(|q| released.query_strings.get(*q)).collect();
-        let words = Words::new(&texts);
-        for (query, near) in &mut found {
-            near.words = words.cosine(*query as usize, near.other as usize);
-        }
-        if by_words < 1.0 {
-            let alike = words.alike(by_words, MAX_QUERIES_PER_WORD, NEAREST, threads, pulse)?;
-            found.extend(
-                alike.into_iter().map(|(query, other, words)| (query, Near { other, clicks: 0, words })),
-            );
-        }
-        // Of a pair that both signs found, the row with the clicks comes first.
-        found.sort_unstable_by_key(|(query, near)| (*query, near.other, std::cmp::Reverse(near.clicks)));
-        found.dedup_by_key(|(query, near)| (*query, near.other));
+        let words = Words::new(&texts)?;
+        let index = words.index(by_words, MAX_QUERIES_PER_WORD);
+        let chunks = queries.len().div_ceil(CHUNK);
+        let done: Mutex<Vec<(Vec<usize>, Vec<Near>)>> = Mutex::new(vec![Default::default(); chunks]);
+        workers::each(
+            chunks,
+            workers::threads(threads),
+            || pulse.beat(),
+            || (index.search(), Vec::new()),
+            |(search, found), chunk| {
+                let mut out: (Vec<usize>, Vec<Near>) = Default::default();
+                for query in chunk * CHUNK..((chunk + 1) * CHUNK).min(queries.len()) {
+                    let start = by_click.partition_point(|r| (r.query as usize) < query);
+                    let own = by_click[start..].iter().take_while(|r| r.query as usize == query);
+                    // Whatever one sign finds, the other weighs too.
+                    search.begin(query);
+                    found.clear();
+                    found.extend(own.filter(|r| cosine(r.cosine) > by_clicks).map(|r| {
+                        let words = search.compare(r.related as usize);
+                        Near { other: r.related, clicks: r.cosine, words }
+                    }));
+                    for step in 0..search.steps() {
+                        // Rounding may take a little of the most that is possible.
+                        if nearest(found) > search.most(step) * (1.0 + 1e-12) {
+                            break;
+                        }
+                        search.step(step, |other, words| found.push(Near { other, clicks: 0, words }));
+                    }
+                    nearest(found);
+                    found.sort_unstable_by(Near::order);
+                    out.1.extend_from_slice(found);
+                    out.0.push(out.1.len());
+                }
+                done.lock().unwrap_or_else(PoisonError::into_inner)[chunk] = out;
+                Ok(())
+            },
+            |_| Ok(()),
+        )?;
         let mut out = Self { queries, ..Self::default() };
-        let mut rest = found.as_mut_slice();
-        for query in 0..out.queries.len() as u32 {
-            let (own, more) = rest.split_at_mut(rest.partition_point(|(q, _)| *q == query));
-            // Stable: of equals the first stay.
-            own.sort_by(|(_, a), (_, b)| {
-                b.words.max(cosine(b.clicks)).total_cmp(&a.words.max(cosine(a.clicks)))
-            });
-            out.near.extend(own.iter().take(NEAREST).map(|(_, near)| *near));
-            out.ends.push(out.near.len());
-            rest = more;
+        for (ends, near) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let base = out.near.len();
+            out.ends.extend(ends.iter().map(|end| base + end));
+            out.near.extend(near);
         }
         Ok(out)
     }
