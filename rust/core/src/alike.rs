@@ -18,7 +18,7 @@ use crate::pulse::Pulse;
 use crate::seed::Seed;
 use agreement::Agreement;
 use near::{Near, NearQueries};
-use rows::Rows;
+use rows::{Rows, Spread};
 
 pub use near::Likeness;
 
@@ -147,15 +147,16 @@ impl Alike {
     /// Calls `take` with (document of the query, its row at an alike query, that query, sign) for each document that both were
     /// shown. The document itself is left out of the cosine of clicks: that both clicked it is what is asked.
     fn each(&self, own: usize, mut take: impl FnMut(usize, usize, &Near, usize)) {
-        let mine = self.rows.range(own);
-        let mut both: Vec<(usize, usize)> = Vec::new();
+        let start = self.rows.range(own).start;
+        let (mut spread, mut both) = (Spread::default(), Vec::new());
+        self.rows.spread(own, &mut spread);
         for near in self.near.of(own) {
             let other = near.other as usize;
             both.clear();
-            let dot = self.rows.meet(mine.clone(), self.rows.range(other), &mut both);
+            let dot = self.rows.meet(&spread, self.rows.range(other), &mut both);
             for (i, row) in &both {
                 let clicks = self.rows.cosine_without(own, *i, other, *row, dot);
-                take(*i - mine.start, *row, near, agreement::sign(near.words, clicks));
+                take(*i - start, *row, near, agreement::sign(near.words, clicks));
             }
         }
     }

@@ -12,6 +12,33 @@ use super::near::NearQueries;
 /// Logarithms are kept as whole numbers of this fraction, and no history says more than 32 of them make.
 const UNIT: f64 = 1.0 / 1000.0;
 
+/// Where each document of a query stands, in a table that is three quarters empty: most that are asked for are not there.
+#[derive(Default)]
+pub(super) struct Spread {
+    /// Document and row.
+    slots: Vec<(u64, usize)>,
+    shift: u32,
+}
+
+impl Spread {
+    fn first(&self, doc: u64) -> usize {
+        // Fibonacci hashing (Knuth, volume 3, 6.4): codes that follow one another fall apart.
+        (doc.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+    }
+
+    #[inline]
+    fn row(&self, doc: u64) -> Option<usize> {
+        let mut slot = self.first(doc);
+        loop {
+            match self.slots[slot] {
+                (_, usize::MAX) => return None,
+                (there, row) if there == doc => return Some(row),
+                _ => slot = (slot + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
+}
+
 /// Documents of queries, by number of the query, in canonical order.
 #[derive(Default)]
 pub(super) struct Rows {
@@ -115,18 +142,29 @@ impl Rows {
         Signs { prior: f64::from(self.prior[row]), attractive: self.attractive, ratio: self.ratios(row) }
     }
 
-    /// Rows of two queries of the same document; returns the dot product of their satisfied clicks.
-    pub(super) fn meet(&self, a: Range<usize>, b: Range<usize>, both: &mut Vec<(usize, usize)>) -> f64 {
-        let (mut i, mut j, mut dot) = (a.start, b.start, 0.0);
-        while i < a.end && j < b.end {
-            match self.docs[i].cmp(&self.docs[j]) {
-                std::cmp::Ordering::Less => i += 1,
-                std::cmp::Ordering::Greater => j += 1,
-                std::cmp::Ordering::Equal => {
-                    both.push((i, j));
-                    dot += f64::from(self.satisfied[i]) * f64::from(self.satisfied[j]);
-                    (i, j) = (i + 1, j + 1);
-                }
+    /// Spreads the documents of a query out, to be met by those of others.
+    pub(super) fn spread(&self, query: usize, out: &mut Spread) {
+        let rows = self.range(query);
+        let slots = (4 * rows.len()).next_power_of_two().max(2);
+        out.slots.clear();
+        out.slots.resize(slots, (0, usize::MAX));
+        out.shift = u64::BITS - slots.trailing_zeros();
+        for row in rows {
+            let mut slot = out.first(self.docs[row]);
+            while out.slots[slot].1 != usize::MAX {
+                slot = (slot + 1) & (slots - 1);
+            }
+            out.slots[slot] = (self.docs[row], row);
+        }
+    }
+
+    /// Rows of two queries of the same document; returns the dot product of their satisfied clicks, which is exact.
+    pub(super) fn meet(&self, own: &Spread, other: Range<usize>, both: &mut Vec<(usize, usize)>) -> f64 {
+        let mut dot = 0.0;
+        for (doc, row) in self.docs[other.clone()].iter().zip(other) {
+            if let Some(mine) = own.row(*doc) {
+                both.push((mine, row));
+                dot += f64::from(self.satisfied[mine]) * f64::from(self.satisfied[row]);
             }
         }
         dot
