@@ -201,6 +201,9 @@ class SelectConfig:
     have a cosine above this; 1 switches it off …"""
     same_intent_words: float = 0.4
     """… or whose words, weighted by rarity, have one above this; 1 switches it off."""
+    chain_users: int = 0
+    """What this many users clicked when they asked anew, in the same session and other words, is no negative; 0
+    switches it off."""
     max_attractiveness: float = 1.0
     """Upper bound of attractiveness (`evidence.bound`) of every negative: at most this share of that of a document
     never looked at; less is purer and fewer, 1 switches it off."""
@@ -255,6 +258,8 @@ class SelectConfig:
     fill: Literal["none", "semi", "easy"] = "none"
     """What completes the negatives of a query with fewer: retrieved documents (`semi`); these, then random ones
     (`easy`)."""
+    draw: Literal["uniform", "popularity"] = "uniform"
+    """Which random ones: all alike, or those shown often more often, by impressions to the power of .75."""
     retriever: Literal["given", "bm25"] = "given"
     """Where retrieved documents come from: the table `retrieved` (given), or what BM25 finds in `documents` (bm25, by
     the package bm25s)."""
@@ -270,6 +275,8 @@ class SelectConfig:
     """What to do with a row that has too few negatives."""
     validation: float = 0.0
     """Share of the queries in the split `validation`: queries of one intent are never on both sides; 0 for no split."""
+    curriculum: Literal["off", "on"] = "off"
+    """on: negatives have a column `curriculum`, the share of them that are easier, for training from easy to hard."""
     carry: tuple[str, ...] = ()
     """Evidence columns to carry into `negatives`, such as `skips`."""
 

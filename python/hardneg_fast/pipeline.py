@@ -70,7 +70,8 @@ __all__ = [
 ]
 
 MINED_TABLES = ("queries", "cells", "pairs", "preferences")
-"""Tables that the stages after counting use today; the others are counted when asked for."""
+"""Tables that the stages after counting use today, successions with preferences; the others are counted when asked
+for."""
 
 
 MOST_PARTS = 1 << 20

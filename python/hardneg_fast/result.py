@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from . import _hardneg, options
 from .config import Config, Privacy, ScrubConfig
 from .coverage import coverage
+from .curriculum import with_curriculum
 from .exceptions import UsageError
 from .writers.explain import told_of
 from .writers.report_html import framed
@@ -89,6 +90,8 @@ def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, con
     """The result of one run. Under k-users every figure of the report is rounded down to a multiple of K."""
     privacy: Privacy = released.privacy
     negatives = pa.table(selected.negatives)
+    if config.select.curriculum == "on":
+        negatives = with_curriculum(negatives)
     by_position = pa.table(weighed.positions())
     queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
     report = _report(raw, counts, released, selected, config)

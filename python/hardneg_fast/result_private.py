@@ -13,6 +13,7 @@ from .calibration import CODES_DELTA, exactly
 from .config import Config, Privacy, SelectConfig
 from .contrast import Contrasts
 from .coverage import coverage_of_released
+from .curriculum import with_curriculum
 from .release_private import PrivateReleased
 from .result import QUERY_TEXT, Result, examples, plain_config, positives_of, spread_of
 
@@ -31,7 +32,7 @@ def private_result(
     sessions: bool,
 ) -> Result:
     """The result of one run; every figure in it follows from what was released."""
-    negatives = chosen.negatives
+    negatives = with_curriculum(chosen.negatives) if config.select.curriculum == "on" else chosen.negatives
     queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
     return Result(
         negatives=negatives,

@@ -103,7 +103,8 @@ def select(
     options = dataclasses.asdict(checked_section("select", config or SelectConfig()))
     carry = list(options.pop("carry"))
     del options["preset"]  # checked: it has set what it sets
-    del options["retriever"], options["similarity"]  # who fills the tables is settled before
+    for name in ("retriever", "similarity", "curriculum"):
+        del options[name]  # what `mine` does before, and after
     return Selected(
         _hardneg.select(
             evidence._core,

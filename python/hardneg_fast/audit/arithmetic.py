@@ -41,7 +41,8 @@ KNOWN: tuple[str, ...] = (
     "config",
 )
 KNOWN += ("written", "without_text", "documents_without_text", "hardness", "coverage", "coverage_by", "reversals")
-PLACES = ("position_pos", "position_neg")
+PLACES = ("position_pos", "position_neg", "curriculum")
+"""Numbers that follow from public lists and the rows that are there."""
 LEAST = 1_000
 """Exact figures from here on are looked for by their digits: smaller ones are met by chance."""
 

@@ -12,6 +12,7 @@ ASKED = {
     "known_relevant": "whether it was given as relevant",
     "own_positive": "satisfied clicks, or clicks, for this query",
     "same_intent": "whether it satisfied somebody who asked for the same",
+    "chain": "users who clicked it when they asked anew",
     "min_examinations": "times it was looked at",
     "attractiveness": "upper bound of its attractiveness",
     "abandoned": "times it was passed over on a page with a click",

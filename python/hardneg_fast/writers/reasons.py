@@ -88,6 +88,7 @@ GUARDS = {
     "known_relevant": "It was given as relevant for the query.",
     "own_positive": "Somebody clicked the document for this very query: it may be what is wanted.",
     "same_intent": "It satisfied somebody who asked for the same in other words.",
+    "chain": "Users who asked for this clicked it when they asked anew.",
     "min_examinations": "It was looked at too rarely, as far as positions tell.",
     "attractiveness": "People who look at it may well click and stay.",
     "abandoned": "It was only seen on pages where nothing was clicked: that speaks about the page.",

@@ -1,6 +1,7 @@
 //! Negatives: candidates by rule, guarded against being relevant after all, capped, in random order by seed.
 
 mod config;
+mod draw;
 mod explain;
 mod fill;
 mod guard;
@@ -23,7 +24,8 @@ use crate::workers::collect;
 use guard::{Limits, Suspect};
 use order::Marks;
 
-pub use config::{Abandoned, Fill, Kind, Order, OwnPositive, RULES, Refill, Rule, SelectConfig};
+pub use config::{Abandoned, Draw, Fill, Kind, Order, OwnPositive, RULES, Refill, Rule, SelectConfig};
+pub use draw::Documents;
 pub use explain::{Explained, Outcome, explain};
 pub use guard::{GUARDS, Guard, Verdict};
 pub use yields::{Yield, Yields};
@@ -131,8 +133,8 @@ pub struct Knowledge {
     pub shown: Option<Alike>,
     /// What the caller gave.
     pub beside: Beside,
-    /// Documents to draw from, in canonical order; empty where none are drawn.
-    pub documents: Vec<u64>,
+    /// Documents to draw from.
+    pub documents: Documents,
 }
 
 impl Knowledge {
@@ -170,6 +172,11 @@ pub fn select(
     if rules.is_empty() {
         let why: Vec<String> = funnel.rules_off.iter().map(|(rule, why)| format!("{rule}: {why}")).collect();
         return Err(Error::data(format!("no rule can run on this log; {}", why.join("; "))));
+    }
+    if config.chain_users > 0
+        && let Some(why) = no_chain(released)
+    {
+        funnel.rules_off.insert(Guard::Chain.name(), why);
     }
     let mut limit = match &evidence.relevance {
         Ok(_) if config.max_p_false_negative < 1.0 => config.max_p_false_negative,
@@ -232,6 +239,8 @@ struct Selector<'a> {
     rows: Vec<EvidenceRow>,
     told: Vec<Told>,
     shown: Vec<Told>,
+    /// Documents that users clicked when they asked anew, ascending, and how many did.
+    after: Vec<(u64, u32)>,
     /// Upper bound of attractiveness.
     below: Box<dyn FnMut(&EvidenceRow) -> f64 + 'a>,
     limits: Limits<'a>,
@@ -255,8 +264,9 @@ impl<'a> Selector<'a> {
             share if share < 1.0 => share * evidence.attractiveness.quantile(0.0, 0.0, evidence.bound),
             _ => f64::INFINITY,
         };
-        let limits = Limits { config, pages: released.has.pages, bound, p_false_negative: limit };
-        let (rows, told, shown) = Default::default();
+        let chain = config.chain_users > 0 && no_chain(released).is_none();
+        let limits = Limits { config, pages: released.has.pages, chain, bound, p_false_negative: limit };
+        let (rows, told, shown, after) = Default::default();
         Self {
             evidence,
             knowledge,
@@ -267,6 +277,7 @@ impl<'a> Selector<'a> {
             rows,
             told,
             shown,
+            after,
             below,
             limits,
             selected,
@@ -297,6 +308,16 @@ impl<'a> Selector<'a> {
                 told.resize(group.pairs.len(), Told::default());
             }
         }
+        self.after.clear();
+        if self.limits.chain {
+            self.after.extend(group.succession_clicks.iter().map(|s| (s.doc, s.users)));
+            self.after.sort_unstable();
+            self.after.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                kept.1 += if same { next.1 } else { 0 };
+                same
+            });
+        }
     }
 
     fn weighed(&mut self, group: &Group, rows: &[EvidenceRow], users: u32) {
@@ -319,10 +340,10 @@ impl<'a> Selector<'a> {
         let mut known = Known::default();
         let mut last = usize::MAX;
         let (evidence, knowledge) = (self.evidence, self.knowledge);
-        let Self { told, below, limits, selected, .. } = self;
+        let Self { told, after, below, limits, selected, .. } = self;
         candidates.retain(|c| {
             let absolute = c.negative.positive.is_none();
-            let asked = Asked { beside: &knowledge.beside, told, qualified: &qualified, marks };
+            let asked = Asked { beside: &knowledge.beside, told, after, qualified: &qualified, marks };
             let suspect = asked.suspect(group, rows, c.pair, absolute);
             let mut p = || known.p(evidence, knowledge, told, group, c.pair);
             let mut below = || below(&rows[c.pair]);
@@ -487,6 +508,7 @@ impl<'a> Selector<'a> {
 struct Asked<'s> {
     beside: &'s Beside,
     told: &'s [Told],
+    after: &'s [(u64, u32)],
     /// Documents that qualify as positives.
     qualified: &'s [u64],
     marks: Marks<'s>,
@@ -503,9 +525,23 @@ impl<'s> Asked<'s> {
             known: self.beside.known_relevant.has(group.query, pair.doc),
             qualified: self.qualified.contains(&pair.doc),
             absolute,
+            after: clicked_after(self.after, pair.doc),
             scored: self.marks.of(pair.doc),
         }
     }
+}
+
+/// Users who clicked a document when they asked anew.
+fn clicked_after(after: &[(u64, u32)], doc: u64) -> u32 {
+    after.binary_search_by_key(&doc, |(d, _)| *d).map_or(0, |i| after[i].1)
+}
+
+/// Why nothing is known of what users asked next, if so.
+fn no_chain(released: &Released) -> Option<&'static str> {
+    if !released.has.times {
+        return Some("the log has no times: nothing says what was asked next");
+    }
+    (released.passed.after.successions == 0).then_some("nothing that was released says what was asked next")
 }
 
 /// P(relevant) of the pair last asked about: rows of a document are neighbours.

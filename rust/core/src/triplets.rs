@@ -12,7 +12,7 @@ use crate::packed::Groups;
 use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::seed::Seed;
-use crate::select::{Fill, Knowledge, Negative, Refill, SelectConfig, Selected, select};
+use crate::select::{Documents, Knowledge, Negative, Refill, SelectConfig, Selected, select};
 
 /// Draws that a missing place is worth before its row is given up.
 const DRAWS: u64 = 64;
@@ -76,8 +76,7 @@ pub fn selection(
         Some(_) => Some(alike.shown(evidence, seed, threads, pulse)?),
         None => None,
     };
-    let drawn = config.easy_negatives > 0 || config.fill == Fill::Easy;
-    let documents = if drawn { evidence.released.documents(pulse)? } else { Vec::new() };
+    let documents = Documents::of(&evidence.released, config, pulse)?;
     let knowledge = Arc::new(Knowledge { alike, shown, beside, documents });
     let selected = select(evidence, &knowledge, config, seed, threads, pulse)?;
     let (rows, short_rows) = triplets(evidence, &selected, config, seed, pulse)?;

@@ -24,6 +24,7 @@ pub struct SelectConfig {
     pub alike_words: f64,
     pub same_intent_clicks: f64,
     pub same_intent_words: f64,
+    pub chain_users: u32,
     pub max_attractiveness: f64,
     pub min_examinations: f64,
     pub alpha: f64,
@@ -47,6 +48,7 @@ pub struct SelectConfig {
     pub semi_negatives: usize,
     pub easy_negatives: usize,
     pub fill: Fill,
+    pub draw: Draw,
     pub retrieved_from: usize,
     pub retrieved_to: usize,
     pub validation: f64,
@@ -105,6 +107,16 @@ pub enum Fill {
     Semi,
     /// The same, then documents at random.
     Easy,
+}
+
+/// Which documents are drawn at random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Draw {
+    /// All alike.
+    Uniform,
+    /// Those shown often more often.
+    Popularity,
 }
 
 /// All rules, in canonical order.

@@ -97,8 +97,13 @@ impl Selector<'_> {
             // A preference is asked less: what only its absolute twin is asked counts where there is no preference.
             let absolute = rules.iter().all(|(_, preferred)| preferred.is_none());
             let mut known = Known::default();
-            let asked =
-                Asked { beside: &self.knowledge.beside, told: &self.told, qualified: &qualified, marks };
+            let asked = Asked {
+                beside: &self.knowledge.beside,
+                told: &self.told,
+                after: &self.after,
+                qualified: &qualified,
+                marks,
+            };
             let suspect = asked.suspect(group, &rows, i, absolute);
             let mut p = || known.p(self.evidence, self.knowledge, &self.told, group, i);
             let mut below = || (self.below)(&rows[i]);

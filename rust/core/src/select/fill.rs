@@ -6,7 +6,7 @@ use crate::tables::Pair;
 
 use super::guard::SCORE_GUARDS;
 use super::order::Marks;
-use super::{Fill, Guard, Kind, Negative, Order, Rule, Selector, order};
+use super::{Fill, Guard, Kind, Negative, Order, Rule, Selector, clicked_after, order};
 
 /// Draws that a missing place is worth before it is given up.
 const DRAWS: u64 = 64;
@@ -44,7 +44,10 @@ impl Selector<'_> {
         }
         self.knowledge.alike.satisfied_elsewhere(query, &mut satisfied);
         let shown = |doc: u64| group.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
-        let free = |doc: u64| !shown(doc) && !wrong(doc) && satisfied.binary_search(&doc).is_err();
+        let (chain, after) = (self.limits.chain, &self.after);
+        let chained = |doc: u64| chain && clicked_after(after, doc) >= config.chain_users;
+        let free =
+            |doc: u64| !shown(doc) && !wrong(doc) && satisfied.binary_search(&doc).is_err() && !chained(doc);
         let retrieved = beside.retrieved.of(query).take(config.retrieved_to);
         if semi > 0 {
             let band = retrieved.clone().skip(config.retrieved_from - 1);
@@ -75,11 +78,8 @@ impl Selector<'_> {
         let semi = self.selected.negatives[start..].iter().filter(|n| n.rule == Rule::Retrieved).count();
         let mut left = easy.min(room.saturating_sub(semi));
         for i in 0..DRAWS * left as u64 {
-            if left == 0 || documents.is_empty() {
-                break;
-            }
             let drawn = seed.hash("easy", &[&query.to_be_bytes(), &i.to_be_bytes()]);
-            let doc = documents[(drawn % documents.len() as u64) as usize];
+            let Some(doc) = documents.draw(drawn).filter(|_| left > 0) else { break };
             // What a search engine returns is not just any document, and may have been kept out above.
             if free(doc) && !have.contains(&doc) && !retrieved.clone().any(|d| d == doc) {
                 add(doc, Rule::Random, &mut have, &mut self.selected.negatives);

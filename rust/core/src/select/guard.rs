@@ -14,6 +14,7 @@ pub enum Guard {
     KnownRelevant,
     OwnPositive,
     SameIntent,
+    Chain,
     MinExaminations,
     Attractiveness,
     Abandoned,
@@ -32,10 +33,11 @@ pub enum Guard {
 }
 
 /// All of them, in order. The last is the one whose limit may be chosen by what the others leave.
-pub const GUARDS: [Guard; 18] = [
+pub const GUARDS: [Guard; 19] = [
     Guard::KnownRelevant,
     Guard::OwnPositive,
     Guard::SameIntent,
+    Guard::Chain,
     Guard::MinExaminations,
     Guard::Attractiveness,
     Guard::Abandoned,
@@ -88,6 +90,8 @@ pub(super) struct Suspect<'a> {
     pub(super) qualified: bool,
     /// It is preferred to nothing: a judgement of the document alone.
     pub(super) absolute: bool,
+    /// Users who clicked it when they asked anew.
+    pub(super) after: u32,
     pub(super) scored: Scored,
 }
 
@@ -104,6 +108,8 @@ pub(super) struct Limits<'a> {
     pub(super) config: &'a SelectConfig,
     /// Pages were kept together.
     pub(super) pages: bool,
+    /// It is asked what was clicked for the next query, and known.
+    pub(super) chain: bool,
     /// The most that the upper bound of attractiveness may be; infinite where it is not asked for.
     pub(super) bound: f64,
     /// The most that P(relevant) may be; infinite where it is not asked for, or not known.
@@ -117,6 +123,7 @@ impl Guard {
             Self::KnownRelevant => "known_relevant",
             Self::OwnPositive => "own_positive",
             Self::SameIntent => "same_intent",
+            Self::Chain => "chain",
             Self::MinExaminations => "min_examinations",
             Self::Attractiveness => "attractiveness",
             Self::Abandoned => "abandoned",
@@ -190,6 +197,7 @@ impl Guard {
                 Some((f64::from(clicked), f64::from(limit), clicked >= limit || of.qualified))
             }
             Self::SameIntent => at_least(f64::from(u8::from(of.told.same_intent)), 1.0),
+            Self::Chain if limits.chain => at_least(f64::from(of.after), f64::from(config.chain_users)),
             Self::MinExaminations if config.min_examinations > 0.0 => {
                 under(of.row.examinations, config.min_examinations)
             }
