@@ -386,3 +386,10 @@ def test_thresholds_that_cannot_be(options, error, says, tmp_path):
     with pytest.raises(error, match=says):
         hn.anonymize(asked(tmp_path), tmp_path / "o", **options)
     assert not (tmp_path / "o").exists()
+
+
+def test_an_output_that_cannot_be_looked_at_is_named(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("query,doc_id,clicked\nred,a,1\n")
+    with pytest.raises(hn.FileError, match="File name too long"):
+        hn.anonymize(log, tmp_path / ("x" * 300), key=hn.Key.ephemeral())

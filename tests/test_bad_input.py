@@ -65,6 +65,19 @@ def damaged(cut: Callable[[bytes], bytes]) -> Callable[[Path], object]:
     return make
 
 
+def spoiled_arrow(folder: Path) -> Path:
+    """Its schema and footer are whole, what says how its rows lie is not."""
+    path = folder / "log.arrow"
+    table = pa.table(rows())
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    content = path.read_bytes()
+    mark = b"\xff" * 4  # of the schema, then of the rows
+    at = content.index(mark, content.index(mark) + 4)
+    path.write_bytes(content[: at + 8] + b"\xfe" * 16 + content[at + 24 :])
+    return path
+
+
 LINES = [json.dumps({name: column[i] for name, column in rows().items()}) for i in range(N)]
 CSV = [",".join(rows())] + [",".join(str(column[i]).lower() for column in rows().values()) for i in range(N)]
 CLICKS = having(clicked=[True] * N)
@@ -89,6 +102,7 @@ ERRORS: dict[str, tuple[Callable[[Path], object], type[hn.HardnegError], list[st
     "no_bytes": (file("log.parquet", b""), hn.FileError, ["log.parquet", "empty"]),
     "truncated": (damaged(lambda b: b[:-100]), hn.FileError, ["log.parquet", "cut short"]),
     "spoiled": (damaged(lambda b: b[:4] + b"\xff" * 300 + b[304:]), hn.DataError, ["log.parquet", "damaged"]),
+    "spoiled_arrow": (spoiled_arrow, hn.FileError, ["log.arrow", "damaged"]),
     "doubled_csv": (file("log.csv", "query,query,doc_id,clicked\na,b,c,1\n"), hn.ColumnError, ["'query'", "rename"]),
     "unknown_format": (file("log.bin", b"neither here nor there"), hn.DataError, ["log.bin", "--read.format"]),
     "nowhere": (lambda f: f / "nowhere.parquet", hn.FileError, ["nowhere.parquet", "no such file"]),

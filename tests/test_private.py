@@ -296,6 +296,27 @@ def test_an_output_says_nothing_of_runs_that_broke_off(log: Path, tmp_path: Path
         assert '"charges"' not in text
 
 
+def test_where_the_output_cannot_be_written_exact_figures_stay_too(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=9, delta=3e-6)
+    mine(log, tmp_path / "ledger", tmp_path / "out")
+    before = {path: path.read_bytes() for path in tmp_path.glob("out*/**/*") if path.is_file()}
+    shorter = tmp_path / "shorter.parquet"
+    pq.write_table(pq.read_table(log).slice(4), shorter)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hardneg_fast.write.write_dataset", full)
+    given = {"epsilon": 4.0, "delta": 1e-6, "lineage": "web", "ledger": tmp_path / "ledger"}
+    given |= {"candidates": CANDIDATES, "candidates_class": "function_of_public_corpus"}
+    config = hn.Config(read=hn.ReadConfig(position_base="1"))
+    with pytest.raises(hn.FileError, match="No space left"):
+        hn.mine(shorter, tmp_path / "out", privacy=hn.Privacy.dp(**given), config=config, overwrite=True)
+    assert {path: path.read_bytes() for path in tmp_path.glob("out*/**/*") if path.is_file()} == before
+
+
 def test_claims_are_printed_with_all_their_digits(log: Path, tmp_path: Path) -> None:
     Ledger.create(tmp_path / "ledger", epsilon=5, delta=3e-6)
     mine(log, tmp_path / "ledger", tmp_path / "out", epsilon=1.0000004)

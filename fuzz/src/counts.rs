@@ -73,6 +73,7 @@ pub fn count(log: RecordBatch, config: &CountConfig, folder: &Path) -> hardneg_c
         seed: Seed::new(1),
         position_base: 1,
         has_pages: true,
+        sessions_stand_for_users: false,
         threads: 1,
         memory: 1 << 30,
         spill: folder,

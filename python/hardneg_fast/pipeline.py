@@ -687,7 +687,7 @@ def _anonymized(
     if wrong := sorted({*reversible} - {*IDENTIFIERS}):
         raise UsageError(f"reversible names {wrong}; choose of {', '.join(IDENTIFIERS)}")
     keep = tuple(keep)
-    if isinstance(log, str | Path) and Path(log).exists() and Path(out).exists() and Path(log).samefile(out):
+    if isinstance(log, str | Path) and _same_file(log, out):
         raise UsageError("the output is the log itself; give another path: a raw log is not replaced")
     config = options.checked(config or Config())
     source, files = open_source(log, config.read)
@@ -786,6 +786,14 @@ def _anonymized(
         "key_id": key.id if key else None,
         "notes": raw.report.notes,
     }
+
+
+def _same_file(one: Path | str, other: Path | str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):
+        # Not there, or not to be looked at: whoever opens it says so.
+        return False
 
 
 def _asked_by(stream: object, config: Config, k: int) -> pa.Array:

@@ -82,7 +82,8 @@ def mine_private(
     if out is not None:
         with whole_directory(beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
             (partial / EXACT[0]).write_bytes(to_json(passed.exact))
-        write(_mined(result), Path(out), documents=documents, overwrite=overwrite)
+            # Within, so that where it cannot be written both stay as they were.
+            write(_mined(result), Path(out), documents=documents, overwrite=overwrite)
     return result
 
 

@@ -426,6 +426,8 @@ def campaign(runs: int, seed: int, impressions: int, faults: list[str]) -> int:
                 table[fault]["LOST"] += 1
                 lost.append(f"run {n}, {kind}, {fault}: {e}")
                 print(lost[-1], flush=True)
+            if (n + 1) % 20 == 0:
+                print(f"after {n + 1} runs: {len(lost)} lost", file=sys.stderr, flush=True)
     print(f"{runs} runs, seed {seed}, {impressions:,} impressions each, pyarrow {pa.__version__}")
     for fault, came in table.items():
         print(f"  {fault:<26}" + ", ".join(f"{what} {n}" for what, n in sorted(came.items())))

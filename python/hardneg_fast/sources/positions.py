@@ -13,6 +13,7 @@ from ..exceptions import DataError
 from ..plain import plain
 from .base import Source
 from .columnar import ColumnarSource
+from .files import naming
 from .report import ReadReport
 from .types import is_text
 
@@ -44,7 +45,9 @@ def detect(source: Source, path: str, batch_rows: int) -> int:
     if isinstance(source, ColumnarSource) and source.format == "parquet" and _always_positive(source, path):
         return 1
     zeros = ones = 0
-    with source.scan({"position": path}, ReadReport(), batch_rows) as reader:
+    name = source.names[0] if len(source.names) == 1 else "a file of the log"
+    # Arrow's scanner hands on its own errors, which quote cells.
+    with naming(name), source.scan({"position": path}, ReadReport(), batch_rows) as reader:
         for batch in reader:
             z, o = zeros_and_ones(batch.column(0))
             zeros, ones = zeros + z, ones + o
