@@ -345,6 +345,80 @@ def test_options_may_be_negative_where_scores_are():
         options.load(None, {"select.absolute_margin": "-1"})
 
 
+def test_a_dry_run_says_what_would_be_read_for_what(folder, tmp_path, capsys):
+    pq.write_table(pa.table({"query": ["a"], "doc_id": ["b"]}), tmp_path / "known.parquet")
+    mine = ["mine", str(folder / "log.parquet"), "-o", str(tmp_path / "out"), "--no-privacy", "--dry-run"]
+    mine += ["--documents", str(folder / "documents.parquet"), "--known-relevant", str(tmp_path / "known.parquet")]
+    assert cli.main([*mine, "--select.retriever", "bm25", "--select.fill", "semi", "--scorer", "math:fsum"]) == 0
+    said = capsys.readouterr().out
+    assert "beside      documents: texts of triplets, BM25, ranks 30 to 200, texts for the scorer\n" in said
+    assert "beside      known_relevant: query, doc_id\n" in said
+    assert "beside      scorer: math:fsum, asked about what is written\n" in said
+    assert cli.main([*mine, "--scorer", "math:fsum", "--select.max-score", "-1"]) == 0
+    assert "asked about every candidate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("semi", [0, 2])
+@pytest.mark.parametrize("easy", [0, 3])
+@pytest.mark.parametrize("fill", ["none", "semi", "easy"])
+def test_stated_numbers_of_each_kind(evidence, retrieved, semi, easy, fill):
+    """Kept places are kept; what is left over goes to retrieved ones, then to random ones, as `fill` says."""
+    config = hn.SelectConfig(
+        max_negatives_per_query=9, semi_negatives=semi, easy_negatives=easy, fill=fill, retrieved_from=1
+    )
+    found = hn.select(evidence, config=config, retrieved=retrieved)
+    whole = hn.SelectConfig(max_negatives_per_query=9, semi_negatives=9, retrieved_from=1)
+    there = Counter(
+        row["query"]
+        for row in pa.table(hn.select(evidence, config=whole, retrieved=retrieved).negatives).to_pylist()
+        if row["kind"] == "semi"
+    )
+    own = defaultdict(lambda: defaultdict(set))
+    for row in pa.table(found.negatives).to_pylist():
+        own[row["query"]][row["kind"]].add(row["neg_id"])
+    assert own
+    for query, kinds in own.items():
+        hard, others = len(kinds["hard"]), (len(kinds["semi"]), len(kinds["easy"]))
+        assert hard <= 9 - semi - easy
+        room = 9 - hard
+        wanted = semi if fill == "none" else room - easy
+        got = min(wanted, there[query]) if there[query] < 9 else wanted
+        assert others == (got, room - got if fill == "easy" else easy)
+
+
+def test_what_was_retrieved_is_explained(evidence, retrieved):
+    config = hn.SelectConfig(max_score=0.0, fill="semi", retrieved_from=3, max_negatives_per_query=6)
+    pairs = [(row["query"], row["doc_id"]) for row in retrieved.to_pylist()]
+    scores = made_up(pairs, 4)
+    found = hn.select(evidence, config=config, retrieved=retrieved, scores=table(scores))
+    negatives = {(r["query"], r["neg_id"]) for r in pa.table(found.negatives).to_pylist()}
+    shown = {(r["query"], r["doc_id"]) for r in pa.table(evidence.table()).to_pylist()}
+    ranks = {(r["query"], r["doc_id"]): r["rank"] for r in retrieved.to_pylist()}
+    outcomes = Counter()
+    for query in sorted({query for query, _ in negatives})[:40]:
+        told = {one["doc_id"]: one for one in found.explain(query)}
+        assert {doc for doc in told if (query, doc) not in shown} == {
+            doc for (of, doc) in ranks if of == query and (of, doc) not in shown
+        }
+        for doc, one in told.items():
+            if (query, doc) in shown:
+                continue
+            outcomes[one["outcome"]] += 1
+            fired = [name for name, fires, _, _ in one["guards"] if fires]
+            assert (one["outcome"] == "negative") == ((query, doc) in negatives)
+            assert (one["outcome"] == "not_proposed") == (ranks[query, doc] < 3)
+            assert one["rules"] == ([] if ranks[query, doc] < 3 else [("retrieved", None)])
+            if one["outcome"] == "guarded":
+                assert one["guard"] == fired[0]
+            if one["outcome"] in ("negative", "capped"):
+                assert not fired
+                assert scores[query, doc] <= 0
+            score = scores.get((query, doc))
+            assert ("no_score" in fired) == (score is None)
+            assert ("max_score" in fired) == (score is not None and score > 0)
+    assert outcomes.keys() >= {"negative", "guarded", "not_proposed", "capped"}
+
+
 def test_on_the_command_line_and_explained(folder, tmp_path, capsys):
     log, out = str(folder / "log.parquet"), str(tmp_path / "out")
     plain = hn.mine(log, privacy=NONE).negatives.to_pylist()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from .pipeline_private import beside as private_beside
 from .read import glance
 from .release import release
 from .release_private import budget_of
-from .scores import load_scorer
+from .scores import filters, load_scorer
 from .write import LAYOUT
 from .writers.given import check_given
 
@@ -55,6 +55,8 @@ class DryRun:
     """Those of them that stand there now."""
     ledger: str | None = None
     """File that would get an entry."""
+    beside: tuple[tuple[str, str], ...] = ()
+    """What is given beside the log: name, and what it would be read for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -106,8 +108,9 @@ def dry_run(
         check_given(table, name, BESIDE[name])
     if scorer is not None:
         load_scorer(scorer)
+    used = tuple(_given(config, beside or {}, documents=documents, scorer=scorer))
     if is_saved(log):
-        return _of_counts(log, out, privacy, config)
+        return replace(_of_counts(log, out, privacy, config), beside=used)
     if privacy.mode == "dp":
         check_private(out, privacy=privacy, config=config, overwrite=overwrite)
     found, kinds, report = glance(log, config.read)
@@ -137,7 +140,26 @@ def dry_run(
         writes=writes,
         replaces=tuple(folder for folder in writes if os.path.lexists(folder)),
         ledger=privacy.ledger,
+        beside=used,
     )
+
+
+def _given(
+    config: Config, beside: Mapping[str, Path], *, documents: Path | None, scorer: str | None
+) -> Iterator[tuple[str, str]]:
+    if documents is not None:
+        bm25 = config.select.retriever == "bm25"
+        uses = {
+            "texts of triplets": True,
+            f"BM25, ranks {config.select.retrieved_from} to {config.select.retrieved_to}": bm25,
+            "texts for the scorer": scorer is not None,
+            "near duplicates": config.select.duplicate_words < 1,
+        }
+        yield "documents", ", ".join(use for use, there in uses.items() if there)
+    yield from ((name, ", ".join(BESIDE[name])) for name in beside)
+    if scorer is not None:
+        every = "every candidate" if filters(config.select) else "what is written"
+        yield "scorer", f"{scorer}, asked about {every}"
 
 
 def _of_counts(log: object, out: Path, privacy: Privacy, config: Config) -> DryRun:
@@ -193,6 +215,7 @@ def _lines(run: DryRun) -> Iterator[str]:
         yield f"column      {name:<{widest}}  one value for every row"
     yield from (f"off         {what}" for what in run.lacking)
     yield from (f"note        {note}" for note in run.notes)
+    yield from (f"beside      {name}: {use}" for name, use in run.beside)
     yield f"privacy     {_said(run.privacy)}"
     if run.ledger is not None:
         yield f"ledger      {run.ledger}: lineage {run.privacy['lineage']!r} {_charged(run.charge)}"

@@ -21,6 +21,7 @@ use crate::seed::Seed;
 use crate::strings::Strings;
 use crate::tables::Pair;
 use crate::workers::collect;
+use fill::NOTHING_COUNTED;
 use guard::{Limits, Suspect};
 use order::Marks;
 
@@ -515,6 +516,20 @@ struct Asked<'s> {
 }
 
 impl<'s> Asked<'s> {
+    /// A document that was never shown, likewise.
+    fn unshown(&self, query: u64, pair: &'s Pair, told: &'s Told) -> Suspect<'s> {
+        Suspect {
+            pair,
+            row: &NOTHING_COUNTED,
+            told,
+            known: self.beside.known_relevant.has(query, pair.doc),
+            qualified: self.qualified.contains(&pair.doc),
+            absolute: true,
+            after: clicked_after(self.after, pair.doc),
+            scored: self.marks.of(pair.doc),
+        }
+    }
+
     /// Pair number `i` of a query as guards see it.
     fn suspect(&self, group: &'s Group, rows: &'s [EvidenceRow], i: usize, absolute: bool) -> Suspect<'s> {
         let pair = &group.pairs[i];

@@ -1,11 +1,14 @@
 //! Why a document is, or is not, a negative of a query: what proposed it, and what each guard says.
 
+use crate::alike::Told;
 use crate::error::Result;
 use crate::evidence::{Evidence, EvidenceRow};
 use crate::group::Group;
 use crate::seed::Seed;
 use crate::tables::Pair;
 
+use super::fill::NOTHING_COUNTED;
+use super::guard::SCORE_GUARDS;
 use super::{Asked, GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict};
 
 /// What became of a document.
@@ -46,7 +49,7 @@ pub struct Explained {
     pub p_relevant: f64,
 }
 
-/// Explains the documents of a query (a code), in canonical order; None where the query was not released.
+/// Explains the documents of a query (a code): those shown, in canonical order, then those only retrieved; None where the query was not released.
 ///
 /// # Errors
 /// Where the spill cannot be read.
@@ -129,6 +132,41 @@ impl Selector<'_> {
                 p_relevant: self.p_shown(group, i),
             });
         }
+        let asked = Asked {
+            beside: &self.knowledge.beside,
+            told: &[],
+            after: &self.after,
+            qualified: &qualified,
+            marks,
+        };
+        let mut satisfied = Vec::new();
+        self.knowledge.alike.satisfied_elsewhere(group.query, &mut satisfied);
+        let retrieved = self.knowledge.beside.retrieved.of(group.query).take(self.config.retrieved_to);
+        let shown = |doc: u64| group.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
+        for (rank, doc) in retrieved.enumerate().filter(|(_, doc)| !shown(*doc)) {
+            let mut told = Told::default();
+            told.same_intent = satisfied.binary_search(&doc).is_ok();
+            let pair = Pair::empty(doc);
+            let suspect = asked.unshown(group.query, &pair, &told);
+            let (mut none, mut never) = (|| f64::NAN, || f64::NAN);
+            let verdict = |g: &Guard| g.verdict(&self.limits, &suspect, &mut none, &mut never);
+            let verdicts: Vec<Verdict> = UNSHOWN.iter().chain(&SCORE_GUARDS).filter_map(verdict).collect();
+            let proposed = rank + 1 >= self.config.retrieved_from;
+            let outcome = match (kept.iter().position(|d| *d == doc), verdicts.iter().find(|v| v.fires)) {
+                (Some(place), _) => Outcome::Positive(place + 1),
+                _ if kept.is_empty() => Outcome::NoPositive,
+                _ if is_negative(doc) => Outcome::Negative,
+                _ if !proposed => Outcome::NotProposed,
+                (_, Some(verdict)) => Outcome::Guarded(verdict.guard),
+                _ => Outcome::Capped,
+            };
+            let rules = if proposed { vec![(Rule::Retrieved, None)] } else { Vec::new() };
+            let (evidence, told) = (NOTHING_COUNTED, (0, 0));
+            out.push(Explained { pair, evidence, outcome, rules, verdicts, told, p_relevant: f64::NAN });
+        }
         out
     }
 }
+
+/// What a document that was never shown is asked, besides what a model says of it.
+const UNSHOWN: [Guard; 4] = [Guard::KnownRelevant, Guard::OwnPositive, Guard::SameIntent, Guard::Chain];

@@ -6,7 +6,7 @@ use crate::tables::Pair;
 
 use super::guard::SCORE_GUARDS;
 use super::order::Marks;
-use super::{Fill, Guard, Kind, Negative, Order, Rule, Selector, clicked_after, order};
+use super::{Fill, Guard, Negative, Order, Rule, Selector, clicked_after, order};
 
 /// Draws that a missing place is worth before it is given up.
 const DRAWS: u64 = 64;
@@ -32,13 +32,12 @@ impl Selector<'_> {
         }
         // What the hard ones left, and what is kept for the others.
         let room = config.max_negatives_per_query.saturating_sub(hard);
-        let wanted = |kind: Kind, kept: usize| match (config.fill, kind) {
-            (Fill::Easy, _) | (Fill::Semi, Kind::Semi) => room,
-            _ => kept,
+        let semi = match config.fill {
+            Fill::None => config.semi_negatives,
+            Fill::Semi | Fill::Easy => room.saturating_sub(config.easy_negatives),
         };
+        let easy = if config.fill == Fill::Easy { room } else { config.easy_negatives };
         let mut satisfied = Vec::new();
-        let semi = wanted(Kind::Semi, config.semi_negatives).saturating_sub(config.easy_negatives);
-        let easy = wanted(Kind::Easy, config.easy_negatives);
         if semi + easy == 0 {
             return;
         }
@@ -89,22 +88,24 @@ impl Selector<'_> {
     }
 }
 
+/// Of what was never shown.
+pub(super) const NOTHING_COUNTED: EvidenceRow = EvidenceRow {
+    expected_clicks: 0.0,
+    coec: 0.0,
+    p_zero: 0.0,
+    satisfied: 0.0,
+    examinations: 0.0,
+    p_examined: 0.0,
+    p_relevant: f64::NAN,
+};
+
 /// A row of which nothing was counted.
 fn negative(query: u64, doc: u64, rule: Rule, place: u32) -> Negative {
-    let evidence = EvidenceRow {
-        expected_clicks: 0.0,
-        coec: 0.0,
-        p_zero: 0.0,
-        satisfied: 0.0,
-        examinations: 0.0,
-        p_examined: 0.0,
-        p_relevant: f64::NAN,
-    };
     Negative {
         query,
         positive: None,
         pair: Pair::empty(doc),
-        evidence,
+        evidence: NOTHING_COUNTED,
         rule,
         place,
         position_pos: 0,
