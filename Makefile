@@ -12,10 +12,12 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?= --rows 1M --repeats 1
 QUALITY_ARGS ?= --impressions 200k
 FUZZ_RUNS ?= 100000
+FUZZ_TARGETS ?=
 CAMPAIGN_FUZZ ?= 1000000
 CAMPAIGN_READERS ?= 20000
 FAULTS_ARGS ?= --runs 200
 REPEATS_ARGS ?=
+MEMORY_ARGS ?=
 POISON_ARGS ?=
 KEYS_ARGS ?=
 WHEEL_ARGS ?=
@@ -133,8 +135,8 @@ sbom: $(DEPS)
 	build/sbom/venv/bin/cyclonedx-py requirements requirements/dev.txt --output-file build/sbom/python.json
 	rm -rf build/sbom/venv
 
-fuzz: ## every Rust fuzz target, FUZZ_RUNS inputs each (make fuzz FUZZ_RUNS=10000000)
-	fuzz/run.sh $(FUZZ_RUNS)
+fuzz: ## every Rust fuzz target (or FUZZ_TARGETS), FUZZ_RUNS inputs each (make fuzz FUZZ_RUNS=10000000)
+	fuzz/run.sh $(FUZZ_RUNS) $(FUZZ_TARGETS)
 
 fuzz-python: $(RELEASE) $(FUZZERS) ## every Python reader, FUZZ_RUNS inputs each
 	fuzz/python/run.sh $(FUZZ_VENV)/bin/python $(FUZZ_RUNS)
@@ -144,6 +146,7 @@ campaign: $(RELEASE) ## fuzzing, faults, poisoned logs, the wheel twice: hours, 
 	$(MAKE) --no-print-directory fuzz-python FUZZ_RUNS=$(CAMPAIGN_READERS)
 	$(RUN) tests/campaign/faults.py $(FAULTS_ARGS)
 	$(RUN) tests/campaign/repeats.py $(REPEATS_ARGS)
+	tests/campaign/memory.sh $(MEMORY_ARGS)
 	$(RUN) tests/campaign/poison.py $(POISON_ARGS)
 	$(RUN) tests/campaign/keys.py $(KEYS_ARGS)
 	$(RUN) -m pip install --quiet --disable-pip-version-check auditwheel

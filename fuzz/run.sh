@@ -10,7 +10,7 @@ export RUSTC_BOOTSTRAP=1
 cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 # Without a sanitizer: HARDNEG_SANITIZER=address finds more, at half the speed.
 sanitizer=${HARDNEG_SANITIZER:-none}
-cargo fuzz build --sanitizer "$sanitizer"
+[ $# -gt 0 ] || cargo fuzz build --sanitizer "$sanitizer"
 cargo fuzz run --sanitizer "$sanitizer" seeds
 [ $# -gt 0 ] || set -- $(cargo fuzz list | grep -v '^seeds$')
 for target in "$@"; do

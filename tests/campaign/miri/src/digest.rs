@@ -1,0 +1,1 @@
+../../../../rust/core/src/digest.rs
