@@ -154,7 +154,7 @@ def coverage(report: Figures) -> str:
 
 def released_from(by: Figures) -> str:
     """What figures of a private release were computed from, in a sentence."""
-    noise = f", whose standard deviation is {number(by['noise'])}" if "noise" in by else ""
+    noise = f"; the standard deviation of the noise is {number(by['noise'])}" if "noise" in by else ""
     return f"Computed from {by.get('from', 'released figures')}{noise}."
 
 
