@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from .reversible import reveal
     from .select import Selected, select
     from .simulate import Simulated, simulate
+    from .whole import Whole, answer
     from .write import write_table
 
 __version__: str = _hardneg.__version__
@@ -105,7 +106,9 @@ __all__ = [
     "TokenError",
     "UsageError",
     "Weights",
+    "Whole",
     "anonymize",
+    "answer",
     "audit",
     "click_log",
     "count",
@@ -149,7 +152,9 @@ _LAZY = {
     "Selected": "select",
     "Simulated": "simulate",
     "Weights": "propensities",
+    "Whole": "whole",
     "anonymize": "pipeline",
+    "answer": "whole",
     "audit": "audit",
     "click_log": "pipeline",
     "count": "pipeline",

@@ -24,7 +24,9 @@ __all__ = [
     "Selected",
     "Stream",
     "Table",
+    "Whole",
     "__version__",
+    "answer",
     "canonicalize",
     "choose_click_model",
     "click_log",
@@ -35,6 +37,7 @@ __all__ = [
     "discrete_laplace",
     "estimate_propensities",
     "evidence",
+    "evidence_of_part",
     "fit_click_model",
     "gather",
     "load",
@@ -420,8 +423,40 @@ class Selected:
     def funnel(self) -> Funnel: ...
     @property
     def told(self) -> Told: ...
+    def outcome(self) -> bytes:
+        """Of a part: what all parts together have to know of it."""
+
     def explain(self, query: str) -> list[Explained] | None:
         """Documents of a normalised query; None where it was not released."""
+
+@final
+class Whole:
+    """All queries of a release in parts."""
+
+    def __new__(cls, of: int, /, *, evidence: str, select: str, seed: int, threads: int) -> Whole: ...
+    def question(self) -> bytes | None:
+        """What every part is to answer next; None where all is known."""
+
+    def take(self, answers: list[bytes]) -> None:
+        """Takes in the answers of all parts, in their order."""
+
+    def share(self, number: int) -> bytes:
+        """What a part is weighed and selected by."""
+
+    def settle(self, outcomes: list[bytes]) -> list[int]:
+        """Takes in the outcomes of all parts, in their order; the parts to be selected from again."""
+
+    def evidence(self) -> Evidence:
+        """What all pairs have in common, without rows."""
+
+    @property
+    def told(self) -> Told: ...
+
+def answer(released: Released, question: bytes, /, *, threads: int) -> bytes:
+    """What a part says to a question."""
+
+def evidence_of_part(released: Released, share: bytes, /) -> Evidence:
+    """Evidence of a part by its share."""
 
 def pseudonymize(ids: Any, /, *, key: bytes, field: str, epoch: str, dataset: str) -> Any:
     """16-byte HMAC-SHA256 pseudonyms of an array, as an Arrow array."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from typing import Protocol
 
 from . import _hardneg
+from .blocks import Header, sealed
 from .config import SelectConfig
-from .options import checked_section
+from .core_options import select_hash, select_json
+from .exceptions import UsageError
+from .keys import Key
 
 __all__ = ["Selected", "select"]
 
@@ -19,12 +20,16 @@ class HasEvidence(Protocol):
     @property
     def _core(self) -> _hardneg.Evidence: ...
 
+    @property
+    def _header(self) -> Header | None: ...
+
 
 class Selected:
     """Negatives, training rows, and where candidates went."""
 
-    def __init__(self, core: _hardneg.Selected) -> None:
+    def __init__(self, core: _hardneg.Selected, header: Header | None = None) -> None:
         self._core = core
+        self._header = header
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """Not kept: what it holds is exact, under k-users too."""
@@ -60,6 +65,17 @@ class Selected:
         """
         return self._core.explain(query)
 
+    def outcome(self, *, key: Key) -> bytes:
+        """Of a part: what all parts together have to know of it, sealed.
+
+        Raises:
+            UsageError: this is of all queries, which have nobody to tell.
+        """
+        if self._header is None:
+            raise UsageError("this selection is of all queries: there is nothing to settle")
+        header = Header(**{**vars(self._header), "stage": "outcome"})
+        return sealed(self._core.outcome(), header, header.part, key)
+
     @property
     def funnel(self) -> _hardneg.Funnel:
         """Candidates, guards and caps by name; exact, so round them before showing them under k-users."""
@@ -78,6 +94,7 @@ def select(
     extra_negatives: object = None,
     retrieved: object = None,
     scores: object = None,
+    part: tuple[int, int] | None = None,
 ) -> Selected:
     """Selects negatives.
 
@@ -94,21 +111,27 @@ def select(
         scores: table with `query` (normalised), `doc_id` and any of `score` (higher is more relevant), `word_overlap`
             and `vector_cosine` (with the nearest positive): what the guards of scores, and `order`, go by. Of a
             document that comes twice for a query the greatest figures count; null is not known.
+        part: (i, n) if the evidence is of part i of n of the queries. Its `outcome` goes to `Whole.settle`, which says
+            whether it is to be selected from once more.
 
     Raises:
-        UsageError: options that cannot be, or go by scores where none are given.
+        UsageError: options that cannot be, or go by scores where none are given; evidence of another part, or shares of
+            another configuration.
         DataError: no rule can run on this log; a given table has null values.
         ColumnError: a given table lacks a column.
     """
-    options = dataclasses.asdict(checked_section("select", config or SelectConfig()))
-    carry = list(options.pop("carry"))
-    del options["preset"]  # checked: it has set what it sets
-    for name in ("retriever", "similarity", "curriculum"):
-        del options[name]  # what `mine` does before, and after
+    options, carry = select_json(config)
+    header = evidence._header
+    if part is not None or header is not None:
+        own = None if header is None else (header.part, header.of)
+        if header is None or part is None or own != tuple(part):
+            raise UsageError(f"the evidence is of {_named(own)}, and part says {_named(part)}; say the part that it is")
+        if header.config.partition(" ")[2] != select_hash(config, seed):
+            raise UsageError("the parts were asked with other options of select, or another seed; select with the same")
     return Selected(
         _hardneg.select(
             evidence._core,
-            options=_json(options),
+            options=options,
             carry=carry,
             seed=seed,
             threads=threads,
@@ -117,12 +140,10 @@ def select(
             extra_negatives=extra_negatives,
             retrieved=retrieved,
             scores=scores,
-        )
+        ),
+        header,
     )
 
 
-def _json(options: dict[str, object]) -> str:
-    """JSON has no infinity; the largest double stands for it."""
-    most = 1.7e308
-    finite = {k: max(min(v, most), -most) if isinstance(v, float) else v for k, v in options.items()}
-    return json.dumps(finite, allow_nan=False)
+def _named(part: tuple[int, int] | None) -> str:
+    return "all queries" if part is None else f"part {part[0]} of {part[1]} of the queries"

@@ -12,15 +12,21 @@ mod words;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::evidence::{Evidence, KINDS, Signs};
 use crate::pulse::Pulse;
+use crate::related::Clicks;
+use crate::release::Released;
 use crate::seed::Seed;
 use agreement::Agreement;
 use near::{Near, NearQueries};
 use rows::{Rows, Spread};
 
 pub use near::Likeness;
+pub(crate) use near::Satisfied;
+pub(crate) use rows::Piece;
 
 /// Queries from which is estimated how often alike queries agree, about.
 const SAMPLE: u64 = 1 << 14;
@@ -36,6 +42,123 @@ pub struct Told {
     pub satisfied: u32,
     /// Whether one of these is of the same intent.
     pub same_intent: bool,
+}
+
+/// Which queries are alike, before anything is asked of their documents.
+#[derive(Clone)]
+pub(crate) struct Neighbours {
+    near: Arc<NearQueries>,
+    intents: Arc<Vec<u64>>,
+    likeness: Likeness,
+}
+
+/// The satisfied clicks of a release.
+///
+/// # Errors
+/// Where the spill cannot be read; what `pulse` reports.
+pub(crate) fn satisfied(released: &Released, pulse: &mut Pulse<'_>) -> Result<Satisfied> {
+    let Clicks { queries, docs, clicks, .. } = Clicks::satisfied(released, pulse)?;
+    Ok(Satisfied { queries, docs, clicks })
+}
+
+impl Neighbours {
+    /// `text` knows the text of each query with a satisfied click.
+    ///
+    /// # Errors
+    /// [`Error::usage`](crate::error::Error::usage) for a cosine outside 0 to 1; what `pulse` reports.
+    pub(crate) fn new<'t>(
+        clicks: Satisfied,
+        text: impl Fn(u64) -> &'t str,
+        likeness: Likeness,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Self> {
+        let near = match likeness.is_on()? {
+            true => NearQueries::new(clicks, text, likeness, threads, pulse)?,
+            false => NearQueries::default(),
+        };
+        let intents = Arc::new(near.intents(likeness));
+        Ok(Self { near: Arc::new(near), intents, likeness })
+    }
+
+    /// Queries whose documents are to be asked about: codes, ascending.
+    pub(crate) fn wanted(&self) -> Vec<u64> {
+        self.near.wanted()
+    }
+
+    /// With what was seen of their documents, and how often they agree where that is `known`.
+    ///
+    /// # Errors
+    /// What `pulse` reports.
+    pub(crate) fn learnt(
+        &self,
+        pieces: impl IntoIterator<Item = Piece>,
+        attractive: [f64; 2],
+        known: bool,
+        seed: Seed,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Alike> {
+        let Self { near, intents, likeness } = self.clone();
+        let rows = Rows::joined(&near, attractive, pieces);
+        let made = Alike { near, rows, agreement: Agreement::default(), likeness, intents };
+        if known { made.fitted(seed, threads, pulse) } else { Ok(made) }
+    }
+}
+
+/// What was seen of the documents of some queries of a part: by what was counted, or by what may be shown of it.
+///
+/// # Errors
+/// Where the spill cannot be read; what `pulse` reports.
+pub(crate) fn pieces(
+    evidence: &Evidence,
+    wanted: &[u64],
+    shown: bool,
+    threads: usize,
+    pulse: &mut Pulse<'_>,
+) -> Result<Vec<Piece>> {
+    Rows::pieces(evidence, wanted, shown, threads, pulse)
+}
+
+/// All that alike queries tell of some queries, to be sent to where these are selected from.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Excerpt {
+    near: NearQueries,
+    intents: Vec<u64>,
+    likeness: Likeness,
+    counted: (Rows, Agreement),
+    shown: Option<(Rows, Agreement)>,
+}
+
+impl Excerpt {
+    /// Of the queries that `own` are (codes).
+    pub(crate) fn of(alike: &Alike, shown: Option<&Alike>, own: impl Fn(u64) -> bool) -> Self {
+        let near = &alike.near;
+        // One that is alike to none can still be what stands for others.
+        let told = |i: usize| !near.of(i).is_empty() || alike.intents[i] != near.query(i);
+        let (excerpt, kept) = near.excerpt(|i| own(near.query(i)) && told(i));
+        let rows = |alike: &Alike| (alike.rows.excerpt(&kept), alike.agreement.clone());
+        Self {
+            near: excerpt,
+            intents: kept.iter().map(|i| alike.intents[*i]).collect(),
+            likeness: alike.likeness,
+            counted: rows(alike),
+            shown: shown.map(rows),
+        }
+    }
+
+    /// By what was counted, and by what may be shown.
+    pub(crate) fn into_alike(self) -> (Alike, Option<Alike>) {
+        let (near, intents, likeness) = (Arc::new(self.near), Arc::new(self.intents), self.likeness);
+        let made = |(rows, agreement)| Alike {
+            near: near.clone(),
+            rows,
+            agreement,
+            likeness,
+            intents: intents.clone(),
+        };
+        (made(self.counted), self.shown.map(made))
+    }
 }
 
 /// Alike queries of a release.
@@ -64,11 +187,12 @@ impl Alike {
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Self> {
-        let near = Arc::new(NearQueries::new(&evidence.released, likeness, threads, pulse)?);
-        let intents = Arc::new(near.intents(likeness));
-        let rows = Rows::new(evidence, &near, false, threads, pulse)?;
-        let agreement = Agreement::default();
-        Self { near, rows, agreement, likeness, intents }.fitted(evidence, seed, threads, pulse)
+        let released = &*evidence.released;
+        let clicks = if likeness.is_on()? { satisfied(released, pulse)? } else { Satisfied::default() };
+        let text = |query: u64| released.query_strings.get(query);
+        let near = Neighbours::new(clicks, text, likeness, threads, pulse)?;
+        let pieces = Rows::pieces(evidence, &near.wanted(), false, threads, pulse)?;
+        near.learnt(pieces, evidence.attractive(), evidence.relevance.is_ok(), seed, threads, pulse)
     }
 
     /// The same by what may be shown of the counts: under k-users by rounded ones, so that a figure that follows from them
@@ -83,11 +207,13 @@ impl Alike {
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Self> {
-        let (near, intents) = (self.near.clone(), self.intents.clone());
-        let rows = Rows::new(evidence, &near, true, threads, pulse)?;
-        let agreement = Agreement::default();
-        Self { near, rows, agreement, likeness: self.likeness, intents }
-            .fitted(evidence, seed, threads, pulse)
+        let near = self.neighbours();
+        let pieces = Rows::pieces(evidence, &near.wanted(), true, threads, pulse)?;
+        near.learnt(pieces, evidence.attractive(), evidence.relevance.is_ok(), seed, threads, pulse)
+    }
+
+    fn neighbours(&self) -> Neighbours {
+        Neighbours { near: self.near.clone(), intents: self.intents.clone(), likeness: self.likeness }
     }
 
     /// What is told of the documents of a query, in canonical order of these; none where no query is alike.
@@ -162,16 +288,7 @@ impl Alike {
     }
 
     /// With how often alike queries agree, from a sample of queries chosen by seed hash.
-    fn fitted(
-        mut self,
-        evidence: &Evidence,
-        seed: Seed,
-        threads: usize,
-        pulse: &mut Pulse<'_>,
-    ) -> Result<Self> {
-        if evidence.relevance.is_err() {
-            return Ok(self);
-        }
+    fn fitted(mut self, seed: Seed, threads: usize, pulse: &mut Pulse<'_>) -> Result<Self> {
         let all = self.near.len() as u64;
         let below = if all <= SAMPLE { u64::MAX } else { (u64::MAX / all).saturating_mul(SAMPLE) };
         let hash = |i: &usize| seed.hash("alike", &[&self.near.query(*i).to_be_bytes()]);

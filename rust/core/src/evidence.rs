@@ -8,7 +8,7 @@ mod signs;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::click_model::Beta;
 use crate::error::{Error, Result};
@@ -17,10 +17,10 @@ use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::seed::Seed;
 use crate::tables::{Cell, Pair};
-use sample::Sample;
 
 pub use debias::{Curve, Debias};
-pub use relevance::{EXPOSURES, Kinds, Relevance};
+pub use relevance::{EXPOSURES, Kinds, Relevance, Unknown};
+pub(crate) use sample::Sample;
 pub use signs::{Chances, KINDS, Signs};
 
 /// Options; see docs/ARCHITECTURE.md, evidence.
@@ -233,12 +233,101 @@ pub fn wilson_upper(clicks: u32, impressions: u32) -> f64 {
     (p + z2 / (2.0 * n) + 1.96 * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt()) / (1.0 + z2 / n)
 }
 
+/// What all pairs have in common: worked out once, whether their evidence is weighed here or part by part elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Common {
+    /// Impressions and clicks by position, 0 (none) first.
+    by_position: Vec<[u64; 2]>,
+    curve: Curve,
+    attractiveness: Beta,
+    relevance: std::result::Result<Relevance, Unknown>,
+    shrinkage: f64,
+    page_depth: u32,
+    bound: f64,
+}
+
+impl Common {
+    /// From a sample of all pairs, and impressions and clicks by position of all of them; of `released` what is not by
+    /// query is looked at.
+    ///
+    /// # Errors
+    /// As [`evidence`].
+    pub(crate) fn of(
+        sample: &Sample,
+        by_position: Vec<[u64; 2]>,
+        released: &Released,
+        config: &EvidenceConfig,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Self> {
+        let curve = debias::curve(config, released, sample, threads, pulse)?;
+        let exposed = (0..sample.pairs.len()).map(|i| {
+            let (mut hits, mut trials, mut squares) = (0.0, 0.0, 0.0);
+            for cell in sample.cells_of(i).iter().filter(|c| curve.counts(c)) {
+                let theta = curve.at(curve.place(cell.position, cell.previous_click));
+                hits += f64::from(cell.satisfied_clicks.min(cell.clicks));
+                trials += theta * f64::from(cell.impressions);
+                squares += theta * theta * f64::from(cell.impressions);
+            }
+            (hits, trials, squares)
+        });
+        let attractiveness = Beta::fitted_to(exposed);
+        let relevance = relevance::relevance(sample, &curve, pulse)?;
+        let EvidenceConfig { shrinkage, page_depth, bound, .. } = *config;
+        Ok(Self { by_position, curve, attractiveness, relevance, shrinkage, page_depth, bound })
+    }
+
+    /// Whether relevance is known.
+    pub(crate) fn tells_relevance(&self) -> bool {
+        self.relevance.is_ok()
+    }
+}
+
+impl EvidenceConfig {
+    /// # Errors
+    /// [`Error::usage`] for options that cannot be.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.shrinkage.is_nan() || self.shrinkage <= 0.0 {
+            return Err(Error::usage("evidence.shrinkage must be above 0"));
+        }
+        if !(self.bound > 0.5 && self.bound < 1.0) {
+            return Err(Error::usage("evidence.bound must be above 0.5 and below 1"));
+        }
+        Ok(())
+    }
+}
+
+impl Evidence {
+    /// Of a release, or of a part of the queries, by what all pairs have in common.
+    pub fn of(released: Arc<Released>, common: Common) -> Self {
+        let row = |(p, [impressions, clicks]): (usize, [u64; 2])| PositionRow {
+            position: p as u16,
+            impressions,
+            clicks,
+        };
+        let mut positions: Vec<PositionRow> = common.by_position.into_iter().enumerate().map(row).collect();
+        let ctr = positions.iter().map(PositionRow::ctr).collect();
+        positions.retain(|p| p.impressions > 0);
+        Self {
+            released,
+            positions,
+            ctr,
+            shrinkage: common.shrinkage,
+            page_depth: common.page_depth,
+            curve: common.curve,
+            attractiveness: common.attractiveness,
+            relevance: common.relevance.map_err(Unknown::why),
+            bound: common.bound,
+        }
+    }
+}
+
 /// Evidence of everything released: expected clicks (Zhang & Jones 2007), COEC and zero-click significance; examination,
 /// attractiveness and relevance, whose common figures are estimated from a sample of the pairs.
 ///
 /// # Errors
-/// [`Error::usage`] for options that cannot be; [`Error::data`] where the log lacks what a click model needs; what `pulse`
-/// reports.
+/// [`Error::usage`] for options that cannot be, and for a part of the queries; [`Error::data`] where the log lacks what a
+/// click model needs; what `pulse` reports.
 pub fn evidence(
     released: Arc<Released>,
     config: &EvidenceConfig,
@@ -249,49 +338,14 @@ pub fn evidence(
     if let Some(part) = released.part {
         return Err(Error::usage(format!(
             "this is {part} of the queries of a release, and what all pairs have in common is estimated from all: gather \
-             the parts first"
+             the parts first, or have all of them answer (whole)"
         )));
     }
-    if config.shrinkage.is_nan() || config.shrinkage <= 0.0 {
-        return Err(Error::usage("evidence.shrinkage must be above 0"));
-    }
-    if !(config.bound > 0.5 && config.bound < 1.0) {
-        return Err(Error::usage("evidence.bound must be above 0.5 and below 1"));
-    }
-    let row = |(p, [impressions, clicks]): (usize, [u64; 2])| PositionRow {
-        position: p as u16,
-        impressions,
-        clicks,
-    };
-    let mut positions: Vec<PositionRow> =
-        released.tables.by_position().0.into_iter().enumerate().map(row).collect();
-    let ctr = positions.iter().map(PositionRow::ctr).collect();
-    positions.retain(|p| p.impressions > 0);
-    let sample = Sample::of(&released, seed, threads, pulse)?;
-    let curve = debias::curve(config, &released, &sample, threads, pulse)?;
-    let exposed = (0..sample.pairs.len()).map(|i| {
-        let (mut hits, mut trials, mut squares) = (0.0, 0.0, 0.0);
-        for cell in sample.cells_of(i).iter().filter(|c| curve.counts(c)) {
-            let theta = curve.at(curve.place(cell.position, cell.previous_click));
-            hits += f64::from(cell.satisfied_clicks.min(cell.clicks));
-            trials += theta * f64::from(cell.impressions);
-            squares += theta * theta * f64::from(cell.impressions);
-        }
-        (hits, trials, squares)
-    });
-    let attractiveness = Beta::fitted_to(exposed);
-    let relevance = relevance::relevance(&sample, &curve, pulse)?;
-    Ok(Evidence {
-        released,
-        positions,
-        ctr,
-        shrinkage: config.shrinkage,
-        page_depth: config.page_depth,
-        curve,
-        attractiveness,
-        relevance,
-        bound: config.bound,
-    })
+    config.check()?;
+    let sample = Sample::of(&released, released.tables.sizes().pairs, seed, threads, pulse)?;
+    let by_position = released.tables.by_position().0;
+    let common = Common::of(&sample, by_position, &released, config, threads, pulse)?;
+    Ok(Evidence::of(released, common))
 }
 
 /// P(Poisson(mean) <= n): terms summed downwards from n, relative to the last, so that nothing under- or overflows.

@@ -53,4 +53,5 @@ pub mod text;
 pub mod time;
 pub mod triplets;
 pub mod votes;
+pub mod whole;
 pub mod workers;

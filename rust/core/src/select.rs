@@ -10,6 +10,8 @@ mod yields;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alike::{Alike, Told};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position};
@@ -102,6 +104,14 @@ pub struct Selected {
 }
 
 impl Selected {
+    /// (document, query) of the negatives, ascending, each once.
+    pub(crate) fn uses(&self) -> Vec<(u64, u64)> {
+        let mut uses: Vec<(u64, u64)> = self.negatives.iter().map(|n| (n.pair.doc, n.query)).collect();
+        uses.sort_unstable();
+        uses.dedup();
+        uses
+    }
+
     /// Takes in what follows.
     fn add(&mut self, other: Self) {
         self.yields.add(other.yields);
@@ -136,6 +146,17 @@ pub struct Knowledge {
     pub beside: Beside,
     /// Documents to draw from.
     pub documents: Documents,
+    /// Of a part of the queries, what only all of them together decide.
+    pub decided: Option<Decided>,
+}
+
+/// What only all queries together decide.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The limit of P(relevant) that `target_fnr` takes, once it is known.
+    pub limit: Option<f64>,
+    /// (document, query) where the document is a negative of too many queries, ascending.
+    pub gone: Vec<(u64, u64)>,
 }
 
 impl Knowledge {
@@ -187,6 +208,9 @@ pub fn select(
         }
         _ => f64::INFINITY,
     };
+    if let Some(limited) = knowledge.decided.as_ref().and_then(|d| d.limit) {
+        limit = limit.min(limited);
+    }
     let mut all = |limit: f64| {
         collect(
             released.tables.len(),
@@ -203,7 +227,7 @@ pub fn select(
         )
     };
     let mut parts = all(limit)?;
-    if config.target_fnr > 0.0 {
+    if config.target_fnr > 0.0 && knowledge.decided.is_none() {
         let mut yields = Yields::default();
         parts.iter_mut().for_each(|part| yields.add(std::mem::take(&mut part.yields)));
         limit = yields.limit_for(config.target_fnr).min(limit);
@@ -213,7 +237,13 @@ pub fn select(
     selected.negatives.reserve_exact(parts.iter().map(|p| p.negatives.len()).sum());
     selected.positives.reserve_exact(parts.iter().map(|p| p.positives.len()).sum());
     parts.into_iter().for_each(|part| selected.add(part));
-    cap_documents(&mut selected, config, seed);
+    match &knowledge.decided {
+        Some(decided) => leave_out(&mut selected, &decided.gone),
+        None => {
+            let gone = hubs(selected.uses(), config.max_queries_per_document, seed);
+            leave_out(&mut selected, &gone);
+        }
+    }
     for negative in &selected.negatives {
         *selected.funnel.negatives.entry(negative.rule.name()).or_default() += 1;
     }
@@ -594,12 +624,9 @@ fn cap(funnel: &mut Funnel, name: &'static str, n: usize) {
     }
 }
 
-/// Guard against hubs (F14): a document stays a negative of the queries with the smallest hash.
-fn cap_documents(selected: &mut Selected, config: &SelectConfig, seed: Seed) {
-    let limit = config.max_queries_per_document;
-    let mut uses: Vec<(u64, u64)> = selected.negatives.iter().map(|n| (n.pair.doc, n.query)).collect();
-    uses.sort_unstable();
-    uses.dedup();
+/// Guard against hubs (F14): a document stays a negative of the queries with the smallest hash. Of all (document, query),
+/// ascending, those that go, ascending.
+pub(crate) fn hubs(uses: Vec<(u64, u64)>, limit: usize, seed: Seed) -> Vec<(u64, u64)> {
     let mut gone: Vec<(u64, u64)> = Vec::new();
     for hub in uses.chunk_by(|a, b| a.0 == b.0).filter(|h| h.len() > limit) {
         let hash = |query: &u64| seed.hash("reuse", &[&hub[0].0.to_be_bytes(), &query.to_be_bytes()]);
@@ -607,10 +634,11 @@ fn cap_documents(selected: &mut Selected, config: &SelectConfig, seed: Seed) {
         by_hash.sort_unstable();
         gone.extend(by_hash[limit..].iter().map(|(_, q)| (hub[0].0, *q)));
     }
-    if gone.is_empty() {
-        return;
-    }
     gone.sort_unstable();
+    gone
+}
+
+fn leave_out(selected: &mut Selected, gone: &[(u64, u64)]) {
     let before = selected.negatives.len();
     selected.negatives.retain(|n| gone.binary_search(&(n.pair.doc, n.query)).is_err());
     cap(&mut selected.funnel, "max_queries_per_document", before - selected.negatives.len());

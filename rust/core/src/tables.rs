@@ -1,5 +1,7 @@
 //! Rows of the counts tables. Each has a key and adds up; all sums are of integers, so they merge exactly.
 
+use serde::{Deserialize, Serialize};
+
 use crate::records::{Rule, Vote, flag};
 use crate::time::NULL_TIME;
 
@@ -27,7 +29,7 @@ pub fn sum<T: Summed>(rows: &mut Vec<T>) {
 }
 
 /// Votes of a (query, document) at one place. The document is that of the pair the cell stands under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// 0 for none.
     pub position: u16,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::alike::{Alike, Likeness};
+use crate::alike::Alike;
 use crate::error::Result;
 use crate::evidence::Evidence;
 use crate::given::Beside;
@@ -65,21 +65,30 @@ pub fn selection(
     threads: usize,
     pulse: &mut Pulse<'_>,
 ) -> Result<Selection> {
-    let likeness = Likeness {
-        alike_clicks: config.alike_clicks,
-        alike_words: config.alike_words,
-        same_clicks: config.same_intent_clicks,
-        same_words: config.same_intent_words,
-    };
-    let alike = Alike::new(evidence, likeness, seed, threads, pulse)?;
+    let alike = Alike::new(evidence, config.likeness(), seed, threads, pulse)?;
     let shown = match evidence.released.k {
         Some(_) => Some(alike.shown(evidence, seed, threads, pulse)?),
         None => None,
     };
     let documents = Documents::of(&evidence.released, config, pulse)?;
-    let knowledge = Arc::new(Knowledge { alike, shown, beside, documents });
+    made(evidence, Knowledge { alike, shown, beside, documents, decided: None }, config, seed, threads, pulse)
+}
+
+/// The same with what alike queries tell, and what else is known.
+///
+/// # Errors
+/// As [`select`].
+pub(crate) fn made(
+    evidence: &Evidence,
+    knowledge: Knowledge,
+    config: &SelectConfig,
+    seed: Seed,
+    threads: usize,
+    pulse: &mut Pulse<'_>,
+) -> Result<Selection> {
+    let knowledge = Arc::new(knowledge);
     let selected = select(evidence, &knowledge, config, seed, threads, pulse)?;
-    let (rows, short_rows) = triplets(evidence, &selected, config, seed, pulse)?;
+    let (rows, short_rows) = triplets(evidence, &knowledge, &selected, config, seed, pulse)?;
     Ok(Selection { selected: Arc::new(selected), rows: Arc::new(rows), short_rows, knowledge })
 }
 
@@ -89,6 +98,7 @@ pub fn selection(
 /// Where the spill cannot be read; what `pulse` reports.
 pub fn triplets(
     evidence: &Evidence,
+    knowledge: &Knowledge,
     selected: &Selected,
     config: &SelectConfig,
     seed: Seed,
@@ -97,7 +107,7 @@ pub fn triplets(
     let n = config.num_negatives;
     let (mut out, mut dropped) = (Triplets { codes: Vec::new(), num_negatives: n }, 0);
     let mut rest = selected.negatives.as_slice();
-    let mut refill = Refiller::new(&evidence.released);
+    let mut refill = Refiller::new(&evidence.released, knowledge.documents.codes());
     for positives in selected.positives.chunk_by(|a, b| a.query == b.query) {
         pulse.beat()?;
         let query = positives[0].query;
@@ -118,7 +128,7 @@ pub fn triplets(
                     Refill::Repeat => {
                         Some(chunk.iter().chain(docs.iter().cycle()).take(n).copied().collect())
                     }
-                    Refill::Random => refill.row(query, chunk, n, seed, pulse)?,
+                    Refill::Random => refill.row(query, chunk, n, seed)?,
                 };
                 match row {
                     Some(negatives) => {
@@ -136,29 +146,18 @@ pub fn triplets(
 /// Fills short rows with documents shown for other queries and never, as far as was released, for this one. Queries are
 /// asked for in canonical order, so the released tables are walked through once more.
 struct Refiller<'a> {
-    released: &'a Released,
     groups: Groups<'a>,
     shown: Option<Group>,
-    /// All released documents in canonical order; gathered for the first short row.
-    documents: Vec<u64>,
+    /// All released documents in canonical order.
+    documents: &'a [u64],
 }
 
 impl<'a> Refiller<'a> {
-    fn new(released: &'a Released) -> Self {
-        Self { released, groups: released.tables.groups(), shown: None, documents: Vec::new() }
+    fn new(released: &'a Released, documents: &'a [u64]) -> Self {
+        Self { groups: released.tables.groups(), shown: None, documents }
     }
 
-    fn row(
-        &mut self,
-        query: u64,
-        chunk: &[u64],
-        n: usize,
-        seed: Seed,
-        pulse: &mut Pulse<'_>,
-    ) -> Result<Option<Vec<u64>>> {
-        if self.documents.is_empty() {
-            self.documents = self.released.documents(pulse)?;
-        }
+    fn row(&mut self, query: u64, chunk: &[u64], n: usize, seed: Seed) -> Result<Option<Vec<u64>>> {
         while self.shown.as_ref().is_none_or(|g| g.query < query) {
             self.shown = self.groups.advance()?;
             if self.shown.is_none() {

@@ -5,18 +5,21 @@ use std::sync::Arc;
 
 use hardneg_core::evidence::{EXPOSURES, Evidence as CoreEvidence, Kinds, evidence as core_evidence};
 use hardneg_core::seed::Seed;
+use hardneg_core::whole::Share;
 use hardneg_core::workers;
 use pyo3::prelude::*;
 
 use crate::error::config;
 use crate::release::Released;
 use crate::table::Table;
-use crate::watch::interruptible;
+use crate::watch::{detached, interruptible};
 
 /// Evidence per (query, document).
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
 pub(crate) struct Evidence {
     pub(crate) evidence: Arc<CoreEvidence>,
+    /// Of a part: what selection needs of all queries, as it came.
+    pub(crate) share: Option<Vec<u8>>,
 }
 
 /// What all pairs have in common, for Python.
@@ -24,7 +27,7 @@ pub(crate) struct Evidence {
 struct Model {
     debias: &'static str,
     reason: String,
-    held_out: BTreeMap<&'static str, f64>,
+    held_out: BTreeMap<String, f64>,
     attractiveness_prior: (f64, f64),
     kinds: Option<&'static str>,
     unknown: Option<&'static str>,
@@ -56,7 +59,7 @@ impl Evidence {
         Model {
             debias: curve.debias.name(),
             reason: curve.reason.clone(),
-            held_out: curve.held_out.iter().map(|(model, x)| (*model, round(*x))).collect(),
+            held_out: curve.held_out.iter().map(|(model, x)| (model.clone(), round(*x))).collect(),
             attractiveness_prior: (
                 round(evidence.attractiveness.hits),
                 round(evidence.attractiveness.misses),
@@ -107,5 +110,13 @@ pub(crate) fn evidence(
     let (seed, threads) = (Seed::new(seed), workers::threads(threads));
     let evidence =
         interruptible(py, |pulse| core_evidence(released.clone(), &options, seed, threads, pulse))?;
-    Ok(Evidence { evidence: Arc::new(evidence) })
+    Ok(Evidence { evidence: Arc::new(evidence), share: None })
+}
+
+#[pyfunction]
+#[pyo3(signature = (released, share, /))]
+pub(crate) fn evidence_of_part(py: Python<'_>, released: &Released, share: Vec<u8>) -> PyResult<Evidence> {
+    let of = released.released.clone();
+    let evidence = detached(py, || Share::read(&share).and_then(|read| read.evidence(of)))?;
+    Ok(Evidence { evidence: Arc::new(evidence), share: Some(share) })
 }

@@ -14,6 +14,7 @@ mod scrub;
 mod select;
 mod table;
 mod watch;
+mod whole;
 
 use pyo3::prelude::*;
 
@@ -39,7 +40,7 @@ mod _hardneg {
     #[pymodule_export]
     use super::dp::{Contributions, Keys, contribute, discrete_laplace, rounded_gaussian};
     #[pymodule_export]
-    use super::evidence::{Evidence, evidence};
+    use super::evidence::{Evidence, evidence, evidence_of_part};
     #[pymodule_export]
     use super::fork::{orphan, refuse_if_orphaned};
     #[pymodule_export]
@@ -54,6 +55,8 @@ mod _hardneg {
     use super::select::{Selected, select};
     #[pymodule_export]
     use super::table::{Stream, Table};
+    #[pymodule_export]
+    use super::whole::{Whole, answer};
     use pyo3::prelude::*;
 
     #[pymodule_init]

@@ -1,13 +1,16 @@
 //! Evidence to negatives and training rows.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hardneg_core::alike::Alike;
 use hardneg_core::batches::Shared;
 use hardneg_core::given::{Beside, Given, Scores};
 use hardneg_core::seed::Seed;
-use hardneg_core::select::{Explained as CoreExplained, Outcome, SelectConfig, explain};
+use hardneg_core::select::{Explained as CoreExplained, Outcome, SelectConfig, Yields, explain};
 use hardneg_core::triplets::{Selection, selection};
+use hardneg_core::whole::{Share, outcome};
 use hardneg_core::workers;
 use pyo3::prelude::*;
 use pyo3_arrow::input::AnyRecordBatch;
@@ -15,7 +18,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 use crate::error::{config, to_py};
 use crate::evidence::Evidence;
 use crate::table::Table;
-use crate::watch::interruptible;
+use crate::watch::{detached, interruptible};
 
 /// Selected negatives.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
@@ -45,7 +48,7 @@ struct Funnel {
 
 /// What a limit of P(relevant) yields.
 #[derive(IntoPyObject)]
-struct Yield {
+pub(crate) struct Yield {
     limit: f64,
     negatives: f64,
     relevant: f64,
@@ -58,12 +61,36 @@ struct Yield {
 
 /// What was learnt of P(relevant) from the whole log.
 #[derive(IntoPyObject)]
-struct Told {
+pub(crate) struct Told {
     limit: Option<f64>,
     apart: f64,
     agreement: Vec<(f64, Option<f64>, f64)>,
     yields: Vec<Yield>,
     searches: u64,
+}
+
+impl Told {
+    pub(crate) fn of(alike: &Alike, yields: &Yields, limit: f64) -> Self {
+        let (agreement, apart) = alike.agreement();
+        let known = |x: f64| (!x.is_nan()).then_some(x);
+        let points = yields.points.iter().map(|y| Yield {
+            limit: y.limit,
+            negatives: y.negatives,
+            relevant: y.relevant,
+            variance: y.variance,
+            queries: y.queries,
+            queries_4: y.queries_4,
+            queries_full: y.queries_full,
+            searches_4: y.searches_4,
+        });
+        Self {
+            limit: limit.is_finite().then_some(limit),
+            apart,
+            agreement: agreement.into_iter().map(|(w, c, share)| (w, known(c), share)).collect(),
+            yields: points.collect(),
+            searches: yields.searches,
+        }
+    }
 }
 
 /// One document of a query.
@@ -118,26 +145,13 @@ impl Selected {
 
     #[getter]
     fn told(&self) -> Told {
-        let (selected, alike) = (&self.made.selected, &self.made.knowledge.alike);
-        let (agreement, apart) = alike.agreement();
-        let known = |x: f64| (!x.is_nan()).then_some(x);
-        let yields = selected.yields.points.iter().map(|y| Yield {
-            limit: y.limit,
-            negatives: y.negatives,
-            relevant: y.relevant,
-            variance: y.variance,
-            queries: y.queries,
-            queries_4: y.queries_4,
-            queries_full: y.queries_full,
-            searches_4: y.searches_4,
-        });
-        Told {
-            limit: selected.limit.is_finite().then_some(selected.limit),
-            apart,
-            agreement: agreement.into_iter().map(|(w, c, share)| (w, known(c), share)).collect(),
-            yields: yields.collect(),
-            searches: selected.yields.searches,
-        }
+        let selected = &self.made.selected;
+        Told::of(&self.made.knowledge.alike, &selected.yields, selected.limit)
+    }
+
+    /// Of a part: what all parts together have to know of it.
+    fn outcome(&self, py: Python<'_>) -> PyResult<Cow<'_, [u8]>> {
+        detached(py, || outcome(&self.made)).map(Cow::Owned)
     }
 
     /// Documents of a normalised query; None where it was not released.
@@ -214,7 +228,7 @@ pub(crate) fn select(
     scores: Option<AnyRecordBatch>,
 ) -> PyResult<Selected> {
     let options: SelectConfig = config(options)?;
-    let (evidence, seed) = (evidence.evidence.clone(), Seed::new(seed));
+    let (share, evidence, seed) = (evidence.share.clone(), evidence.evidence.clone(), Seed::new(seed));
     let threads = workers::threads(threads);
     let shared = |given: Option<AnyRecordBatch>| -> PyResult<Option<Shared>> {
         given.map(|rows| Ok(Shared::new(rows.into_reader()?))).transpose()
@@ -239,8 +253,13 @@ pub(crate) fn select(
             },
             ..Beside::default()
         };
+        let share = share.as_deref().map(Share::read).transpose()?;
+        docs.extend(share.iter().flat_map(Share::documents).map(|(code, text)| (code, text.to_owned())));
         let beside = beside.with_docs(&evidence.released.doc_strings, &docs, pulse)?;
-        selection(&evidence, beside, &options, seed, threads, pulse)
+        match share {
+            Some(share) => share.selection(&evidence, beside, &options, seed, threads, pulse),
+            None => selection(&evidence, beside, &options, seed, threads, pulse),
+        }
     })?;
     Ok(Selected { evidence, made, options, seed, carry })
 }

@@ -4,6 +4,8 @@
 //! from one kind, or each has a kind of its own: a mixture with one weight for each sign of alikeness, fitted by EM
 //! (Dempster, Laird & Rubin 1977). Of one pair of histories only the ratio of the two likelihoods matters.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::pulse::Pulse;
 use crate::workers;
@@ -88,7 +90,7 @@ pub(super) fn gather(
 }
 
 /// Shares of agreement.
-#[derive(Default, Debug, Clone)]
+#[derive(Default, Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Agreement {
     by_sign: Vec<f64>,
     /// Documents that are another matter at a query than at all that are alike.

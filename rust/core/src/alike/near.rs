@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::pulse::Pulse;
-use crate::related::{COSINE_UNIT, Clicks, RelatedConfig, related};
-use crate::release::Released;
+use crate::related::{COSINE_UNIT, RelatedConfig, related};
 use crate::workers;
 
 use super::words::Words;
@@ -24,7 +25,7 @@ const MAX_QUERIES_PER_WORD: usize = 250;
 const CHUNK: usize = 256;
 
 /// Above which cosines queries are alike, and above which they are of the same intent; 1 switches a sign off.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Likeness {
     /// Of satisfied clicks: alike.
     pub alike_clicks: f64,
@@ -37,6 +38,23 @@ pub struct Likeness {
 }
 
 impl Likeness {
+    /// Whether any sign makes queries alike.
+    ///
+    /// # Errors
+    /// [`Error::usage`] for a cosine outside 0 to 1.
+    pub(crate) fn is_on(&self) -> Result<bool> {
+        self.check()?;
+        Ok(self.by_clicks() < 1.0 || self.by_words() < 1.0)
+    }
+
+    fn by_clicks(&self) -> f64 {
+        self.alike_clicks.min(self.same_clicks)
+    }
+
+    fn by_words(&self) -> f64 {
+        self.alike_words.min(self.same_words)
+    }
+
     fn check(&self) -> Result<()> {
         for (name, cosine) in [
             ("alike_clicks", self.alike_clicks),
@@ -55,7 +73,7 @@ impl Likeness {
 }
 
 /// An alike query.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Near {
     /// Its number.
     pub(super) other: u32,
@@ -95,8 +113,16 @@ fn cosine(units: u32) -> f64 {
     f64::from(units) * COSINE_UNIT
 }
 
+/// Satisfied clicks by (query, document), ascending, as they may be shown.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Satisfied {
+    pub(crate) queries: Vec<u64>,
+    pub(crate) docs: Vec<u64>,
+    pub(crate) clicks: Vec<u32>,
+}
+
 /// Queries with a satisfied click, by number, and those that are alike.
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct NearQueries {
     /// Codes, ascending.
     queries: Vec<u64>,
@@ -106,19 +132,15 @@ pub(super) struct NearQueries {
 }
 
 impl NearQueries {
-    pub(super) fn new(
-        released: &Released,
+    /// `text` knows the text of each query with a satisfied click.
+    pub(super) fn new<'t>(
+        clicks: Satisfied,
+        text: impl Fn(u64) -> &'t str,
         likeness: Likeness,
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Self> {
-        likeness.check()?;
-        let by_clicks = likeness.alike_clicks.min(likeness.same_clicks);
-        let by_words = likeness.alike_words.min(likeness.same_words);
-        if by_clicks >= 1.0 && by_words >= 1.0 {
-            return Ok(Self::default());
-        }
-        let clicks = Clicks::satisfied(released, pulse)?;
+        let (by_clicks, by_words) = (likeness.by_clicks(), likeness.by_words());
         let mut queries = clicks.queries.clone();
         queries.dedup();
         let by_click = if by_clicks < 1.0 {
@@ -134,7 +156,7 @@ impl NearQueries {
             Vec::new()
         };
         drop(clicks);
-        let texts: Vec<&str> = queries.iter().map(|q| released.query_strings.get(*q)).collect();
+        let texts: Vec<&str> = queries.iter().map(|q| text(*q)).collect();
         let words = Words::new(&texts)?;
         let index = words.index(by_words, MAX_QUERIES_PER_WORD);
         let chunks = queries.len().div_ceil(CHUNK);
@@ -223,10 +245,28 @@ impl NearQueries {
         (0..self.len() as u32).map(|i| self.queries[root(&mut parent, i) as usize]).collect()
     }
 
-    /// Which queries have one alike, or are one.
-    pub(super) fn wanted(&self) -> Vec<bool> {
-        let mut out: Vec<bool> = (0..self.len()).map(|i| !self.of(i).is_empty()).collect();
-        self.near.iter().for_each(|near| out[near.other as usize] = true);
-        out
+    /// Which queries have one alike, or are one: codes, ascending.
+    pub(super) fn wanted(&self) -> Vec<u64> {
+        let mut wanted: Vec<bool> = (0..self.len()).map(|i| !self.of(i).is_empty()).collect();
+        self.near.iter().for_each(|near| wanted[near.other as usize] = true);
+        self.queries.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(query, _)| *query).collect()
+    }
+
+    /// Those that `own` are, with the ones alike to them, which have none themselves; and their numbers here.
+    pub(super) fn excerpt(&self, own: impl Fn(usize) -> bool) -> (Self, Vec<usize>) {
+        let mut kept: Vec<usize> = (0..self.len()).filter(|i| own(*i)).collect();
+        let asked = kept.clone();
+        kept.extend(asked.iter().flat_map(|i| self.of(*i)).map(|near| near.other as usize));
+        kept.sort_unstable();
+        kept.dedup();
+        let mut out = Self { queries: kept.iter().map(|i| self.queries[*i]).collect(), ..Self::default() };
+        let number = |other: u32| kept.partition_point(|i| *i < other as usize) as u32;
+        for i in &kept {
+            if own(*i) {
+                out.near.extend(self.of(*i).iter().map(|near| Near { other: number(near.other), ..*near }));
+            }
+            out.ends.push(out.near.len());
+        }
+        (out, kept)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::evidence::{Evidence, KINDS, Signs};
 use crate::pulse::Pulse;
@@ -40,7 +42,7 @@ impl Spread {
 }
 
 /// Documents of queries, by number of the query, in canonical order.
-#[derive(Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rows {
     /// Where the rows of each query end.
     ends: Vec<usize>,
@@ -56,55 +58,91 @@ pub(super) struct Rows {
     attractive: [f64; 2],
 }
 
+/// Rows of some queries, in canonical order, to be put together with those of others.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Piece {
+    /// Codes.
+    queries: Vec<u64>,
+    rows: Rows,
+}
+
 impl Rows {
-    /// Of the queries that are wanted; `shown`: by figures that may be shown.
-    pub(super) fn new(
+    /// Of the queries that are `wanted` (codes, ascending); `shown`: by figures that may be shown.
+    pub(super) fn pieces(
         evidence: &Evidence,
-        near: &NearQueries,
+        wanted: &[u64],
         shown: bool,
         threads: usize,
         pulse: &mut Pulse<'_>,
-    ) -> Result<Self> {
-        let wanted = near.wanted();
+    ) -> Result<Vec<Piece>> {
         let released = &*evidence.released;
-        let parts = collect(
+        collect(
             released.tables.len(),
             threads,
             || pulse.beat(),
             |part| {
-                let mut out: (Self, Vec<usize>) = Default::default();
+                let mut out = Piece::default();
                 released.tables.part(part, |group| {
-                    let Some(query) = near.index(group.query).filter(|i| wanted[*i]) else { return Ok(()) };
+                    if wanted.binary_search(&group.query).is_err() {
+                        return Ok(());
+                    }
                     for (i, pair) in group.pairs.iter().enumerate() {
                         let signs = if shown { evidence.shown_signs(pair) } else { evidence.signs(group, i) };
-                        out.0.push(pair.doc, evidence.shown_satisfied(pair), &signs);
+                        out.rows.push(pair.doc, evidence.shown_satisfied(pair), &signs);
                     }
-                    out.0.ends.push(out.0.docs.len());
-                    out.1.push(query);
+                    out.rows.ends.push(out.rows.docs.len());
+                    out.queries.push(group.query);
                     Ok(())
                 })?;
                 Ok(out)
             },
-        )?;
-        let mut all = Self { attractive: evidence.attractive(), ..Self::default() };
-        for (part, queries) in parts {
+        )
+    }
+
+    /// Pieces in canonical order, by the numbers of their queries.
+    pub(super) fn joined(
+        near: &NearQueries,
+        attractive: [f64; 2],
+        pieces: impl IntoIterator<Item = Piece>,
+    ) -> Self {
+        let mut all = Self { attractive, ..Self::default() };
+        for Piece { queries, rows } in pieces {
             let base = all.docs.len();
-            for (query, end) in queries.iter().zip(&part.ends) {
+            for (query, end) in queries.iter().zip(&rows.ends) {
+                let Some(query) = near.index(*query) else { continue };
                 // Queries without rows lie between: theirs end where they begin.
                 let before = all.ends.last().copied().unwrap_or_default();
-                all.ends.resize(*query, before);
+                all.ends.resize(query, before);
                 all.ends.push(base + end);
             }
-            all.docs.extend(part.docs);
-            all.satisfied.extend(part.satisfied);
-            all.prior.extend(part.prior);
-            all.ratios.extend(part.ratios);
+            all.take(&rows, 0..rows.docs.len());
         }
         all.ends.resize(near.len(), all.docs.len());
-        all.squares = (0..near.len())
-            .map(|i| all.satisfied[all.range(i)].iter().map(|n| f64::from(*n) * f64::from(*n)).sum())
-            .collect();
-        Ok(all)
+        all.squared()
+    }
+
+    /// Rows of some queries, by number, as those of these alone.
+    pub(super) fn excerpt(&self, queries: &[usize]) -> Self {
+        let mut all = Self { attractive: self.attractive, ..Self::default() };
+        for query in queries {
+            all.take(self, self.range(*query));
+            all.ends.push(all.docs.len());
+        }
+        all.squared()
+    }
+
+    fn take(&mut self, from: &Self, rows: Range<usize>) {
+        self.docs.extend_from_slice(&from.docs[rows.clone()]);
+        self.satisfied.extend_from_slice(&from.satisfied[rows.clone()]);
+        self.prior.extend_from_slice(&from.prior[rows.clone()]);
+        self.ratios.extend_from_slice(&from.ratios[rows]);
+    }
+
+    fn squared(mut self) -> Self {
+        let square = |n: &u32| f64::from(*n) * f64::from(*n);
+        self.squares =
+            (0..self.ends.len()).map(|i| self.satisfied[self.range(i)].iter().map(square).sum()).collect();
+        self
     }
 
     fn push(&mut self, doc: u64, satisfied: u32, signs: &Signs) {

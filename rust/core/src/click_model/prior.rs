@@ -1,10 +1,10 @@
 //! Beta priors, fitted to the data, and what a posterior says of a share: empirical Bayes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use statrs::function::beta::{beta_reg, inv_beta_reg};
 
 /// A Beta distribution, as prior hits and misses.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Beta {
     /// Prior hits.
     pub hits: f64,

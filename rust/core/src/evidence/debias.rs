@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::EvidenceConfig;
 use super::sample::Sample;
@@ -16,7 +16,7 @@ use crate::release::Released;
 use crate::tables::Cell;
 
 /// Where examination comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Debias {
     /// The model that explains held-out impressions best.
@@ -57,14 +57,14 @@ pub(super) const ANY: u16 = u16::MAX;
 const LOOKED_AT: std::ops::RangeInclusive<f64> = 1e-6..=1.0 - 1e-6;
 
 /// Examination by place, which is a position, or a position and a click above.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Curve {
     /// What was chosen; never `Auto`.
     pub debias: Debias,
     /// Why.
     pub reason: String,
     /// Models that were compared, and the mean log-likelihood of a held-out impression under each.
-    pub held_out: Vec<(&'static str, f64)>,
+    pub held_out: Vec<(String, f64)>,
     /// The lowest position that is told apart; 0 where none is.
     pub depth: u16,
     /// By place.
@@ -341,8 +341,8 @@ fn fitted(
     {
         return Ok(Curve::flat(&format!("every result counts as looked at: {why}")));
     }
-    let held_out: Vec<(&'static str, f64)> =
-        fits.iter().filter_map(|(d, f)| Some((d.name(), f.held_out?))).collect();
+    let held_out: Vec<(String, f64)> =
+        fits.iter().filter_map(|(d, f)| Some((d.name().to_owned(), f.held_out?))).collect();
     // The simplest of equals; without a held-out fold, the position-based model.
     let judged = |f: &Fitted| f.held_out.unwrap_or(f64::NEG_INFINITY);
     let mut best = 0;

@@ -8,6 +8,8 @@
 //!
 //! Passes (Dempster, Laird & Rubin 1977) are made over distinct histories and extrapolated (SQUAREM: Varadhan & Roland 2008).
 
+use serde::{Deserialize, Serialize};
+
 use super::debias::{ANY, Curve};
 use super::sample::Sample;
 use super::signs::Signs;
@@ -34,7 +36,7 @@ const ROUNDS: u32 = 60;
 const GAIN: f64 = 1e-3;
 
 /// What relevance and attraction may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kinds {
     /// Every pair alike: nothing tells relevant ones from others.
     One,
@@ -55,8 +57,27 @@ fn exposure(impressions: f64) -> usize {
     }
 }
 
+/// Why nothing is said of relevance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unknown {
+    /// There are none.
+    NoClicks,
+    /// There are too few.
+    FewClicks,
+}
+
+impl Unknown {
+    /// In words.
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::NoClicks => "no clicks",
+            Self::FewClicks => "too few clicks to tell relevant results from others",
+        }
+    }
+}
+
 /// What all pairs have in common.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Relevance {
     /// Which kinds there are.
     pub kinds: Kinds,
@@ -384,14 +405,14 @@ pub(super) fn relevance(
     sample: &Sample,
     curve: &Curve,
     pulse: &mut Pulse<'_>,
-) -> Result<std::result::Result<Relevance, &'static str>> {
+) -> Result<std::result::Result<Relevance, Unknown>> {
     let histories = Histories::of(sample, curve);
     let position_of = positions(curve);
     let pairs: f64 = histories.pairs.iter().sum();
     let clicks: u64 = histories.seen.iter().map(|s| u64::from(s.clicks)).sum();
     let satisfied: u64 = histories.satisfied.iter().map(|s| u64::from(*s)).sum();
     if clicks == 0 {
-        return Ok(Err("no clicks"));
+        return Ok(Err(Unknown::NoClicks));
     }
     let mut fit = |kinds: Kinds| -> Result<(Relevance, f64)> {
         let mut out = Relevance::new(kinds, curve.depth);
@@ -405,7 +426,7 @@ pub(super) fn relevance(
     let worth = 0.5 * pairs.max(2.0).ln();
     if some - none < worth * 2.0 * positions.len() as f64 || two.mean_attraction(1) <= two.mean_attraction(0)
     {
-        return Ok(Err("too few clicks to tell relevant results from others"));
+        return Ok(Err(Unknown::FewClicks));
     }
     if satisfied < clicks {
         let (four, all) = fit(Kinds::Four)?;

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::pulse::Pulse;
 use crate::release::Released;
@@ -14,8 +16,8 @@ use crate::workers::collect;
 const PAIRS: u64 = 1 << 16;
 
 /// Pairs with what was counted of them at positions; without positions, with all of it.
-#[derive(Default)]
-pub(super) struct Sample {
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sample {
     /// Query and document, in canonical order.
     pub(super) pairs: Vec<(u64, u64)>,
     /// Where each pair's cells end.
@@ -24,9 +26,14 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Chooses pairs of a release.
-    pub(super) fn of(released: &Released, seed: Seed, threads: usize, pulse: &mut Pulse<'_>) -> Result<Self> {
-        let all = released.tables.sizes().pairs;
+    /// Chooses pairs of a release, or of a part of one that has `all` pairs.
+    pub(crate) fn of(
+        released: &Released,
+        all: u64,
+        seed: Seed,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Self> {
         let below = if all <= PAIRS { u64::MAX } else { (PAIRS as f64 / all as f64 * 2_f64.powi(64)) as u64 };
         let parts = collect(
             released.tables.len(),
@@ -53,6 +60,11 @@ impl Sample {
                 Ok(out)
             },
         )?;
+        Ok(Self::joined(parts))
+    }
+
+    /// Samples of queries that follow each other.
+    pub(crate) fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut out = Self::default();
         for part in parts {
             let before = out.cells.len() as u32;
@@ -60,7 +72,7 @@ impl Sample {
             out.cells.extend(part.cells);
             out.ends.extend(part.ends.iter().map(|end| end + before));
         }
-        Ok(out)
+        out
     }
 
     /// Cells of pair number `i`.

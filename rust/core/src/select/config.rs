@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::alike::Likeness;
 use crate::error::{Error, Result};
 use crate::evidence::Evidence;
 use crate::given::Scores;
@@ -233,6 +234,21 @@ pub enum Refill {
 }
 
 impl SelectConfig {
+    /// What makes queries alike.
+    pub(crate) fn likeness(&self) -> Likeness {
+        Likeness {
+            alike_clicks: self.alike_clicks,
+            alike_words: self.alike_words,
+            same_clicks: self.same_intent_clicks,
+            same_words: self.same_intent_words,
+        }
+    }
+
+    /// Whether documents are drawn from all that were released.
+    pub(crate) fn draws(&self) -> bool {
+        self.easy_negatives > 0 || self.fill == Fill::Easy || self.refill == Refill::Random
+    }
+
     /// Whether a guard asks for scores.
     pub(super) fn filters_scores(&self) -> bool {
         self.max_score.is_some() || self.min_score.is_some() || self.margins()

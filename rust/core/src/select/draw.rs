@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::pulse::Pulse;
 use crate::release::Released;
 
-use super::{Draw, Fill, SelectConfig};
+use super::{Draw, SelectConfig};
 
 /// Released documents, each with its share of the draws.
 #[derive(Debug, Default)]
@@ -24,13 +24,19 @@ impl Documents {
     /// # Errors
     /// Where the spill cannot be read; what `pulse` reports.
     pub fn of(released: &Released, config: &SelectConfig, pulse: &mut Pulse<'_>) -> Result<Self> {
-        if config.easy_negatives == 0 && config.fill != Fill::Easy {
+        if !config.draws() {
             return Ok(Self::default());
         }
         let codes = released.documents(pulse)?;
-        if config.draw == Draw::Uniform {
-            return Ok(Self { codes, sums: Vec::new() });
-        }
+        let shown = if config.draw == Draw::Uniform { Vec::new() } else { Self::shown(released, &codes, pulse)? };
+        Ok(Self::weighed(codes, &shown))
+    }
+
+    /// How often each of some documents of a release was shown.
+    ///
+    /// # Errors
+    /// As [`Documents::of`].
+    pub(crate) fn shown(released: &Released, codes: &[u64], pulse: &mut Pulse<'_>) -> Result<Vec<u64>> {
         let mut shown = vec![0_u64; codes.len()];
         for part in 0..released.tables.len() {
             pulse.beat()?;
@@ -44,13 +50,23 @@ impl Documents {
                 Ok(())
             })?;
         }
+        Ok(shown)
+    }
+
+    /// Documents in canonical order, weighed by how often they were shown; with nothing said of that, all alike.
+    pub(crate) fn weighed(codes: Vec<u64>, shown: &[u64]) -> Self {
         let mut sum = 0.0;
         let weigh = |n: &u64| {
             sum += (*n as f64).powf(EXPONENT);
             sum
         };
         let sums = shown.iter().map(weigh).collect();
-        Ok(Self { codes, sums })
+        Self { codes, sums }
+    }
+
+    /// All of them.
+    pub(crate) fn codes(&self) -> &[u64] {
+        &self.codes
     }
 
     /// The document that a hash draws.

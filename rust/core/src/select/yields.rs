@@ -1,16 +1,24 @@
 //! What each limit of P(relevant) would yield: how many negatives, how many of them wrong, for how many queries.
 
+use serde::{Deserialize, Serialize};
+
 use super::SelectConfig;
 
 /// Limits, from a thousandth to one in equal steps of the logarithm.
 const POINTS: usize = 61;
+
+/// In whole millionths, about: sums are then exact, and the same in any order and of any parts.
+fn whole(x: f64) -> f64 {
+    const UNIT: f64 = 1.0 / (1_u64 << 20) as f64;
+    (x / UNIT).round() * UNIT
+}
 
 fn limit(point: usize) -> f64 {
     1e-3_f64.powf(1.0 - point as f64 / (POINTS - 1) as f64)
 }
 
 /// What one limit yields, in expectation over the random order in which a query's negatives are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Yield {
     /// Negatives are relevant with at most this probability.
     pub limit: f64,
@@ -38,7 +46,7 @@ impl Yield {
 }
 
 /// The whole curve, by ascending limit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Yields {
     /// Empty where P(relevant) is not known.
     pub points: Vec<Yield>,
@@ -67,8 +75,8 @@ impl Yields {
             let kept = n.min(config.max_negatives_per_query);
             let share = kept as f64 / n as f64;
             point.negatives += kept as f64;
-            point.relevant += share * sum;
-            point.variance += share * spread;
+            point.relevant += whole(share * sum);
+            point.variance += whole(share * spread);
             point.queries += u64::from(kept >= 1);
             point.queries_4 += u64::from(kept >= 4);
             point.queries_full += u64::from(kept == config.max_negatives_per_query);
@@ -77,7 +85,7 @@ impl Yields {
     }
 
     /// Takes in what other queries yield.
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.searches += other.searches;
         if self.points.is_empty() {
             self.points = other.points;
@@ -95,7 +103,7 @@ impl Yields {
     }
 
     /// The highest limit whose negatives are expected to be relevant in at most this share.
-    pub(super) fn limit_for(&self, share: f64) -> f64 {
+    pub(crate) fn limit_for(&self, share: f64) -> f64 {
         let met = self.points.iter().rev().find(|p| p.negatives > 0.0 && p.false_negatives() <= share);
         met.map_or(0.0, |p| p.limit)
     }
