@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     )
     from .propensities import Propensities, Weights
     from .related import RelatedQueries
-    from .release import Released, gather, release
+    from .release import Released, gather, load_released, release
     from .result import Result
     from .retrieve import retrieve
     from .reversible import reveal
@@ -119,6 +119,7 @@ __all__ = [
     "gather",
     "inspect",
     "load_counts",
+    "load_released",
     "merge",
     "mine",
     "normalize",
@@ -165,6 +166,7 @@ _LAZY = {
     "gather": "release",
     "inspect": "inspection",
     "load_counts": "count",
+    "load_released": "release",
     "merge": "count",
     "mine": "pipeline",
     "normalize": "anonymize",

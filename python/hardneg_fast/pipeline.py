@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -27,7 +27,6 @@ from .config import (
     SelectConfig,
 )
 from .count import TABLES, Counts, Progress, count_stream, part_config, split_counts
-from .evidence import Evidence
 from .evidence import evidence as weigh
 from .exceptions import ColumnError, DataError, PrivacyError, UsageError
 from .from_counts import in_place_of_a_log, is_saved
@@ -194,6 +193,35 @@ def finished(
 ) -> Result:
     """What comes after the release. Of `raw` its report is looked at, of `counts` the figures beside the tables."""
     weighed = weigh(released, config=config.evidence, seed=config.seed, threads=config.threads)
+
+    def of(beside: Mapping[str, pa.Table], chosen: SelectConfig) -> Selected:
+        return select(weighed, config=chosen, seed=config.seed, threads=config.threads, **beside)
+
+    selected = chosen_by(of, config, beside, documents=documents, scorer=scorer, progress=progress)
+    return told(
+        raw,
+        counts,
+        released,
+        weighed,
+        selected,
+        out,
+        config=config,
+        beside=[*beside, *([] if scorer is None else ["scorer"])],
+        documents=documents,
+        overwrite=overwrite,
+    )
+
+
+def chosen_by(
+    of: Callable[[Mapping[str, pa.Table], SelectConfig], Any],
+    config: Config,
+    beside: Mapping[str, pa.Table],
+    *,
+    documents: pa.Table | None,
+    scorer: Scorer | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """The selection that `of` makes with tables beside the log, some of which are made for it."""
     sources = Sources(
         scores=beside.get("scores"),
         query_vectors=beside.get("query_vectors"),
@@ -202,10 +230,26 @@ def finished(
         documents=documents,
     )
     tables = {name: table for name, table in beside.items() if not name.endswith("_vectors")}
-    selected = _selected(weighed, config, tables, sources, progress)
+    return _selected(of, config, tables, sources, progress)
+
+
+def told(
+    raw: Any,
+    counts: Any,
+    released: Any,
+    weighed: Any,
+    selected: Any,
+    out: Path | str | None,
+    *,
+    config: Config,
+    beside: Collection[str],
+    documents: pa.Table | None,
+    overwrite: bool,
+) -> Result:
+    """What was selected, reported and written."""
     result = built(raw, counts, released, weighed, selected, config)
-    if beside or scorer is not None:
-        result.report["beside"] = sorted([*beside, *([] if scorer is None else ["scorer"])])
+    if beside:
+        result.report["beside"] = sorted(beside)
     if out is not None:
         mined = Mined(
             negatives=result.negatives,
@@ -221,18 +265,14 @@ def finished(
 
 
 def _selected(
-    weighed: Evidence,
+    of: Callable[[Mapping[str, pa.Table], SelectConfig], Any],
     config: Config,
     beside: dict[str, pa.Table],
     sources: Sources,
     progress: Progress | None,
-) -> Selected:
+) -> Any:
     """The selection. What it needs of queries, or of pairs, that it alone knows, is made for those of a draft."""
     chosen = config.select
-
-    def of(beside: dict[str, pa.Table], options: SelectConfig) -> Selected:
-        return select(weighed, config=options, seed=config.seed, threads=config.threads, **beside)
-
     unscored = {name: table for name, table in beside.items() if name != "scores"}
     if chosen.retriever == "bm25":
         queries = pc.unique(pa.table(of(unscored, drafted(chosen)).positives)["query"])

@@ -12,7 +12,7 @@ from .config import Privacy
 from .exceptions import PrivacyError, UsageError
 from .keys import Key
 
-__all__ = ["Released", "gather", "release"]
+__all__ = ["Released", "gather", "load_released", "release"]
 
 
 ENTERED = ("lineage", "ledger", "override_dp_claim")
@@ -104,6 +104,25 @@ def gather(parts: Iterable[Released | bytes], /, *, privacy: Privacy, key: Key |
     if any(core.k != privacy.k for core in cores):
         raise UsageError("a part was released in another way than privacy says; release all of them alike")
     return Released(_hardneg.gather(cores), privacy)
+
+
+def load_released(block: bytes, /, *, privacy: Privacy, key: Key) -> Released:
+    """One part of a release out of the block that `Released.block` made of it.
+
+    Args:
+        block: the block.
+        privacy: what it was released with.
+        key: the master key that it was sealed under.
+
+    Raises:
+        UsageError: a block of another key, or released in another way.
+        DataError: the block is damaged.
+    """
+    checked(privacy)
+    core = _opened(block, key)
+    if core.k != privacy.k:
+        raise UsageError("the part was released in another way than privacy says")
+    return Released(core, privacy)
 
 
 def _opened(block: bytes, key: Key | None) -> _hardneg.Released:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ import pyarrow.compute
 
 from . import exceptions, options
 from .blocks import BLOCKS, Header, opened, rows_of, sealed
-from .config import Config, Privacy, ReadConfig
+from .config import Config, Privacy, ReadConfig, SelectConfig
 from .count import Counts, load_counts, merge
+from .evidence import Evidence, evidence
 from .exceptions import DataError, HardnegError, UsageError
 from .keys import Key
 from .pipeline import (
@@ -28,21 +30,24 @@ from .pipeline import (
     check_beside,
     check_job,
     check_users,
+    chosen_by,
     count,
     enter,
-    finished,
     kind_of,
     refuse_nothing,
     split,
     tables_beside,
+    told,
 )
 from .pipeline import mine as mine_here
 from .pipeline_private import window
 from .read import ReadReport, glance
-from .release import gather, release
+from .release import load_released, release
 from .result import Result
 from .scores import Scorer, load_scorer
+from .select import select
 from .sources import open_source, positions
+from .whole import Whole, answer
 from .writers.given import given_table
 
 if TYPE_CHECKING:
@@ -57,8 +62,13 @@ KeySource = Callable[[], Key]
 
 TRAVEL = "label int, block binary"
 """What is shuffled: where a block goes, and the sealed block."""
-RELEASED = "block binary, facts binary, asked binary"
-"""What comes to the driver of each part of the queries, sealed: what passed, figures beside tables, users by query."""
+RELEASED = "label int, block binary, facts binary, asked binary"
+"""Of each part of the queries, sealed: what passed, figures beside tables, users by query."""
+SHARES = "label int, block binary, asked binary, share binary"
+"""A part, and its share of what all parts know; a row has one of the two."""
+TABLES = ("negatives", "positives", "triplets")
+CHOSEN = f"part int, {', '.join(f'{name} binary' for name in TABLES)}, outcome binary, funnel binary"
+"""What was selected of a part, sealed."""
 
 
 def mine(
@@ -84,9 +94,9 @@ def mine(
     """Raw click log in, hard negatives out, as `hardneg_fast.mine`: the same rows, to the last bit.
 
     Rows are sealed into blocks by user and shuffled; each part of the users is counted whole; counts are sealed by
-    query and shuffled; each part of the queries is summed and released. What passed comes to the driver, where evidence
-    and selection see all of it. Under differential privacy the rows themselves come to the driver, sealed, and are
-    bounded and released there: noise is drawn once, where the ledger is.
+    query and shuffled; each part of the queries is summed, released, weighed and selected from where it is. The driver
+    works out what all parts have in common, and gathers what was selected. Under differential privacy the rows
+    themselves come to the driver, sealed, and are bounded and released there: noise is drawn once, where the ledger is.
 
     Args:
         df: the log, a row per result shown.
@@ -151,29 +161,28 @@ def mine(
     check_beside(privacy, config, beside, scorer=scorer is not None, documents=documents is not None)
     texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
     enter(privacy, window=window(config), what=kind_of(privacy))
-    with _named():
-        found = _released(log.df, work)
-    if not found:
-        raise DataError("the log has no rows; a log needs at least one record")
-    counts = _Facts.of(
-        (json.loads(opened(facts, master, stage="facts")[1].to_pybytes()), opened(asked, master, stage="facts")[1])
-        for _, facts, asked in found
-    )
-    log.report.rows_in = counts.rows
-    raw = SimpleNamespace(report=log.report)
-    refuse_nothing(raw, counts)
-    released = gather((block for block, *_ in found), privacy=privacy, key=master)
-    return finished(
-        raw,
-        counts,
-        released,
-        out,
-        config=config,
-        beside=beside,
-        documents=texts,
-        scorer=scorer,
-        overwrite=overwrite,
-    )
+    with _named(), _released(log.df, work, master) as found:
+        counts = found.facts
+        log.report.rows_in = counts.rows
+        raw = SimpleNamespace(report=log.report)
+        refuse_nothing(raw, counts)
+
+        def of(beside: Mapping[str, pa.Table], chosen: SelectConfig) -> _Chosen:
+            return found.selected(replace(config, select=chosen), beside)
+
+        selected = chosen_by(of, config, beside, documents=texts, scorer=scorer)
+        return told(
+            raw,
+            counts,
+            SimpleNamespace(privacy=privacy, passed=counts.shown(privacy.k)),
+            selected.weighed,
+            selected,
+            out,
+            config=config,
+            beside=[*beside, *([] if scorer is None else ["scorer"])],
+            documents=texts,
+            overwrite=overwrite,
+        )
 
 
 @dataclass(frozen=True)
@@ -331,6 +340,7 @@ class _Work:
 
         def release_queries(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             key = None
+            label = -1
             sums: list[tuple[int, Counts]] = []
             for batch in batches:
                 for label, block in zip(batch["label"].to_pylist(), batch["block"], strict=True):
@@ -345,12 +355,58 @@ class _Work:
             total = merge(*(counts for _, counts in reversed(sums)))
             released = release(total, privacy=self.privacy, part=(part, self.parts))
             header = Header(stage="facts", part=part, of=self.parts, config="", key=key.id)
-            facts = sealed(json.dumps(_Facts.from_counts(total)).encode(), header, part, key)
+            said = _Facts.from_counts(total) | {"passed": released._core.passed}
+            facts = sealed(json.dumps(said).encode(), header, part, key)
             asked = sealed(_asked(total, self.privacy.k or 1), header, part, key)
             block = released.block(key=key)
-            yield pa.record_batch({"block": pa.array([block]), "facts": pa.array([facts]), "asked": pa.array([asked])})
+            yield pa.record_batch(
+                {
+                    "label": pa.array([label], pa.int32()),
+                    "block": pa.array([block]),
+                    "facts": pa.array([facts]),
+                    "asked": pa.array([asked]),
+                }
+            )
 
         return release_queries
+
+    def answer(self, question: bytes) -> Any:
+        """What passed of a part to what it answers."""
+
+        def answer_question(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                for block in batch["block"].to_pylist():
+                    key = self.key()
+                    part = load_released(block, privacy=self.privacy, key=key)
+                    said = answer(part, question, key=key, threads=1)
+                    yield pa.record_batch({"block": pa.array([said], pa.binary())})
+
+        return answer_question
+
+    def select(self, beside: Mapping[str, bytes]) -> Any:
+        """What passed of a part, and its share, to what is selected of it."""
+
+        def select_queries(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            found: dict[str, Any] = {}
+            for batch in batches:
+                for row in batch.to_pylist():
+                    found |= {name: value for name, value in row.items() if value is not None}
+            if "share" not in found:
+                return
+            key, part = self.key(), (self.labels.index(found["label"]), self.parts)
+            released = load_released(found["block"], privacy=self.privacy, key=key)
+            own: dict[str, Any] = {"seed": self.config.seed, "threads": 1, "part": part}
+            weighed = evidence(released, config=self.config.evidence, share=found["share"], key=key, **own)
+            given = {name: _table_of(block, key) for name, block in beside.items()}
+            selected = select(weighed, config=self.config.select, **own, **given)
+            header = Header(stage="selected", part=part[0], of=self.parts, config="", key=key.id)
+            made = {name: sealed(_as_ipc(pa.table(getattr(selected, name))), header, part[0], key) for name in TABLES}
+            made["outcome"] = selected.outcome(key=key)
+            made["funnel"] = sealed(json.dumps(selected.funnel).encode(), header, part[0], key)
+            columns = {name: pa.array([value], pa.binary()) for name, value in made.items()}
+            yield pa.record_batch({"part": pa.array([part[0]], pa.int32()), **columns})
+
+        return select_queries
 
     def _labelled(self, blocks: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         for batch in blocks:
@@ -361,10 +417,18 @@ class _Work:
 def _asked(counts: Counts, least: int) -> pa.Buffer:
     """Users by query, of queries that may be named."""
     table = pa.table(counts.table("queries", columns=ASKED))
+    return _as_ipc(table.filter(pc.greater_equal(table["users"], least)))
+
+
+def _as_ipc(table: pa.Table) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table.filter(pc.greater_equal(table["users"], least)))
+        writer.write_table(table)
     return sink.getvalue()
+
+
+def _table_of(block: bytes, key: Key) -> pa.Table:
+    return pa.ipc.open_stream(opened(block, key, stage="selected")[1]).read_all()
 
 
 def _chained(first: pa.RecordBatch, rest: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -377,17 +441,129 @@ def _as_blocks(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([batch["label"], batch["block"]], schema=BLOCKS)
 
 
-def _released(df: DataFrame, work: _Work) -> list[tuple[bytes, bytes, bytes]]:
-    """What passed of each part of the queries, and its facts, as sealed blocks."""
+@contextmanager
+def _released(df: DataFrame, work: _Work, key: Key) -> Iterator[_Parts]:
+    """What passed of each part of the queries; it stays with the executors, sealed, until this ends.
+
+    Raises:
+        DataError: the log has no rows.
+    """
     counted = df.mapInArrow(work.split(), TRAVEL).repartition(work.parts, "label").mapInArrow(work.count(), TRAVEL)
     released = counted.repartition(work.parts, "label").mapInArrow(work.release(), RELEASED).persist()
+    parts = _Parts(released, work, key)
     try:
-        # All parts at once; then they are fetched some at a time, so that no limit of results is met.
-        released.count()
-        rows = released.coalesce(min(work.parts, 32)).toLocalIterator(prefetchPartitions=True)
-        return [(bytes(block), bytes(facts), bytes(asked)) for block, facts, asked in rows]
+        # All parts at once; then figures are fetched some at a time, so that no limit of results is met.
+        if released.count() == 0:
+            raise DataError("the log has no rows; a log needs at least one record")
+        yield parts
     finally:
-        released.unpersist()
+        parts.close()
+
+
+def _fetched(df: DataFrame, parts: int) -> Iterator[Any]:
+    yield from df.coalesce(min(parts, 32)).toLocalIterator(prefetchPartitions=True)
+
+
+@dataclass
+class _Chosen:
+    """What was selected of all parts, for the report and the result."""
+
+    negatives: pa.Table
+    positives: pa.Table
+    triplets: pa.Table
+    funnel: dict[str, Any]
+    told: Any
+    weighed: Evidence
+
+    def explain(self, _query: str) -> None:
+        """What speaks for and against a document was known where its part was, and went with it."""
+
+
+class _Parts:
+    """Parts of a release, where executors keep them."""
+
+    def __init__(self, released: DataFrame, work: _Work, key: Key) -> None:
+        self._released, self._work, self._key = released, work, key
+        self._kept = [released]
+
+    @cached_property
+    def facts(self) -> _Facts:
+        """Figures beside the tables, of all parts."""
+        rows = _fetched(self._released.select("facts", "asked"), self._work.parts)
+        blocks = (tuple(opened(bytes(block), self._key, stage="facts")[1] for block in row) for row in rows)
+        return _Facts.of((json.loads(facts.to_pybytes()), asked) for facts, asked in blocks)
+
+    def selected(self, config: Config, beside: Mapping[str, pa.Table]) -> _Chosen:
+        """Selects from every part, by what all of them know."""
+        task = replace(self._work.config, select=config.select)
+        work = replace(self._work, config=task)
+        whole = Whole(work.parts, key=self._key, privacy=work.privacy, config=config)
+        while (question := whole.question) is not None:
+            answers = self._released.select("block").mapInArrow(work.answer(question), "block binary")
+            whole.take(bytes(block) for (block,) in _fetched(answers, work.parts))
+        header = Header(stage="selected", part=0, of=work.parts, config="", key=self._key.id)
+        given = {name: sealed(_as_ipc(table), header, 0, self._key) for name, table in beside.items()}
+        outcomes: dict[int, bytes] = {}
+        latest: dict[int, DataFrame] = {}
+        again = [*range(work.parts)]
+        while again:
+            made = self._keep(self._with_shares(whole, again, work).mapInArrow(work.select(given), CHOSEN))
+            outcomes |= {part: bytes(block) for part, block in _fetched(made.select("part", "outcome"), work.parts)}
+            latest |= dict.fromkeys(again, made)
+            again = whole.settle(outcomes.values())
+        return self._gathered(latest, whole)
+
+    def _with_shares(self, whole: Whole, parts: list[int], work: _Work) -> DataFrame:
+        """Each of some parts beside its share."""
+        from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
+
+        rows = [(work.labels[part], None, None, bytearray(whole.share(part))) for part in parts]
+        shares = self._released.sparkSession.createDataFrame(rows, SHARES)
+        wanted = self._released
+        if len(parts) < work.parts:
+            wanted = wanted.filter(F.col("label").isin([work.labels[part] for part in parts]))
+        both = wanted.select("label", "block", "asked", F.lit(None).cast("binary").alias("share")).union(shares)
+        return both.repartition(work.parts, "label")
+
+    def _gathered(self, latest: Mapping[int, DataFrame], whole: Whole) -> _Chosen:
+        """The tables, in the order of the parts, and figures of all of them."""
+        found: dict[int, Any] = {}
+        for frame in {id(frame): frame for frame in latest.values()}.values():
+            fetched = _fetched(frame.select("part", *TABLES, "funnel"), self._work.parts)
+            found |= {row.part: row for row in fetched if latest[row.part] is frame}
+        rows = [found[part] for part in range(self._work.parts)]
+        tables = {
+            name: pa.concat_tables([_table_of(bytes(row[name]), self._key) for row in rows]).combine_chunks()
+            for name in TABLES
+        }
+        funnels = [
+            json.loads(opened(bytes(row["funnel"]), self._key, stage="selected")[1].to_pybytes()) for row in rows
+        ]
+        return _Chosen(**tables, funnel=_added(funnels), told=whole.told, weighed=whole.evidence)
+
+    def _keep(self, df: DataFrame) -> DataFrame:
+        self._kept.append(df.persist())
+        return self._kept[-1]
+
+    def close(self) -> None:
+        """Lets go of what executors keep."""
+        for df in self._kept:
+            df.unpersist()
+
+
+def _added(funnels: list[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of all parts; what is off is off in each."""
+    total = funnels[0]
+    for funnel in funnels[1:]:
+        for name, value in funnel.items():
+            if name == "rules_off":
+                continue
+            if isinstance(value, dict):
+                for key, n in value.items():
+                    total[name][key] = total[name].get(key, 0) + n
+            else:
+                total[name] += value
+    return {name: dict(sorted(value.items())) if isinstance(value, dict) else value for name, value in total.items()}
 
 
 def _rows(df: DataFrame, work: _Work, key: Key) -> pa.RecordBatchReader:
@@ -416,7 +592,13 @@ class _Facts:
     dropped: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     has: dict[str, bool] = field(default_factory=dict)
+    passed: dict[str, tuple[int, int]] = field(default_factory=dict)
     asked: list[pa.Table] = field(default_factory=list)
+
+    def shown(self, k: int | None) -> dict[str, tuple[int, int]]:
+        """Table → rows before and after the release, as they may be shown."""
+        least = k or 1
+        return {name: (a // least * least, b // least * least) for name, (a, b) in self.passed.items()}
 
     def table(self, name: str, *, columns: tuple[str, ...]) -> pa.Table:
         """As of counts; only of queries that may be named."""
@@ -433,6 +615,9 @@ class _Facts:
             total.asked.append(pa.ipc.open_stream(asked).read_all())
             total.rows += part["rows"]
             total.has = {name: has or total.has.get(name, False) for name, has in part["has"].items()}
+            for name, (before, after) in part["passed"].items():
+                sums = total.passed.get(name, (0, 0))
+                total.passed[name] = (sums[0] + before, sums[1] + after)
             for name in ("quarantine", "timestamp_notations", "scrubbed", "dropped", "sizes"):
                 sums = getattr(total, name)
                 for reason, n in part[name].items():

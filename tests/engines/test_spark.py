@@ -129,7 +129,7 @@ def test_killed_tasks_are_tried_again_and_change_nothing(log, log_path, key, tmp
     expected = hn.mine(log_path, privacy=hn.Privacy.k_users(4))
     dying = Dying(key, tmp_path)
     assert_equal(on_spark.mine(log.repartition(4), privacy=hn.Privacy.k_users(4), key=dying), expected)
-    assert len(list(tmp_path.iterdir())) == 3, "splitting, counting and releasing each lost a process"
+    assert len(list(tmp_path.iterdir())) >= 7, "splitting, counting, releasing, three answers and selecting each lost one"
 
 
 PLANTED = {

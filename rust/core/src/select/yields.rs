@@ -7,9 +7,10 @@ use super::SelectConfig;
 /// Limits, from a thousandth to one in equal steps of the logarithm.
 const POINTS: usize = 61;
 
-/// In whole millionths, about: sums are then exact, and the same in any order and of any parts.
+/// In whole numbers of 2^-28: up to 30 million relevant negatives sums are then exact, and the same in any order and of any
+/// parts.
 fn whole(x: f64) -> f64 {
-    const UNIT: f64 = 1.0 / (1_u64 << 20) as f64;
+    const UNIT: f64 = 1.0 / (1_u64 << 28) as f64;
     (x / UNIT).round() * UNIT
 }
 
