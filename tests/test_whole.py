@@ -20,6 +20,7 @@ SELECTIONS = {
     "hubs": {"max_queries_per_document": 2},
     "both": {"target_fnr": 0.03, "max_queries_per_document": 2, "validation": 0.3, "carry": ("coec", "skips")},
     "drawn": {"refill": "random", "num_negatives": 3, "fill": "easy", "max_negatives_per_query": 6},
+    "drawn by popularity": {"easy_negatives": 2, "max_negatives_per_query": 6, "draw": "popularity"},
     "no alike": {"alike_clicks": 1.0, "alike_words": 1.0, "same_intent_clicks": 1.0, "same_intent_words": 1.0},
 }
 
@@ -185,6 +186,8 @@ def test_what_does_not_fit_is_refused(counts):
     ):
         with pytest.raises(hn.UsageError, match=why):
             hn.select(weighed, **options)
+    with pytest.raises(hn.UsageError, match="chain_users goes by"):
+        hn.Whole(3, key=KEY, privacy=MODES[0], config=hn.Config(select=hn.SelectConfig(chain_users=2)))
     everything = hn.select(hn.evidence(hn.release(counts, privacy=MODES[0])))
     with pytest.raises(hn.UsageError, match="all queries"):
         everything.outcome(key=KEY)

@@ -33,6 +33,7 @@ from .pipeline import (
     chosen_by,
     count,
     enter,
+    finished,
     kind_of,
     refuse_nothing,
     split,
@@ -42,7 +43,7 @@ from .pipeline import (
 from .pipeline import mine as mine_here
 from .pipeline_private import window
 from .read import ReadReport, glance
-from .release import load_released, release
+from .release import gather, load_released, release
 from .result import Result
 from .scores import Scorer, load_scorer
 from .select import select
@@ -167,6 +168,22 @@ def mine(
         raw = SimpleNamespace(report=log.report)
         refuse_nothing(raw, counts)
 
+        names = [*beside, *([] if scorer is None else ["scorer"])]
+        if config.select.chain_users > 0:
+            # What users clicked for the next query stands with that query, which is of another part.
+            released = gather(found.blocks(), privacy=privacy, key=master)
+            return finished(
+                raw,
+                counts,
+                released,
+                out,
+                config=config,
+                beside=beside,
+                documents=texts,
+                scorer=scorer,
+                overwrite=overwrite,
+            )
+
         def of(beside: Mapping[str, pa.Table], chosen: SelectConfig) -> _Chosen:
             return found.selected(replace(config, select=chosen), beside)
 
@@ -179,7 +196,7 @@ def mine(
             selected,
             out,
             config=config,
-            beside=[*beside, *([] if scorer is None else ["scorer"])],
+            beside=names,
             documents=texts,
             overwrite=overwrite,
         )
@@ -492,6 +509,10 @@ class _Parts:
         rows = _fetched(self._released.select("facts", "asked"), self._work.parts)
         blocks = (tuple(opened(bytes(block), self._key, stage="facts")[1] for block in row) for row in rows)
         return _Facts.of((json.loads(facts.to_pybytes()), asked) for facts, asked in blocks)
+
+    def blocks(self) -> Iterator[bytes]:
+        """What passed, sealed."""
+        yield from (bytes(block) for (block,) in _fetched(self._released.select("block"), self._work.parts))
 
     def selected(self, config: Config, beside: Mapping[str, pa.Table]) -> _Chosen:
         """Selects from every part, by what all of them know."""

@@ -64,6 +64,20 @@ def test_the_same_as_on_one_machine(log, log_path, key, privacy, parts):
     assert_equal(on_spark.mine(log.repartition(4), privacy=privacy, key=key, parts=parts), expected)
 
 
+SELECTIONS = {
+    "twice": {"target_fnr": 0.02, "max_p_false_negative": 1.0, "max_queries_per_document": 2, "validation": 0.2},
+    "drawn": {"fill": "easy", "refill": "random", "num_negatives": 2, "max_negatives_per_query": 4},
+    "chained": {"chain_users": 1},
+}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_selections_that_need_all_parts(log, log_path, key, name):
+    config = hn.Config(select=hn.SelectConfig(**SELECTIONS[name]))
+    found = on_spark.mine(log, privacy=NONE, key=key, config=config)
+    assert_equal(found, hn.mine(log_path, privacy=NONE, config=config))
+
+
 def test_a_dataset_directory_is_the_same_but_for_its_input(log, log_path, key, tmp_path):
     hn.mine(log_path, tmp_path / "here", privacy=NONE)
     on_spark.mine(log, tmp_path / "spark", privacy=NONE, key=key)
@@ -129,7 +143,9 @@ def test_killed_tasks_are_tried_again_and_change_nothing(log, log_path, key, tmp
     expected = hn.mine(log_path, privacy=hn.Privacy.k_users(4))
     dying = Dying(key, tmp_path)
     assert_equal(on_spark.mine(log.repartition(4), privacy=hn.Privacy.k_users(4), key=dying), expected)
-    assert len(list(tmp_path.iterdir())) >= 7, "splitting, counting, releasing, three answers and selecting each lost one"
+    assert len(list(tmp_path.iterdir())) >= 7, (
+        "splitting, counting, releasing, three answers and selecting each lost one"
+    )
 
 
 PLANTED = {

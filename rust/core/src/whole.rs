@@ -125,7 +125,8 @@ pub fn answer(
             let text = |strings: &Strings, code: u64| (code, strings.get(code).to_owned());
             let texts = codes.into_iter().map(|q| text(&released.query_strings, q)).collect();
             let drawn = if documents { released.documents(pulse)? } else { Vec::new() };
-            let shown = if popularity { Documents::shown(released, &drawn, pulse)? } else { vec![0; drawn.len()] };
+            let shown =
+                if popularity { Documents::shown(released, &drawn, pulse)? } else { vec![0; drawn.len()] };
             let documents = drawn
                 .into_iter()
                 .zip(shown)
@@ -150,7 +151,7 @@ enum Known {
     Nothing,
     Outlined,
     Weighed(Box<Common>, Neighbours),
-    All(Box<Common>, Alike, Option<Alike>),
+    All(Box<(Common, Alike, Option<Alike>)>),
 }
 
 /// All queries of a release in parts.
@@ -273,8 +274,7 @@ impl Whole {
                 }
                 let sample = Sample::joined(samples);
                 let by_position = self.by_position.clone();
-                let common =
-                    Common::of(&sample, by_position, &self.shell, &self.evidence, threads, pulse)?;
+                let common = Common::of(&sample, by_position, &self.shell, &self.evidence, threads, pulse)?;
                 let text = |query: u64| {
                     texts.binary_search_by_key(&query, |t| t.0).map_or("", |i| texts[i].1.as_str())
                 };
@@ -296,7 +296,7 @@ impl Whole {
                     Some(_) => Some(near.learnt(shown, attractive, known, seed, threads, pulse)?),
                     None => None,
                 };
-                Known::All(common, alike, shown)
+                Known::All(Box::new((*common, alike, shown)))
             }
             all @ Known::All(..) => {
                 self.known = all;
@@ -332,7 +332,7 @@ impl Whole {
 
     fn all(&self) -> Result<(&Common, &Alike, Option<&Alike>)> {
         match &self.known {
-            Known::All(common, alike, shown) => Ok((common, alike, shown.as_ref())),
+            Known::All(all) => Ok((&all.0, &all.1, all.2.as_ref())),
             _ => Err(Error::usage(
                 "the parts have not answered every question yet: ask them question by question",
             )),
@@ -351,7 +351,11 @@ impl Whole {
             of: self.of,
             common: common.clone(),
             alike: Excerpt::of(alike, shown, |query| part.has_query(query)),
-            documents: self.documents.iter().map(|(code, (text, shown))| (*code, text.clone(), *shown)).collect(),
+            documents: self
+                .documents
+                .iter()
+                .map(|(code, (text, shown))| (*code, text.clone(), *shown))
+                .collect(),
             popularity: self.popularity(),
             decided: Decided { limit: self.limit, gone: self.gone[number as usize].clone() },
         })
@@ -464,14 +468,14 @@ impl Share {
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Selection> {
-        let (alike, shown) = self.alike.into_alike();
+        let (alike, by_shown) = self.alike.into_alike();
         let shown: Vec<u64> = match self.popularity {
             true => self.documents.iter().map(|(.., shown)| *shown).collect(),
             false => Vec::new(),
         };
         let codes = self.documents.into_iter().map(|(code, ..)| code).collect();
         let documents = Documents::weighed(codes, &shown);
-        let knowledge = Knowledge { alike, shown, beside, documents, decided: Some(self.decided) };
+        let knowledge = Knowledge { alike, shown: by_shown, beside, documents, decided: Some(self.decided) };
         made(evidence, knowledge, config, seed, threads, pulse)
     }
 }

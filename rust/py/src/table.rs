@@ -1,6 +1,6 @@
 //! Tables and streams out: anything that speaks the Arrow PyCapsule interface can take them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +64,13 @@ impl Table {
     #[getter]
     fn column_names(&self) -> Vec<String> {
         self.table.schema.fields().iter().map(|f| f.name().clone()).collect()
+    }
+
+    /// The same table, whose schema says this.
+    fn with_metadata(&self, metadata: HashMap<String, String>) -> Self {
+        let mut table = self.table.clone();
+        table.schema = Arc::new(Schema::new_with_metadata(table.schema.fields().clone(), metadata));
+        Self { table }
     }
 
     #[pyo3(signature = (path, /, *, columns, threads))]

@@ -28,7 +28,8 @@ impl Documents {
             return Ok(Self::default());
         }
         let codes = released.documents(pulse)?;
-        let shown = if config.draw == Draw::Uniform { Vec::new() } else { Self::shown(released, &codes, pulse)? };
+        let shown =
+            if config.draw == Draw::Uniform { Vec::new() } else { Self::shown(released, &codes, pulse)? };
         Ok(Self::weighed(codes, &shown))
     }
 
