@@ -195,6 +195,25 @@ def test_what_does_not_fit_is_refused(counts):
         hn.evidence(released[0])
 
 
+def test_tables_of_parts_say_of_which(counts):
+    said = pa.table(counts.table("pairs")).schema.metadata
+    assert said[b"hardneg_fast.stage"] == b"counts"
+    assert said[b"hardneg_fast.users"] == said[b"hardneg_fast.queries"] == b"[1, [0]]"
+    assert said[b"hardneg_fast.key_id"].decode() == KEY.id
+    assert said[b"hardneg_fast.config"].decode() == counts.parts["config"]
+    released = released_in(counts, 2, MODES[0])
+    whole = asked(released, MODES[0])
+    weighed = hn.evidence(released[1], part=(1, 2), share=whole.share(1), key=KEY)
+    said = pa.table(weighed.table()).schema.metadata
+    assert (said[b"hardneg_fast.stage"], said[b"hardneg_fast.part"], said[b"hardneg_fast.parts"]) == (
+        b"evidence",
+        b"1",
+        b"2",
+    )
+    assert said[b"hardneg_fast.key_id"].decode() == KEY.id
+    assert not pa.table(hn.release(counts, privacy=MODES[0]).table()).schema.metadata
+
+
 def test_questions_answers_and_shares_are_sealed(counts):
     """What travels holds no text in clear: every block opens under the key alone."""
     released = released_in(counts, 2, MODES[0])

@@ -152,6 +152,9 @@ class Table:
     def num_rows(self) -> int: ...
     @property
     def column_names(self) -> list[str]: ...
+    def with_metadata(self, metadata: dict[str, str]) -> Table:
+        """The same table, whose schema says this."""
+
     def write_parquet(self, path: PathLike[str], /, *, columns: list[tuple[str, str]], threads: int) -> None:
         """Writes columns under new names over the file at `path`."""
 

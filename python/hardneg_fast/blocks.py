@@ -18,7 +18,18 @@ from .exceptions import DataError, HardnegError, UsageError
 from .keys import Key
 from .writers.stable_json import to_json
 
-__all__ = ["BLOCKS", "Header", "batch_of", "blocks_of", "config_hash", "is_blocks", "opened", "rows_of", "sealed"]
+__all__ = [
+    "BLOCKS",
+    "Header",
+    "batch_of",
+    "blocks_of",
+    "config_hash",
+    "is_blocks",
+    "metadata_of",
+    "opened",
+    "rows_of",
+    "sealed",
+]
 
 BLOCKS = pa.schema([pa.field("part", pa.int32(), nullable=False), pa.field("block", pa.binary(), nullable=False)])
 """The table that travels: the number of a part, and a block of it. All blocks of a part have to meet."""
@@ -44,8 +55,12 @@ class Header:
 
     def metadata(self) -> dict[str, str]:
         """For the schema of a table of blocks."""
-        said = {"stage": self.stage, "parts": self.of, "config": self.config, "key_id": self.key}
-        return {f"hardneg_fast.{name}": str(value) for name, value in said.items()}
+        return metadata_of(stage=self.stage, parts=self.of, config=self.config, key_id=self.key)
+
+
+def metadata_of(**said: object) -> dict[str, str]:
+    """What the schema of a table of parts says."""
+    return {f"hardneg_fast.{name}": str(value) for name, value in said.items()}
 
 
 def config_hash(options: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from . import _hardneg, options
-from .blocks import Header, blocks_of, config_hash, opened
+from .blocks import Header, blocks_of, config_hash, metadata_of, opened
 from .config import Config, CountConfig
 from .detector import Detector
 from .exceptions import UsageError
@@ -46,10 +46,18 @@ class Counts:
             name: which table.
             columns: only these; all by default.
 
+        Of parts its schema says `hardneg_fast.stage`, `users` and `queries` (of how many parts, and their numbers, as
+        JSON), `config` and `key_id`.
+
         Raises:
             UsageError: it does not exist, or was not asked for; a column that it has not.
         """
-        return self._core.table(name, columns=list(columns))
+        table = self._core.table(name, columns=list(columns))
+        said = self.parts
+        if said is None:
+            return table
+        numbers = {which: json.dumps(said[which]) for which in ("users", "queries")}
+        return table.with_metadata(metadata_of(stage="counts", config=said["config"], key_id=said["key_id"], **numbers))
 
     @property
     def queries(self) -> _hardneg.Table:

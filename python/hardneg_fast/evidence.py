@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from . import _hardneg
-from .blocks import Header, opened
+from .blocks import Header, metadata_of, opened
 from .config import EvidenceConfig, Privacy
 from .core_options import evidence_hash, evidence_json
 from .exceptions import UsageError
@@ -37,8 +37,17 @@ class Evidence:
         return None if self._header is None else (self._header.part, self._header.of)
 
     def table(self) -> _hardneg.Table:
-        """query, doc_id and the figures of docs/ARCHITECTURE.md, evidence; rates are null under k-users."""
-        return self._core.table()
+        """query, doc_id and the figures of docs/ARCHITECTURE.md, evidence; rates are null under k-users.
+
+        Of a part its schema says `hardneg_fast.stage`, `part`, `parts`, `config` and `key_id`.
+        """
+        table = self._core.table()
+        if self._header is None:
+            return table
+        said = self._header
+        return table.with_metadata(
+            metadata_of(stage="evidence", part=said.part, parts=said.of, config=said.config, key_id=said.key)
+        )
 
     @property
     def model(self) -> _hardneg.EvidenceModel:

@@ -37,6 +37,9 @@ import pyarrow.parquet as pq
 for name in ("negatives", "triplets"):
     pq.write_table(pa.table(getattr(selected, name)), {folder!r} + "/" + name)
 """
+IN_PARTS = """
+pq.write_table(select_in_parts(list(blocks["block"].compute())), {folder!r} + "/in parts")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +53,20 @@ def test_spark(spark, log_path, key, expected):
     assert names["result"].negatives == expected.negatives
 
 
-@pytest.mark.parametrize(("engine", "start"), [("import dask", ""), ("import ray", START)])
-def test_other_engines(engine, start, log_path, key, expected, tmp_path):
+@pytest.mark.parametrize(("engine", "start", "more"), [("import dask", "", IN_PARTS), ("import ray", START, "")])
+def test_other_engines(engine, start, more, log_path, key, expected, tmp_path):
     """In a program of its own, whose functions these engines send about."""
     prelude, start, end = (
-        text.format(key=str(key.args[0]), path=str(log_path), folder=str(tmp_path)) for text in (PRELUDE, start, END)
+        text.format(key=str(key.args[0]), path=str(log_path), folder=str(tmp_path))
+        for text in (PRELUDE, start, END + more)
     )
     program = tmp_path / "program.py"
-    program.write_text(prelude + start + snippet("def release") + snippet(engine) + end, encoding="utf-8")
+    shown = snippet("def release") + snippet("def select_in_parts") + snippet(engine)
+    program.write_text(prelude + start + shown + end, encoding="utf-8")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3_000:]
+    if more:
+        assert pq.read_table(tmp_path / "in parts") == expected.negatives
     for name in ("negatives", "triplets"):
         found = pq.read_table(tmp_path / name)
         assert found == getattr(expected, name), name
