@@ -64,6 +64,15 @@ def test_ties_go_by_id_whatever_the_order_and_the_threads():
         assert found(["shoe", "red"], mixed, top=7, threads=threads) == plain
 
 
+def test_the_best_of_many():
+    """Where most documents are not looked at closely, none of the best is lost."""
+    draw = random.Random(2)
+    texts = {f"d{i}": " ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for i in range(3_000)}
+    for query in ("shoe", "red shoe 42", "x x läufer"):
+        naive = sorted(reference.bm25.scores(query, texts).values(), reverse=True)[:40]
+        assert [row["score"] for row in found([query], texts, top=40)] == pytest.approx(naive, rel=1e-5)
+
+
 def test_documents_in_any_layout():
     again = pa.table({"doc_id": [7, 7, 3, 3], "text": ["shoe", "red", None, "shoe"]})
     rows = hn.retrieve(pa.chunked_array([["shoe"], [None, "shoe", "Shoe?"]]), again).to_pylist()
