@@ -49,10 +49,9 @@ def main() -> None:
     )
     done, (first, asked) = time.monotonic(), batches[0]
     each = (done - first) / max(1, args.queries - asked) * 1e3
-    print(
-        f"{args.documents:,} documents, {args.queries:,} queries, {found.num_rows:,} found: {first - begun:.0f} s to "
-        f"index and for the first {asked} queries, then {each:.1f} ms a query; {peak() - before:,} MB beside the documents"
-    )
+    asked_for = f"{args.documents:,} documents, {args.queries:,} queries, {found.num_rows:,} found"
+    index = f"{first - begun:.0f} s to index and for the first {asked} queries, then {each:.1f} ms a query"
+    print(f"{asked_for}: {index}; {peak() - before:,} MB beside the documents")
 
 
 if __name__ == "__main__":

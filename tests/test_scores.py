@@ -499,3 +499,33 @@ def test_what_a_model_did_not_score_is_not_exported(folder, tmp_path):
     assert all(scores[pair] == rating for pair, rating in found.items())
     done = hn.export(tmp_path / "mined", tmp_path / "again", to="opensearch", scores="model")
     assert done["left_out"]["documents of queries without a score"] == len({*pairs} - {*scores})
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_hubs_are_capped_for_every_kind(evidence, retrieved, most):
+    """Of the queries that a document is a negative of, those with the smallest hash keep it, whatever its kind."""
+    draw = random.Random(most)
+    scores = made_up([(row["query"], row["doc_id"]) for row in retrieved.to_pylist()], most)
+    given_ = {"retrieved": retrieved, "scores": table(scores)}
+    options_ = {"order": "ambiguous", "fill": "easy", "semi_negatives": 2, "retrieved_from": 1, "draw": "popularity"}
+    free = hn.select(evidence, config=hn.SelectConfig(max_queries_per_document=10**6, **options_), **given_)
+    rows = pa.table(free.negatives).to_pylist()
+    queries = defaultdict(set)
+    for row in rows:
+        queries[row["neg_id"]].add(row["query"])
+    kept = {
+        (query, doc)
+        for doc, of in queries.items()
+        for query in sorted(
+            of, key=lambda q, d=doc: reference.seed_hash(0, "reuse", reference.code(d), reference.code(q))
+        )[:most]
+    }
+    expected = [row for row in rows if (row["query"], row["neg_id"]) in kept]
+    mixed = retrieved.take(sorted(range(retrieved.num_rows), key=lambda i: (retrieved["query"][i].as_py(), i)))
+    shuffled = given_["scores"].take(draw.sample(range(len(scores)), len(scores)))
+    for threads, more in ((1, given_), (3, {"retrieved": mixed, "scores": shuffled})):
+        config = hn.SelectConfig(max_queries_per_document=most, **options_)
+        capped = hn.select(evidence, config=config, threads=threads, **more)
+        assert pa.table(capped.negatives).to_pylist() == expected
+        assert capped.funnel["caps"]["max_queries_per_document"] == len(rows) - len(expected)
+    assert {row["kind"] for row in expected} == {"hard", "semi", "easy"}
