@@ -507,7 +507,7 @@ def test_hubs_are_capped_for_every_kind(evidence, retrieved, most):
     draw = random.Random(most)
     scores = made_up([(row["query"], row["doc_id"]) for row in retrieved.to_pylist()], most)
     given_ = {"retrieved": retrieved, "scores": table(scores)}
-    options_ = {"order": "ambiguous", "fill": "easy", "semi_negatives": 2, "retrieved_from": 1, "draw": "popularity"}
+    options_ = {"order": "ambiguous", "fill": "easy", "easy_negatives": 2, "retrieved_from": 1, "draw": "popularity"}
     free = hn.select(evidence, config=hn.SelectConfig(max_queries_per_document=10**6, **options_), **given_)
     rows = pa.table(free.negatives).to_pylist()
     queries = defaultdict(set)
