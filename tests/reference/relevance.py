@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import scipy.optimize
+
 EXPOSURES = 4
 
 
@@ -78,6 +81,21 @@ def p_relevant(history: list[dict], model: dict) -> float:
     return chances[0, 1] + chances[1, 1]
 
 
+def fitted(relevant: dict, shown: dict) -> dict[tuple[int, int], float]:
+    """Logistic regression on ln position, exposure and their product, slopes normal with variance 1, by gradient."""
+    places = [(p, b) for p, b in shown]
+    features = np.array([[1.0, math.log(max(p, 1)), b, math.log(max(p, 1)) * b] for p, b in places])
+    yes, all_ = (np.array([of[place] for place in places]) for of in (relevant, shown))
+
+    def loss(w: np.ndarray) -> float:
+        odds = features @ w
+        return float((all_ * np.logaddexp(0, odds) - yes * odds).sum() + 0.5 * (w[1:] ** 2).sum())
+
+    # A convex function: any descent finds its bottom.
+    best = scipy.optimize.minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-7, "maxiter": 1000}).x
+    return dict(zip(places, 1 / (1 + np.exp(-features @ best)), strict=True))
+
+
 def passed(histories: list[list[dict]], model: dict) -> dict:
     """What one pass of EM makes of the model's figures: attraction, satisfied, attractive, prior."""
     theta = {(position, above): value for position, above, value in model["places"]}
@@ -112,12 +130,10 @@ def passed(histories: list[list[dict]], model: dict) -> dict:
             attracts[k] += chance[1, k]
             pairs[k] += weight
     rate = [sum(clicks[k, p] for p in at) / sum(looked[k, p] for p in at) for k in (0, 1)]
-    overall = sum(relevant.values()) / sum(shown.values())
-    prior = {}
-    for p in at:
-        yes, all_ = (sum(of[p, b] for b in range(EXPOSURES)) for of in (relevant, shown))
-        here = (yes + 20 * overall) / (all_ + 20)
-        prior[p] = [(relevant[p, b] + 20 * here) / (shown[p, b] + 20) for b in range(EXPOSURES)]
+    surface = fitted(relevant, shown)
+    prior = {
+        p: [(relevant[p, b] + 10_000 * surface[p, b]) / (shown[p, b] + 10_000) for b in range(EXPOSURES)] for p in at
+    }
     return {
         "attraction": {p: [(clicks[k, p] + 50 * rate[k]) / (looked[k, p] + 50) for k in (0, 1)] for p in at},
         "satisfied": [good[k] / clicked[k] for k in (0, 1)],

@@ -4,6 +4,7 @@ mod debias;
 mod relevance;
 mod sample;
 mod signs;
+mod surface;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -260,7 +261,7 @@ impl Common {
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Self> {
-        let curve = debias::curve(config, released, sample, threads, pulse)?;
+        let curve = debias::curve(config, released, &sample.thinned(), threads, pulse)?;
         let exposed = (0..sample.pairs.len()).map(|i| {
             let (mut hits, mut trials, mut squares) = (0.0, 0.0, 0.0);
             for cell in sample.cells_of(i).iter().filter(|c| curve.counts(c)) {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::debias::{ANY, Curve};
 use super::sample::Sample;
 use super::signs::Signs;
+use super::surface::smoothed;
 use crate::error::Result;
 use crate::pulse::Pulse;
 use crate::tables::Cell;
@@ -25,9 +26,6 @@ const EDGE: f64 = 1e-6;
 
 /// Examinations that the rate of all positions is worth in that of one.
 const EXAMINATIONS: f64 = 50.0;
-
-/// Pairs that the prior of all exposures, and of all positions, is worth in that of one.
-const PAIRS: f64 = 20.0;
 
 /// Rounds of three passes, at most.
 const ROUNDS: u32 = 60;
@@ -334,15 +332,8 @@ impl Relevance {
             }
         }
         if self.kinds != Kinds::One {
-            let sum = |of: &[[f64; EXPOSURES]]| of.as_flattened().iter().sum::<f64>();
-            let overall = sum(&relevant) / sum(&shown).max(EDGE);
-            for (p, prior) in self.prior.iter_mut().enumerate() {
-                let (yes, all) = (relevant[p].iter().sum::<f64>(), shown[p].iter().sum::<f64>());
-                let here = (yes + PAIRS * overall) / (all + PAIRS);
-                for (bin, x) in prior.iter_mut().enumerate() {
-                    *x = clamped((relevant[p][bin] + PAIRS * here) / (shown[p][bin] + PAIRS));
-                }
-            }
+            self.prior = smoothed(&relevant, &shown);
+            self.prior.as_flattened_mut().iter_mut().for_each(|x| *x = clamped(*x));
         }
         total
     }

@@ -12,8 +12,11 @@ use crate::seed::Seed;
 use crate::tables::Cell;
 use crate::workers::collect;
 
-/// Pairs to choose, about.
-const PAIRS: u64 = 1 << 16;
+/// Pairs to choose, about: P(relevant) of pairs that nobody clicked hangs on priors, which few pairs tell.
+const PAIRS: u64 = 1 << 18;
+
+/// Those of them that click models are fitted to, which learn from every impression.
+const FEWER: usize = 1 << 16;
 
 /// Pairs with what was counted of them at positions; without positions, with all of it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -71,6 +74,17 @@ impl Sample {
             out.pairs.extend(part.pairs);
             out.cells.extend(part.cells);
             out.ends.extend(part.ends.iter().map(|end| end + before));
+        }
+        out
+    }
+
+    /// Fewer of its pairs: each so many-th.
+    pub(super) fn thinned(&self) -> Self {
+        let mut out = Self::default();
+        for i in (0..self.pairs.len()).step_by(self.pairs.len().div_ceil(FEWER).max(1)) {
+            out.cells.extend_from_slice(self.cells_of(i));
+            out.pairs.push(self.pairs[i]);
+            out.ends.push(out.cells.len() as u32);
         }
         out
     }
