@@ -17,7 +17,6 @@ CAMPAIGN_FUZZ ?= 1000000
 CAMPAIGN_READERS ?= 20000
 FAULTS_ARGS ?= --runs 200
 REPEATS_ARGS ?=
-MEMORY_ARGS ?=
 POISON_ARGS ?=
 KEYS_ARGS ?=
 WHEEL_ARGS ?=
@@ -47,7 +46,7 @@ unexport CONDA_PREFIX
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-engines test-oracles test-quality test-targets lint bench quality dist dist-environment \
-	audit sbom fuzz fuzz-python campaign docs dev clean lock lint-planted FORCE \
+	audit sbom fuzz fuzz-python campaign memory docs dev clean lock lint-planted FORCE \
 	lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub
 
 help: ## this list
@@ -146,11 +145,13 @@ campaign: $(RELEASE) ## fuzzing, faults, poisoned logs, the wheel twice: hours, 
 	$(MAKE) --no-print-directory fuzz-python FUZZ_RUNS=$(CAMPAIGN_READERS)
 	$(RUN) tests/campaign/faults.py $(FAULTS_ARGS)
 	$(RUN) tests/campaign/repeats.py $(REPEATS_ARGS)
-	tests/campaign/memory.sh $(MEMORY_ARGS)
 	$(RUN) tests/campaign/poison.py $(POISON_ARGS)
 	$(RUN) tests/campaign/keys.py $(KEYS_ARGS)
 	$(RUN) -m pip install --quiet --disable-pip-version-check auditwheel
 	$(RUN) tests/campaign/wheel.py $(WHEEL_ARGS)
+
+memory: $(DEPS) ## Valgrind over tests of the core, Miri over what is unsafe in it, as far as they are installed
+	tests/campaign/memory.sh
 
 docs: $(RELEASE) ## the guides and the API reference, as HTML in site/
 	$(RUN) docs/build_site.py

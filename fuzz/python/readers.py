@@ -7,6 +7,7 @@ The module is not part of the package; `make fuzz-python` runs it with what requ
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -260,6 +261,9 @@ def main() -> None:
 
     # pyarrow says of rows that are not UTF-8 that it cannot show them; the reader says so itself.
     sys.unraisablehook = lambda _: None
+    # libFuzzer ends the process with the interpreter's lock held; Arrow then waits for threads that wait for the lock.
+    libc = ctypes.CDLL(None)
+    libc.__cxa_atexit(libc._exit, None, None)
     replayed = any(Path(given).is_file() for given in sys.argv[2:])
     atheris.Setup(
         [
