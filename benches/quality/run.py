@@ -121,7 +121,7 @@ def outputs(folder: Path, truth: Truth, args: argparse.Namespace, configs: dict)
     for name in args.miners:
         begun = time.perf_counter()
         if name in configs:
-            made[name] = ours.mined(folder, configs[name])
+            made[name] = ours.mined(folder, name.removeprefix("ours_"), configs[name])
         else:
             made[name] = named(bench, (MINERS.get(name) or frontier(name))(bench, args.k), "neg_id"), positives
         spent = time.perf_counter() - begun

@@ -49,7 +49,6 @@ pub struct Told {
 pub(crate) struct Neighbours {
     near: Arc<NearQueries>,
     intents: Arc<Vec<u64>>,
-    likeness: Likeness,
 }
 
 /// The satisfied clicks of a release.
@@ -77,8 +76,8 @@ impl Neighbours {
             true => NearQueries::new(clicks, text, likeness, threads, pulse)?,
             false => NearQueries::default(),
         };
-        let intents = Arc::new(near.intents(likeness));
-        Ok(Self { near: Arc::new(near), intents, likeness })
+        let intents = Arc::new(near.intents());
+        Ok(Self { near: Arc::new(near), intents })
     }
 
     /// Queries whose documents are to be asked about: codes, ascending.
@@ -99,9 +98,9 @@ impl Neighbours {
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Alike> {
-        let Self { near, intents, likeness } = self.clone();
+        let Self { near, intents } = self.clone();
         let rows = Rows::joined(&near, attractive, pieces);
-        let made = Alike { near, rows, agreement: Agreement::default(), likeness, intents };
+        let made = Alike { near, rows, agreement: Agreement::default(), intents };
         if known { made.fitted(seed, threads, pulse) } else { Ok(made) }
     }
 }
@@ -125,7 +124,6 @@ pub(crate) fn pieces(
 pub(crate) struct Excerpt {
     near: NearQueries,
     intents: Vec<u64>,
-    likeness: Likeness,
     counted: (Rows, Agreement),
     shown: Option<(Rows, Agreement)>,
 }
@@ -141,7 +139,6 @@ impl Excerpt {
         Self {
             near: excerpt,
             intents: kept.iter().map(|i| alike.intents[*i]).collect(),
-            likeness: alike.likeness,
             counted: rows(alike),
             shown: shown.map(rows),
         }
@@ -149,14 +146,9 @@ impl Excerpt {
 
     /// By what was counted, and by what may be shown.
     pub(crate) fn into_alike(self) -> (Alike, Option<Alike>) {
-        let (near, intents, likeness) = (Arc::new(self.near), Arc::new(self.intents), self.likeness);
-        let made = |(rows, agreement)| Alike {
-            near: near.clone(),
-            rows,
-            agreement,
-            likeness,
-            intents: intents.clone(),
-        };
+        let (near, intents) = (Arc::new(self.near), Arc::new(self.intents));
+        let made =
+            |(rows, agreement)| Alike { near: near.clone(), rows, agreement, intents: intents.clone() };
         (made(self.counted), self.shown.map(made))
     }
 }
@@ -166,7 +158,6 @@ pub struct Alike {
     near: Arc<NearQueries>,
     rows: Rows,
     agreement: Agreement,
-    likeness: Likeness,
     /// By query: the code of the one that stands for its intent.
     intents: Arc<Vec<u64>>,
 }
@@ -174,7 +165,7 @@ pub struct Alike {
 impl Alike {
     /// By what was counted. The same for any number of threads.
     ///
-    /// Memory, outside the budget: some 90 bytes a pair with a satisfied click, the words of its queries, 16 bytes for each of
+    /// Memory, outside the budget: some 90 bytes a pair with a satisfied click, the words of its queries, 8 bytes for each of
     /// two alike queries, and 32 for each pair of such a query.
     ///
     /// # Errors
@@ -213,7 +204,7 @@ impl Alike {
     }
 
     fn neighbours(&self) -> Neighbours {
-        Neighbours { near: self.near.clone(), intents: self.intents.clone(), likeness: self.likeness }
+        Neighbours { near: self.near.clone(), intents: self.intents.clone() }
     }
 
     /// What is told of the documents of a query, in canonical order of these; none where no query is alike.
@@ -230,7 +221,7 @@ impl Alike {
             one.queries += 1;
             if self.rows.satisfied(row) > 0 {
                 one.satisfied += 1;
-                one.same_intent |= near.same_intent(self.likeness);
+                one.same_intent |= near.same_intent;
             }
         });
     }

@@ -166,7 +166,7 @@ impl<'a> Search<'a> {
             config,
             dots: vec![0; graph.queries.len()],
             touched: Vec::new(),
-            scores: vec![0; graph.docs.len()],
+            scores: vec![0; if config.top_documents > 0 { graph.docs.len() } else { 0 }],
             scored: Vec::new(),
             nearest: Vec::new(),
             best: Vec::new(),
@@ -179,6 +179,9 @@ impl<'a> Search<'a> {
         for (i, word) in self.nearest.iter().enumerate() {
             let (related, cosine) = (*word as u32, cosine_of(*word));
             out.0.push(RelatedRow { query, related, cosine, rank: i as u32 + 1 });
+        }
+        if self.config.top_documents == 0 {
+            return;
         }
         self.score(query);
         keep_first(&mut self.best, self.config.top_documents);

@@ -27,16 +27,25 @@ const PASSES: usize = 300;
 /// Queries that a worker takes at a time.
 const CHUNK: usize = 64;
 
+/// Between which of [`WORDS`] the cosine of the words of two queries is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct ByWords(u8);
+
+impl ByWords {
+    pub(super) fn of(cosine: f64) -> Self {
+        Self(WORDS.iter().filter(|edge| cosine >= **edge).count() as u8)
+    }
+}
+
 /// The sign by which two queries are alike; clicks are None where there are none to compare.
 #[inline]
-pub(super) fn sign(words: f64, clicks: Option<f64>) -> usize {
-    let by_words = WORDS.iter().filter(|edge| words >= **edge).count();
+pub(super) fn sign(words: ByWords, clicks: Option<f64>) -> usize {
     let by_clicks = match clicks {
         None => BY_CLICKS - 1,
         Some(c) if c <= 0.0 => 0,
         Some(c) => 1 + CLICKS.iter().filter(|edge| c >= **edge).count(),
     };
-    by_words * BY_CLICKS + by_clicks
+    usize::from(words.0) * BY_CLICKS + by_clicks
 }
 
 /// Ratios of likelihoods, together against apart, counted by sign.
@@ -156,6 +165,10 @@ fn together(met: &[(f64, f64)], share: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn by(words: f64, clicks: Option<f64>) -> usize {
+        sign(ByWords::of(words), clicks)
+    }
+
     /// Two histories of one look each, clicked with probability .8 where relevant and .1 where not, a third of documents being
     /// relevant; expected counts of what is seen where queries agree this often.
     fn seen(agree: f64, sign: usize, ratios: &mut Ratios) {
@@ -176,7 +189,7 @@ mod tests {
     #[test]
     fn agreement_is_found_by_sign() {
         let mut ratios = Ratios::new();
-        let signs = [(sign(0.35, Some(0.0)), 0.2), (sign(0.9, None), 0.9), (sign(0.0, Some(0.3)), 0.5)];
+        let signs = [(by(0.35, Some(0.0)), 0.2), (by(0.9, None), 0.9), (by(0.0, Some(0.3)), 0.5)];
         for (sign, agree) in signs {
             seen(agree, sign, &mut ratios);
         }
@@ -187,7 +200,7 @@ mod tests {
         }
         let mean: f64 = signs.iter().map(|(_, agree)| agree / 3.0).sum();
         assert!(
-            (found.of(sign(0.5, Some(0.5))) - mean).abs() < 0.03,
+            (found.of(by(0.5, Some(0.5))) - mean).abs() < 0.03,
             "a sign that was not met is like the mean"
         );
     }
@@ -210,10 +223,10 @@ mod tests {
 
     #[test]
     fn signs_have_their_places() {
-        assert_eq!(sign(0.0, Some(0.0)), 0);
-        assert_eq!(sign(0.1, Some(0.01)), BY_CLICKS + 1);
-        assert_eq!(sign(1.0, None), SIGNS - 1);
-        assert_eq!(sign(1.0, Some(1.0)), SIGNS - 2);
+        assert_eq!(by(0.0, Some(0.0)), 0);
+        assert_eq!(by(0.1, Some(0.01)), BY_CLICKS + 1);
+        assert_eq!(by(1.0, None), SIGNS - 1);
+        assert_eq!(by(1.0, Some(1.0)), SIGNS - 2);
         let shares = Agreement { by_sign: (0..SIGNS).map(|i| i as f64).collect(), apart: 0.0 }.by_sign();
         assert_eq!(shares[0], (0.0, 0.0, 0.0));
         assert_eq!((shares[SIGNS - 2].0, shares[SIGNS - 2].1), (0.8, 0.6));

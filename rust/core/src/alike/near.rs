@@ -10,6 +10,7 @@ use crate::pulse::Pulse;
 use crate::related::{COSINE_UNIT, RelatedConfig, related};
 use crate::workers;
 
+use super::agreement::ByWords;
 use super::words::Words;
 
 /// Alike queries that are listened to, nearest first.
@@ -72,18 +73,29 @@ impl Likeness {
     }
 }
 
-/// An alike query.
+/// An alike query: all that is asked of it later, as there are up to [`NEAREST`] for each.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Near {
     /// Its number.
     pub(super) other: u32,
-    /// Cosine of satisfied clicks in [`COSINE_UNIT`]s, 0 where it was not among the nearest.
-    pub(super) clicks: u32,
-    /// Cosine of words.
-    pub(super) words: f64,
+    /// How alike the words are.
+    pub(super) words: ByWords,
+    /// Whether it is of the same intent.
+    pub(super) same_intent: bool,
 }
 
-impl Near {
+/// A query that is found alike.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Its number.
+    other: u32,
+    /// Cosine of satisfied clicks in [`COSINE_UNIT`]s, 0 where it was not among the nearest.
+    clicks: u32,
+    /// Cosine of words.
+    words: f64,
+}
+
+impl Found {
     /// By the stronger sign.
     fn likeness(&self) -> f64 {
         self.words.max(cosine(self.clicks))
@@ -94,17 +106,18 @@ impl Near {
         other.likeness().total_cmp(&self.likeness()).then(self.other.cmp(&other.other))
     }
 
-    pub(super) fn same_intent(&self, likeness: Likeness) -> bool {
-        self.words > likeness.same_words || cosine(self.clicks) > likeness.same_clicks
+    fn near(&self, likeness: Likeness) -> Near {
+        let same_intent = self.words > likeness.same_words || cosine(self.clicks) > likeness.same_clicks;
+        Near { other: self.other, words: ByWords::of(self.words), same_intent }
     }
 }
 
 /// Keeps the nearest, in no order; returns the likeness of the farthest of them, or 0 where there is room for more.
-fn nearest(found: &mut Vec<Near>) -> f64 {
+fn nearest(found: &mut Vec<Found>) -> f64 {
     if found.len() < NEAREST {
         return 0.0;
     }
-    let farthest = found.select_nth_unstable_by(NEAREST - 1, Near::order).1.likeness();
+    let farthest = found.select_nth_unstable_by(NEAREST - 1, Found::order).1.likeness();
     found.truncate(NEAREST);
     farthest
 }
@@ -176,18 +189,18 @@ impl NearQueries {
                     found.clear();
                     found.extend(own.filter(|r| cosine(r.cosine) > by_clicks).map(|r| {
                         let words = search.compare(r.related as usize);
-                        Near { other: r.related, clicks: r.cosine, words }
+                        Found { other: r.related, clicks: r.cosine, words }
                     }));
                     for step in 0..search.steps() {
                         // Rounding may take a little of the most that is possible.
                         if nearest(found) > search.most(step) * (1.0 + 1e-12) {
                             break;
                         }
-                        search.step(step, |other, words| found.push(Near { other, clicks: 0, words }));
+                        search.step(step, |other, words| found.push(Found { other, clicks: 0, words }));
                     }
                     nearest(found);
-                    found.sort_unstable_by(Near::order);
-                    out.1.extend_from_slice(found);
+                    found.sort_unstable_by(Found::order);
+                    out.1.extend(found.iter().map(|found| found.near(likeness)));
                     out.0.push(out.1.len());
                 }
                 done.lock().unwrap_or_else(PoisonError::into_inner)[chunk] = out;
@@ -226,7 +239,7 @@ impl NearQueries {
     }
 
     /// For each query the code of the one that stands for all that are of the same intent, directly or through others.
-    pub(super) fn intents(&self, likeness: Likeness) -> Vec<u64> {
+    pub(super) fn intents(&self) -> Vec<u64> {
         let mut parent: Vec<u32> = (0..self.len() as u32).collect();
         fn root(parent: &mut [u32], mut i: u32) -> u32 {
             while parent[i as usize] != i {
@@ -236,7 +249,7 @@ impl NearQueries {
             i
         }
         for i in 0..self.len() {
-            for near in self.of(i).iter().filter(|near| near.same_intent(likeness)) {
+            for near in self.of(i).iter().filter(|near| near.same_intent) {
                 let (a, b) = (root(&mut parent, i as u32), root(&mut parent, near.other));
                 // The lower number stands for both, whatever the order.
                 parent[a.max(b) as usize] = a.min(b);
