@@ -83,19 +83,16 @@ fn fitted(relevant: &[[f64; EXPOSURES]], shown: &[[f64; EXPOSURES]]) -> [f64; N]
 /// Solves a positive definite system by elimination.
 fn solved(mut a: [[f64; N]; N], mut b: [f64; N]) -> [f64; N] {
     for i in 0..N {
-        for k in i + 1..N {
-            let times = a[k][i] / a[i][i];
-            for j in i..N {
-                a[k][j] -= times * a[i][j];
-            }
-            b[k] -= times * b[i];
+        let (row, right) = (a[i], b[i]);
+        for (below, value) in a.iter_mut().zip(&mut b).skip(i + 1) {
+            let times = below[i] / row[i];
+            below.iter_mut().zip(row).for_each(|(x, y)| *x -= times * y);
+            *value -= times * right;
         }
     }
     for i in (0..N).rev() {
-        for j in i + 1..N {
-            b[i] -= a[i][j] * b[j];
-        }
-        b[i] /= a[i][i];
+        let known: f64 = (i + 1..N).map(|j| a[i][j] * b[j]).sum();
+        b[i] = (b[i] - known) / a[i][i];
     }
     b
 }
