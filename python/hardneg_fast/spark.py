@@ -520,15 +520,16 @@ class _Parts:
         work = replace(self._work, config=task)
         whole = Whole(work.parts, key=self._key, privacy=work.privacy, config=config)
         while (question := whole.question) is not None:
-            answers = self._released.select("block").mapInArrow(work.answer(question), "block binary")
+            answers = self._made(self._released.select("block").mapInArrow(work.answer(question), "block binary"))
             whole.take(bytes(block) for (block,) in _fetched(answers, work.parts))
+            self._kept.remove(answers.unpersist())
         header = Header(stage="selected", part=0, of=work.parts, config="", key=self._key.id)
         given = {name: sealed(_as_ipc(table), header, 0, self._key) for name, table in beside.items()}
         outcomes: dict[int, bytes] = {}
         latest: dict[int, DataFrame] = {}
         again = [*range(work.parts)]
         while again:
-            made = self._keep(self._with_shares(whole, again, work).mapInArrow(work.select(given), CHOSEN))
+            made = self._made(self._with_shares(whole, again, work).mapInArrow(work.select(given), CHOSEN))
             outcomes |= {part: bytes(block) for part, block in _fetched(made.select("part", "outcome"), work.parts)}
             latest |= dict.fromkeys(again, made)
             again = whole.settle(outcomes.values())
@@ -562,9 +563,11 @@ class _Parts:
         ]
         return _Chosen(**tables, funnel=_added(funnels), told=whole.told, weighed=whole.evidence)
 
-    def _keep(self, df: DataFrame) -> DataFrame:
+    def _made(self, df: DataFrame) -> DataFrame:
+        """Made by all executors at once, and kept: what is fetched unmade is made one partition after the other."""
         self._kept.append(df.persist())
-        return self._kept[-1]
+        df.count()
+        return df
 
     def close(self) -> None:
         """Lets go of what executors keep."""
