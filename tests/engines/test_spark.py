@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -162,7 +163,14 @@ class Written:
 
     def __init__(self, places: dict[str, Path]) -> None:
         self._places = places
-        self._before = {path: path.stat().st_size for path in self._files()}
+        # Spark tidies up behind earlier jobs meanwhile: what is gone by then is no file of before.
+        self._before = {path: size for path in self._files() if (size := self._size(path)) is not None}
+
+    @staticmethod
+    def _size(path: Path) -> int | None:
+        with suppress(FileNotFoundError):
+            return path.stat().st_size
+        return None
 
     def _files(self) -> list[Path]:
         return [path for folder in self._places.values() for path in folder.rglob("*") if path.is_file()]
