@@ -43,6 +43,8 @@ _COLUMN_WORDS = {
     "p_false_negative": "estimated chance that it is relevant after all",
     "weight": "training weight",
     "split": "train, or held out",
+    "score": "how relevant a model of the publisher's takes it for; higher is more",
+    "curriculum": "the share of the rows that are easier",
     "doc_id": "the document's id in the log",
     "text": "its text",
 }
