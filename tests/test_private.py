@@ -262,6 +262,9 @@ NAN = float("nan")
         {"contrast": hn.ContrastConfig(margin=NAN)},
         {"select": hn.SelectConfig(refill="random")},
         {"select": hn.SelectConfig(num_negatives=0)},
+        {"select": hn.SelectConfig(chain_users=3)},
+        {"select": hn.SelectConfig(max_queries_per_document=5)},
+        {"select": hn.SelectConfig(validation=0.1)},
     ],
     ids=str,
 )

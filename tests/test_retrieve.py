@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import json
 import random
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 import hardneg_fast as hn
 import reference
 from hardneg_fast import cli
+from hardneg_fast.dry_run import dry_run
 from hardneg_fast.ledger import Ledger
 
 NONE = hn.Privacy.none()
@@ -236,6 +238,32 @@ def test_under_differential_privacy(folder, tmp_path):
     assert result.report["select"]["negatives"] == {"contrast": len(hard), "retrieved": len(semi)}
     assert "declares public" in json.loads((tmp_path / "out" / "privacy.json").read_text())["documents"]["meaning"]
     assert cli.main(["audit", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("select", "texts", "says"),
+    [
+        ({"semi_negatives": 10}, pa.array(["a"]), "less than select.max_negatives_per_query"),
+        ({"duplicate_words": 0.5}, pa.array(["a"]), "select.duplicate_words"),
+        ({}, pa.array([b"a"]), "column 'text' is binary"),
+    ],
+    ids=["no place", "words", "binary"],
+)
+def test_a_private_run_that_could_not_end_well_is_not_paid_for(folder, tmp_path, select, texts, says):
+    config = dataclasses.replace(bm25(**select), read=hn.ReadConfig(position_base="1"))
+    documents = pa.table({"doc_id": ["d"], "text": texts})
+    with pytest.raises(hn.HardnegError, match=says):
+        private(folder, tmp_path / "ledger", config, documents=documents)
+    assert Ledger(tmp_path / "ledger").claims() == []
+    pq.write_table(documents, tmp_path / "documents.parquet")
+    with pytest.raises(hn.HardnegError, match=says):
+        dry_run(
+            folder / "log.parquet",
+            tmp_path / "out",
+            privacy=hn.Privacy.dp(epsilon=8.0, delta=1e-6, lineage="web", ledger=tmp_path / "ledger"),
+            config=config,
+            documents=tmp_path / "documents.parquet",
+        )
 
 
 def test_what_a_private_release_has_not_is_said(folder, tmp_path):

@@ -21,6 +21,9 @@ __all__ = ["Contrasts", "attractiveness", "check", "contrasts", "filled"]
 
 pc: Any = pyarrow.compute
 
+NOT_THERE = ("chain_users", "duplicate_words", "duplicate_vectors", "max_queries_per_document", "validation")
+"""Options that no release takes into account; who sets one counts on it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contrasts:
@@ -85,14 +88,23 @@ def check(config: ContrastConfig, select: SelectConfig) -> None:
     """Refuses options before a log is looked at, and paid for.
 
     Raises:
-        UsageError: numbers that cannot be; `refill` is random, which needs documents of other queries, that a private
-            release does not judge.
+        UsageError: numbers that cannot be; options that would do nothing; `refill` is random, which needs documents of
+            other queries, that a private release does not judge.
     """
+    if off := [name for name in NOT_THERE if getattr(select, name) != getattr(SelectConfig(), name)]:
+        raise UsageError(
+            f"under differential privacy nothing goes by {', '.join(f'select.{name}' for name in off)}; leave it out"
+        )
     if select.refill == "random":
         raise UsageError("select.refill random is not there under differential privacy; choose drop or repeat")
     for name, value in (("margin", config.margin), ("confidence", config.confidence)):
         if not 0 < value < math.inf:
             raise UsageError(f"contrast.{name} is {value!r}; give a number above 0")
+    if select.retriever == "bm25" and select.semi_negatives == select.max_negatives_per_query:
+        raise UsageError(
+            "under differential privacy only queries with a negative that was released get retrieved ones, and "
+            "select.semi_negatives leaves it no place: give less than select.max_negatives_per_query"
+        )
     if select.semi_negatives > select.max_negatives_per_query:
         raise UsageError("select.semi_negatives is part of select.max_negatives_per_query, and more than it")
     if not 0 < select.retrieved_from <= select.retrieved_to:

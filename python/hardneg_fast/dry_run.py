@@ -27,6 +27,7 @@ from .release_private import budget_of
 from .scores import filters, load_scorer
 from .write import LAYOUT
 from .writers.given import check_given
+from .writers.texts import COLUMNS, check_documents
 
 __all__ = ["DryRun", "dry_run"]
 
@@ -100,7 +101,7 @@ def dry_run(
     config = options.checked(config)
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
     if documents is not None:
-        check_given(documents, "documents", ["doc_id", "text"])
+        check_documents(check_given(documents, "documents", COLUMNS))
     given = {**(beside or {}), **({"propensities": propensities} if propensities else {})}
     check_beside(privacy, config, given, scorer=scorer is not None, documents=documents is not None)
     config = with_propensities(config, propensities) if propensities else config

@@ -55,6 +55,7 @@ from .writers.atomic import check_file, whole_file
 from .writers.given import given_table
 from .writers.parquet import open_parquet
 from .writers.stable_json import to_json
+from .writers.texts import documents_table
 
 __all__ = [
     "anonymize",
@@ -133,7 +134,7 @@ def mine(
     """
     config = options.checked(config or Config())
     check_job(out, privacy=privacy, key=key, overwrite=overwrite)
-    texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
+    texts = None if documents is None else documents_table(documents)
     beside = tables_beside(
         config,
         key,

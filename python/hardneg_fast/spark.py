@@ -49,7 +49,7 @@ from .scores import Scorer, load_scorer
 from .select import select
 from .sources import open_source, positions
 from .whole import Whole, answer
-from .writers.given import given_table
+from .writers.texts import documents_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -160,7 +160,7 @@ def mine(
     beside = tables_beside(config, master, **given)
     scorer = load_scorer(scorer) if isinstance(scorer, str) else scorer
     check_beside(privacy, config, beside, scorer=scorer is not None, documents=documents is not None)
-    texts = None if documents is None else given_table(documents, "documents", ["doc_id", "text"])
+    texts = None if documents is None else documents_table(documents)
     enter(privacy, window=window(config), what=kind_of(privacy))
     with _named(), _released(log.df, work, master) as found:
         counts = found.facts

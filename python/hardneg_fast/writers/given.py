@@ -39,15 +39,16 @@ def given_table(given: object, name: str, wanted: Sequence[str], optional: Seque
     return plain_table(table.select([n for n in [*wanted, *optional] if names.count(n) == 1]))
 
 
-def check_given(given: str | Path, name: str, wanted: Sequence[str]) -> None:
-    """Refuses what `given_table` would refuse of a Parquet file, by its schema alone.
+def check_given(given: str | Path, name: str, wanted: Sequence[str]) -> pa.Schema:
+    """The schema of a Parquet file; refuses what `given_table` would refuse of it, by that alone.
 
     Raises:
         FileError, ColumnError: as `given_table`.
     """
     with _named(given, name, ", ".join(wanted)):
-        names = pq.read_schema(given).names
-    _check(names, name, wanted)
+        schema = pq.read_schema(given)
+    _check(schema.names, name, wanted)
+    return schema
 
 
 def _check(names: Sequence[str], name: str, wanted: Sequence[str]) -> None:

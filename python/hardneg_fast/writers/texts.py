@@ -11,8 +11,29 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ..exceptions import ColumnError
+from .given import given_table
 
 pc: Any = pyarrow.compute
+
+COLUMNS = ("doc_id", "text")
+"""Of documents."""
+
+
+def documents_table(given: object) -> pa.Table:
+    """doc_id and text of the documents that a caller gives.
+
+    Raises:
+        FileError, ColumnError, UsageError, DataError: as `given_table`; a column holds no text.
+    """
+    table = given_table(given, "documents", COLUMNS)
+    check_documents(table.schema)
+    return table
+
+
+def check_documents(schema: pa.Schema) -> None:
+    """Raises ColumnError where documents with this schema would have no ids or texts."""
+    for name in COLUMNS:
+        _kind(schema.field(name).type, "documents", name)
 
 
 class Texts:
@@ -64,11 +85,16 @@ def text_column(column: Any, table: str, name: str) -> Any:
     Raises:
         ColumnError: another type.
     """
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return column.cast(_kind(column.type, table, name)).cast(pa.large_string())
+
+
+def _kind(given: pa.DataType, table: str, name: str) -> Any:
+    """The type without its dictionary; ColumnError where it is none for texts, or ids."""
+    kind: Any = given.value_type if isinstance(given, pa.DictionaryType) else given
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     if not any(is_text(kind) for is_text in texts) and not (name == "doc_id" and pa.types.is_integer(kind)):
-        raise ColumnError(f"{table}: column {name!r} is {column.type}; give strings")
-    return column.cast(kind).cast(pa.large_string())
+        raise ColumnError(f"{table}: column {name!r} is {given}; give strings")
+    return kind
 
 
 def _one(column: Any) -> Any:
