@@ -130,6 +130,16 @@ def test_what_is_right_passes(name: str, made: Path, tmp_path: Path, capsys) -> 
     assert {check["name"] for check in said["not_checked"]}.isdisjoint(passed)
 
 
+def test_pairs_that_were_chosen(made: Path, tmp_path: Path) -> None:
+    Ledger.create(tmp_path / "ledger", epsilon=20, delta=1e-5)
+    private = hn.Privacy.dp(epsilon=20, delta=1e-6, lineage="web", ledger=tmp_path / "ledger")
+    hn.mine(log_of(made), tmp_path / "out", privacy=private, config=hn.Config(read=hn.ReadConfig(position_base="1")))
+    found = hn.audit(tmp_path / "out")
+    assert found.passed
+    assert "thresholds of pairs" in "\n".join(found.lines())
+    assert "thresholds of pairs" in [check["name"] for part in ("proved", "tested") for check in found.to_dict()[part]]
+
+
 def test_the_text_has_three_parts_and_no_value_of_the_log(made: Path, capsys) -> None:
     assert cli.main(["audit", str(made / "dp"), "--log", str(log_of(made))]) == 0
     said = capsys.readouterr().out
@@ -642,5 +652,10 @@ def test_runs_that_can_be_told_apart(bug: type[Choosing]) -> None:
 
 
 def test_every_check_says_what_it_means() -> None:
+    given = re.compile(r'(?:(?:Check|Finding)\(\s*|\bname ?= ?)"([^"]+)"')
+    parts = [*Path(hn.__file__).parent.glob("audit/*.py"), *Path(hn.__file__).parent.glob("audit_dp/*.py")]
+    named = {name for part in parts for name in given.findall(part.read_text())}
+    assert len(named) > 15
+    assert named <= {*MEANS}
     assert all(text.endswith(".") for text in MEANS.values())
     assert len(HASHES) == 3

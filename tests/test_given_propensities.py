@@ -108,6 +108,17 @@ def test_positions_of_few_users_are_like_those_above():
     assert "0.12" not in json.dumps(shown)
 
 
+def test_one_row_changes_no_word_under_k_users():
+    rows = [(u, 1, u % 3 == 0, 0.9) for u in range(9)]
+    said = []
+    for more in ([], [(1, 1, False, 0.1)]):
+        counts = hn.count(table_of(rows + more), config=CONFIG)
+        said.append([hn.evidence(released(counts, k), config=LOGGED).model["reason"] for k in (None, 3)])
+    assert said[0] == ["in the log"] * 2
+    assert "differ within" in said[1][0]
+    assert said[1][1] == "in the log"
+
+
 @pytest.fixture(scope="module")
 def sim(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given")
@@ -155,6 +166,11 @@ def test_what_a_fit_found_goes_in(sim):
     said = {row["position"]: row["examination"] for row in found.report["evidence"]["positions"]}
     assert said.items() <= {p: round(x, 2) for p, x in enumerate(capped.by_position(), 1)}.items()
     assert len(said) > 5
+    # They were fitted to all rows: none stands in the report at full length.
+    assert found.report["config"]["evidence"]["propensities"] == {"positions": len(capped.by_position())}
+    exact = {p for p in capped.by_position() if p != round(p, 2)}
+    assert len(exact) > 5
+    assert not [p for p in exact if repr(p) in json.dumps(found.report)]
 
 
 def table(**columns: object) -> pa.Table:
@@ -201,6 +217,12 @@ def test_command(sim, tmp_path, capsys):
     query = pq.read_table(out / "negatives")["query"][0].as_py()
     capsys.readouterr()
     assert cli.main(["explain", str(out), "--query", query, "--log", log]) == 0
+    shown = tmp_path / "shown"
+    k = [str(shown) if word == str(out) else word for word in words]
+    k[k.index("--no-privacy") : k.index("--no-privacy") + 1] = ["--k-users", "3"]
+    assert cli.main(k) == 0
+    assert cli.main(["explain", str(shown), "--query", query, "--log", log]) == 3
+    assert "whose values no k-users output shows" in capsys.readouterr().err
     words = [*words[:-1], str(tmp_path / "none.parquet"), "--dry-run", "--overwrite"]
     assert cli.main(words) == 3
     assert "none.parquet" in capsys.readouterr().err

@@ -171,6 +171,31 @@ def test_other_options_are_refused(saved, config, said):
         hn.mine(saved, privacy=hn.Privacy.none(), config=config)
 
 
+def test_the_seed_is_that_of_the_counts(log, saved, tmp_path):
+    config = hn.Config(seed=7, select=LOOSE)
+    seven = hn.count(log, config=config)
+    assert seven.seed == 7
+    expected = hn.mine(log, privacy=hn.Privacy.none(), config=config)
+    seven.save(tmp_path / "seven.counts")
+    for asked in (config, hn.Config(select=LOOSE)):
+        assert_same(hn.mine(tmp_path / "seven.counts", privacy=hn.Privacy.none(), config=asked), expected)
+    with pytest.raises(hn.UsageError, match="counted with another seed"):
+        hn.mine(saved, privacy=hn.Privacy.none(), config=config)
+    with pytest.raises(hn.UsageError, match="counted with different seed"):
+        hn.merge(seven, hn.load_counts(saved))
+
+
+def test_what_counts_cannot_tell_is_said(saved):
+    def notes(counts):
+        return " ".join(hn.mine(counts, privacy=hn.Privacy.none()).report["input"]["notes"])
+
+    one, two = hn.load_counts(saved), hn.load_counts(saved)
+    assert "limited to (count.since, count.until)" in notes(one)
+    assert "merged without the word" not in notes(one)
+    assert "merged without the word" in notes(hn.merge(one, two))
+    assert "merged without the word" not in notes(hn.merge(one, two, users="disjoint"))
+
+
 def test_rules_that_lack_their_table_are_off(log):
     few = hn.count(log, tables=("queries", "cells", "pairs"))
     found = hn.mine(few, privacy=hn.Privacy.none(), config=hn.Config(select=LOOSE))

@@ -13,6 +13,7 @@ from hardneg_fast.write import write
 from hardneg_fast.writers import reasons
 from hardneg_fast.writers.escape import as_html, as_markdown, plain
 from hardneg_fast.writers.report_html import framed, report_html
+from hardneg_fast.writers.report_measures import by_position
 from hardneg_fast.writers.stable_json import to_json
 from mined_tables import documents, empty, mined, report
 
@@ -111,6 +112,17 @@ def test_page_tells_what_happened(tmp_path):
         "22.7",
     ):
         assert words in page.text
+
+
+def test_an_interval_goes_down_to_nothing():
+    given = measured()
+    place = given["evidence"]["positions"][3]
+    drawn = []
+    for low in (0.0, None, 1e-9):
+        place |= {"lower": low, "upper": 0.9}
+        drawn.append(by_position(given))
+    assert drawn[0] != drawn[1], "an end at 0 is drawn, one that is not there is not"
+    assert re.sub(r"<td.*", "", drawn[0]) == re.sub(r"<td.*", "", drawn[2])
 
 
 def measured() -> dict:

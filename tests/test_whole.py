@@ -156,8 +156,10 @@ def test_what_does_not_fit_is_refused(counts):
         hn.answer(released[0], question[:-1], key=KEY)
     other = released_in(counts, 3, MODES[1])
     mixed = [*answers[:2], hn.answer(other[2], question, key=KEY)]
-    with pytest.raises(hn.UsageError, match="released in different ways"):
+    with pytest.raises(hn.UsageError, match=r"part 2 was released with k-users \d+, and here privacy is no threshold"):
         hn.Whole(3, key=KEY, privacy=MODES[0], config=CONFIG).take(mixed)
+    with pytest.raises(hn.UsageError, match="part 0 was released with no threshold of users"):
+        hn.Whole(3, key=KEY, privacy=MODES[1], config=CONFIG).take(answers)
 
     whole = asked(released, MODES[0])
     with pytest.raises(hn.UsageError, match="asked already"):

@@ -436,7 +436,7 @@ class Selected:
 class Whole:
     """All queries of a release in parts."""
 
-    def __new__(cls, of: int, /, *, evidence: str, select: str, seed: int, threads: int) -> Whole: ...
+    def __new__(cls, of: int, /, *, k: int | None, evidence: str, select: str, seed: int, threads: int) -> Whole: ...
     def question(self) -> bytes | None:
         """What every part is to answer next; None where all is known."""
 

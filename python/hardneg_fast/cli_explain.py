@@ -92,9 +92,11 @@ def _of_log(args: argparse.Namespace, query: str, statement: dict[str, Any], rep
 
 
 def _config(tree: dict[str, Any]) -> Config:
-    """The configuration of a report, as far as it is there: values of constants are not."""
+    """The configuration of a report, as far as it is there: values of constants, and hidden propensities, are not."""
     if tree["read"].pop("constants", None):
         raise DataError("OUT was made with read.constants, whose values it does not keep: it cannot be made again")
+    if isinstance(tree["evidence"]["propensities"], dict):
+        raise DataError("OUT was made with propensities, whose values no k-users output shows: it cannot be made again")
     return options.from_mapping(tree)
 
 

@@ -132,12 +132,19 @@ class Counts:
     @property
     def options(self) -> dict[str, Any]:
         """Options of the section `count` that these were counted with, by name; not `since` and `until`."""
-        return {name: json.loads(value) for name, value in self._core.options.items() if name not in ("scrub", "users")}
+        own = ("scrub", "users", "seed")
+        return {name: json.loads(value) for name, value in self._core.options.items() if name not in own}
 
     @property
     def scrubbing(self) -> str:
         """How personal data in queries was scrubbed: action, kinds, detector."""
         return self._core.options["scrub"]
+
+    @property
+    def seed(self) -> int | None:
+        """By what votes were drawn into folds and samples; None where counts of an older version do not tell."""
+        said = self._core.options.get("seed")
+        return None if said is None else int(said)
 
     @property
     def sessions_stand_for_users(self) -> bool:

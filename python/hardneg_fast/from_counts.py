@@ -19,7 +19,14 @@ from .sources.report import ReadReport
 
 __all__ = ["in_place_of_a_log", "is_saved"]
 
-NOTE = "mined from counts: what the reader of the log set aside before it was counted is not in these figures"
+NOTE = (
+    "mined from counts: what the reader of the log set aside before it was counted, and the times that counting was "
+    "limited to (count.since, count.until), are not told here"
+)
+SEEDLESS = "these counts are of a version that did not keep the seed: they may have been counted with another"
+OVERLAPPING = (
+    "these counts were merged without the word that their users are disjoint: who is in several counts as several"
+)
 
 
 def is_saved(log: object) -> bool:
@@ -43,7 +50,7 @@ def in_place_of_a_log(log: Any, config: Config) -> tuple[Any, Counts, Config]:
 
     Raises:
         FileError, DataError: the file holds no counts that can be loaded; they are of no row.
-        UsageError: options of reading, or others of counting and scrubbing than the counts have.
+        UsageError: options of reading, or others of counting and scrubbing, or another seed, than the counts have.
     """
     counts = log if isinstance(log, Counts) else load_counts(log, config=config)
     config = _as_counted(counts, config)
@@ -51,7 +58,12 @@ def in_place_of_a_log(log: Any, config: Config) -> tuple[Any, Counts, Config]:
         raise DataError("nothing was counted: these counts hold no (query, document)")
     report = ReadReport(files=int(counts is not log), format="counts", shape="counts", rows_in=counts.rows)
     report.sessions_stand_for_users = counts.sessions_stand_for_users
-    report.notes = [NOTE, SESSIONS] if counts.sessions_stand_for_users else [NOTE]
+    said = (
+        (SESSIONS, counts.sessions_stand_for_users),
+        (OVERLAPPING, not counts.users_disjoint),
+        (SEEDLESS, counts.seed is None),
+    )
+    report.notes = [NOTE, *(note for note, holds in said if holds)]
     return SimpleNamespace(report=report), counts, config
 
 
@@ -74,7 +86,10 @@ def _as_counted(counts: Counts, config: Config) -> Config:
         )
     names = {field.name for field in dataclasses.fields(CountConfig)}
     known: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in said.items() if n in names}
-    return dataclasses.replace(config, count=dataclasses.replace(config.count, **known))
+    if counts.seed not in (None, config.seed) and config.seed != Config().seed:
+        raise UsageError("these counts were counted with another seed; leave it out, or count the log again")
+    seed = config.seed if counts.seed is None else counts.seed
+    return dataclasses.replace(config, seed=seed, count=dataclasses.replace(config.count, **known))
 
 
 def _stated(section: Any, default: Any) -> list[str]:

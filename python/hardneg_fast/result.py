@@ -56,12 +56,13 @@ class Result:
         """Why each document shown for the (normalised) query is, or is not, a negative of it, in words.
 
         What became of it, the rules that propose it, and what each guard says; negatives come first. Of a release under
-        differential privacy, whose documents are those of its output, negatives only.
+        differential privacy, whose documents are those of its output, and of one made on Spark, negatives only.
 
         Raises:
             UsageError: the query, or the document for it, was not released.
         """
-        found = None if self._selected is None else self._selected.explain(query)
+        apart = not getattr(self._selected, "gathered", True)
+        found = None if self._selected is None or apart else self._selected.explain(query)
         if found is not None:
             found = [one for one in found if doc_id in (None, one["doc_id"])]
             found.sort(key=lambda one: one["outcome"] != "negative")
@@ -73,6 +74,11 @@ class Result:
         rows = self.negatives.filter(pc.equal(self.negatives["query"], query))
         if doc_id is not None:
             rows = rows.filter(pc.equal(rows["neg_id"], doc_id))
+        if rows.num_rows == 0 and apart:
+            raise UsageError(
+                "no negative here has this query and document (queries are normalised); what became of others stayed "
+                "with Spark's tasks and is not kept: mine the log on one machine, or ask `hardneg-fast explain --log`"
+            )
         if rows.num_rows == 0:
             raise UsageError(
                 "no negative here has this query and document, nor was it released; queries are normalised"
@@ -192,7 +198,7 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
         },
         "select": {k: shown(v) for k, v in funnel.items() if k != "rules_off"},
         "rules_off": funnel["rules_off"],
-        "config": plain_config(config),
+        "config": plain_config(config, exact=not released.privacy.k),
     }
 
 
@@ -227,14 +233,19 @@ def spread_of(p: Any, shares: tuple[float, ...], k: int | None) -> dict[str, Any
     }
 
 
-def plain_config(config: Config) -> dict[str, Any]:
-    """The configuration without what no result depends on, and without constants' values: they can be identifiers."""
+def plain_config(config: Config, *, exact: bool) -> dict[str, Any]:
+    """The configuration without what no result depends on, and without constants' values: they can be identifiers.
+
+    Unless figures of the log may be `exact`, given propensities are counted, not shown: they can be fitted to all rows.
+    """
     tree = options.as_plain(config)
     del tree["threads"], tree["memory"], tree["spill_dir"], tree["read"]["batch_rows"]
     if tree["read"]["preset"]:
         # A mapping file by its name, not by where it lies.
         tree["read"]["preset"] = PurePath(tree["read"]["preset"]).stem
     tree["read"]["constants"] = sorted(tree["read"]["constants"])
+    if config.evidence.propensities and not exact:
+        tree["evidence"]["propensities"] = {"positions": len(config.evidence.propensities)}
     return tree
 
 

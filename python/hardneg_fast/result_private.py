@@ -79,7 +79,7 @@ def _report(released: PrivateReleased, chosen: Contrasts, queries: int, config: 
         "ctr_by_position": [],
         **_measured(released, chosen),
         "examples": examples(chosen.negatives, chosen.positives, None),
-        "config": plain_config(config),
+        "config": plain_config(config, exact=False),
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute
@@ -39,6 +39,7 @@ from .pipeline import (
     split,
     tables_beside,
     told,
+    with_propensities,
 )
 from .pipeline import mine as mine_here
 from .pipeline_private import window
@@ -90,6 +91,7 @@ def mine(
     query_vectors: object = None,
     document_vectors: object = None,
     scorer: Scorer | str | None = None,
+    propensities: object = None,
     overwrite: bool = False,
 ) -> Result:
     """Raw click log in, hard negatives out, as `hardneg_fast.mine`: the same rows, to the last bit.
@@ -117,6 +119,7 @@ def mine(
         query_vectors: see there.
         document_vectors: see there.
         scorer: see there.
+        propensities: see there.
         overwrite: replace the dataset that stands at `out`.
 
     Raises:
@@ -125,6 +128,8 @@ def mine(
         UsageError: options that cannot be.
     """
     config = options.checked(config or Config())
+    if propensities is not None and privacy.mode != "dp":
+        config = with_propensities(config, propensities)
     task = options.checked(replace(config, threads=1, memory=memory))
     check_job(out, privacy=privacy, key=None, overwrite=overwrite)
     if isinstance(key, Key) or not callable(key):
@@ -154,6 +159,7 @@ def mine(
                 config=private,
                 documents=documents,
                 scorer=scorer,
+                propensities=propensities,
                 overwrite=overwrite,
                 **given,
             )
@@ -492,8 +498,8 @@ class _Chosen:
     told: Any
     weighed: Evidence
 
-    def explain(self, _query: str) -> None:
-        """What speaks for and against a document was known where its part was, and went with it."""
+    gathered: ClassVar[bool] = False
+    """What speaks for and against a document was known where its part was, and went with it."""
 
 
 class _Parts:

@@ -44,7 +44,7 @@ class Whole:
         config: its sections `evidence` and `select`, `seed` and `threads` count; defaults otherwise.
 
     Raises:
-        UsageError: options that cannot be.
+        UsageError: options that cannot be; by `take`: parts were released with another threshold of users.
     """
 
     def __init__(self, parts: int, /, *, key: Key, privacy: Privacy, config: Config | None = None) -> None:
@@ -52,7 +52,7 @@ class Whole:
             raise UsageError("questions to parts are sealed under a key that is kept: Key.load(FILE)")
         config = checked(config or Config())
         options = {"evidence": evidence_json(config.evidence), "select": select_json(config.select)[0]}
-        self._core = _hardneg.Whole(parts, **options, seed=config.seed, threads=config.threads)
+        self._core = _hardneg.Whole(parts, k=privacy.k, **options, seed=config.seed, threads=config.threads)
         self._privacy, self._key, self._parts = privacy, key, parts
         self._header = Header(stage="question", part=0, of=parts, config=hash_of(config), key=key.id)
 

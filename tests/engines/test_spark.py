@@ -65,6 +65,21 @@ def test_the_same_as_on_one_machine(log, log_path, key, privacy, parts):
     assert_equal(on_spark.mine(log.repartition(4), privacy=privacy, key=key, parts=parts), expected)
 
 
+def test_given_propensities(log, log_path, key):
+    law = hn.Propensities.power_law(0.75, depth=10)
+    expected = hn.mine(log_path, privacy=NONE, propensities=law)
+    assert expected.report["evidence"]["reason"] == "given"
+    assert_equal(on_spark.mine(log, privacy=NONE, key=key, propensities=law), expected)
+
+
+def test_what_is_not_kept_is_not_explained(log, key):
+    found = on_spark.mine(log, privacy=NONE, key=key)
+    row = found.negatives.to_pylist()[0]
+    assert found.explain(row["query"], row["neg_id"])
+    with pytest.raises(hn.UsageError, match="stayed with Spark's tasks"):
+        found.explain(row["query"], "no such document")
+
+
 SELECTIONS = {
     "twice": {"target_fnr": 0.02, "max_p_false_negative": 1.0, "max_queries_per_document": 2, "validation": 0.2},
     "drawn": {"fill": "easy", "refill": "random", "num_negatives": 2, "max_negatives_per_query": 4},

@@ -21,6 +21,7 @@ MEANS = {
     "lineage of the other output": "What is said of one output holds beside the other.",
     "privacy statement": "The noise is as large as the claim needs; anybody can compute this again.",
     "thresholds": "What a single person alone asked stays in, but for the stated probability.",
+    "thresholds of pairs": "What a single person alone was shown for a query stays in, but for the stated probability.",
     "ledger": "The release was charged, and the ledger's own sum is not above what the output says.",
     "exact figures": "No exact count of the log stands beside the noisy ones.",
     "sensitivity": "Adding a person moves nobody else's contribution, and the sum by no more than the claim says.",

@@ -28,7 +28,7 @@ BYTES_PER_ROW = 64
 """Guess that turns rows a batch into bytes a block."""
 
 MOST_COLUMNS = 10_000
-_RAGGED = re.compile(r"CSV parse error: (?:Row #\d+: )?Expected (\d+) columns, got (\d+)")
+_RAGGED = re.compile(r"CSV parse error: (?:Row #\d+: )?Expected \d+ columns, got \d+")
 
 
 class _Skips:
@@ -145,10 +145,10 @@ def _telling_rows(name: str) -> Iterator[None]:
         yield
     except pa.ArrowInvalid as e:  # its text quotes cells
         # Rows of a wrong length are skipped, but for those that Arrow cannot show to `_Skips`.
-        if ragged := _RAGGED.match(str(e)):
+        if _RAGGED.match(str(e)):
             raise DataError(
-                f"{name}: a row has {ragged[2]} cells in place of {ragged[1]} and is not UTF-8 text; either alone "
-                "would be set aside, both together cannot be: save the file as UTF-8, or take out the row "
+                f"{name}: a row has more or fewer cells than the first and is not UTF-8 text; either alone would be "
+                "set aside, both together cannot be: save the file as UTF-8, or take out the row "
                 "(in a UTF-8 locale, grep -naxv '.*' FILE shows lines that are not)"
             ) from None
         raise DataError(

@@ -46,9 +46,12 @@ def by_position(report: Figures) -> str:
     seen = [_number(row.get("examination")) for row in at]
     sure = any(row.get("lower") is not None for row in at)
     if len({*seen}) > 1:
-        ends = [
-            (_number(row.get("lower") or s), _number(row.get("upper") or s)) for row, s in zip(at, seen, strict=True)
-        ]
+        # An end that rounds to 0 is one; what was not fitted has none.
+        low, high = (
+            [s if row.get(end) is None else _number(row[end]) for row, s in zip(at, seen, strict=True)]
+            for end in ("lower", "upper")
+        )
+        ends = [*zip(low, high, strict=True)]
         title = "Chance to be looked at by position"
         looks = columns(labels, seen, [f"{100 * s:.0f}" for s in seen], title, ends if sure else ())
         drawn += f"<figure>{looks}<figcaption>{_LOOKED}{_LOOKED_SPAN if sure else ''}.</figcaption></figure>"

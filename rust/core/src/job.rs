@@ -231,6 +231,10 @@ fn options(job: &Job<'_>) -> Result<BTreeMap<String, String>> {
     if job.sessions_stand_for_users {
         options.insert("users".into(), "sessions".into());
     }
+    // Folds and samples are drawn by it: sums of two draws would be of none.
+    if let Some(seed) = job.seed.number() {
+        options.insert("seed".into(), seed.to_string());
+    }
     Ok(options)
 }
 

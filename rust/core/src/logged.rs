@@ -84,7 +84,10 @@ impl Logged {
         let of = |s: &Sum| {
             let within =
                 s.rows < 1 << 48 && (1..=one).contains(&s.least) && s.least <= s.most && s.most <= one;
-            *s == Sum::NONE || (s.rows > 0 && within)
+            // Sums stop at what 64 bits hold.
+            let all = |each: u64| (u128::from(s.rows) * u128::from(each)).min(u128::from(u64::MAX));
+            let mean = || (all(s.least)..=all(s.most)).contains(&u128::from(s.sum));
+            *s == Sum::NONE || (s.rows > 0 && within && mean())
         };
         self.0.len() <= 1 << 16 && self.0.iter().all(of)
     }
@@ -95,5 +98,20 @@ impl Logged {
             self.0.resize(position + 1, Sum::NONE);
         }
         &mut self.0[position]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_that_no_rows_have_are_not_sound() {
+        let of = |rows, sum, least, most| Logged(vec![Sum::NONE, Sum { rows, sum, least, most }]).sound();
+        assert!(of(3, 60, 10, 30) && of(3, 30, 10, 10) && of(3, 90, 10, 30));
+        assert!(!of(3, 29, 10, 30) && !of(3, 91, 10, 30));
+        let one = ONE as u64;
+        assert!(of(1 << 40, u64::MAX, one, one), "sums stop at what 64 bits hold");
+        assert!(!of(1 << 40, 1 << 50, one, one));
     }
 }

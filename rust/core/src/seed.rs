@@ -15,6 +15,8 @@ const SHORT: usize = 128;
 #[derive(Clone, Copy)]
 pub struct Seed {
     key: [u8; 16],
+    /// What it was made from; None where nobody is to know.
+    number: Option<u64>,
     /// Fewer bits make search order keys that clash.
     #[cfg(test)]
     search_mask: u64,
@@ -27,7 +29,7 @@ impl Seed {
             Sha256::new().chain_update(b"hardneg_fast/seed/v1").chain_update(seed.to_be_bytes()).finalize();
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
-        Self::of(key)
+        Self::of(key, Some(seed))
     }
 
     /// A family that this run alone knows, and nobody after it.
@@ -37,12 +39,18 @@ impl Seed {
     pub fn secret() -> Result<Self> {
         let mut key = [0; 16];
         entropy::fill(&mut key)?;
-        Ok(Self::of(key))
+        Ok(Self::of(key, None))
     }
 
-    fn of(key: [u8; 16]) -> Self {
+    /// The seed of the family; None of a secret one.
+    pub fn number(&self) -> Option<u64> {
+        self.number
+    }
+
+    fn of(key: [u8; 16], number: Option<u64>) -> Self {
         Self {
             key,
+            number,
             #[cfg(test)]
             search_mask: u64::MAX,
         }

@@ -174,11 +174,17 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// Of `of` parts, nothing asked yet.
+    /// Of `of` parts, nothing asked yet; `k` is the threshold of users that they were released with.
     ///
     /// # Errors
     /// [`Error::usage`] for options that cannot be.
-    pub fn new(of: u32, evidence: EvidenceConfig, select: SelectConfig, seed: u64) -> Result<Self> {
+    pub fn new(
+        of: u32,
+        k: Option<u32>,
+        evidence: EvidenceConfig,
+        select: SelectConfig,
+        seed: u64,
+    ) -> Result<Self> {
         Nth::new(0, of)?;
         evidence.check()?;
         if select.chain_users > 0 {
@@ -204,7 +210,7 @@ impl Whole {
             select,
             seed,
             known: Known::Nothing,
-            shell: Arc::new(shell(has, None, Vec::new(), Logged::default())),
+            shell: Arc::new(shell(has, k, Vec::new(), Logged::default())),
             by_position: Vec::new(),
             pairs: 0,
             documents: BTreeMap::new(),
@@ -308,9 +314,17 @@ impl Whole {
 
     fn outlined(&mut self, i: usize, outline: Outline) -> Result<()> {
         let Outline { has, k, pairs, by_position, position_users, logged } = outline;
-        if i == 0 {
+        let called =
+            |k: Option<u32>| k.map_or("no threshold of users".to_owned(), |k| format!("k-users {k}"));
+        if k != self.shell.k {
+            return Err(Error::usage(format!(
+                "part {i} was released with {}, and here privacy is {}; give what all parts were released with",
+                called(k),
+                called(self.shell.k)
+            )));
+        } else if i == 0 {
             self.shell = Arc::new(shell(has, k, position_users, logged));
-        } else if (has, k) != (self.shell.has, self.shell.k) {
+        } else if has != self.shell.has {
             return Err(Error::usage(
                 "these parts were released in different ways; release all of them alike",
             ));

@@ -29,9 +29,16 @@ impl Whole {
 #[pymethods]
 impl Whole {
     #[new]
-    #[pyo3(signature = (of, /, *, evidence, select, seed, threads))]
-    fn new(of: u32, evidence: &str, select: &str, seed: u64, threads: usize) -> PyResult<Self> {
-        let made = CoreWhole::new(of, config(evidence)?, config(select)?, seed).map_err(to_py)?;
+    #[pyo3(signature = (of, /, *, k, evidence, select, seed, threads))]
+    fn new(
+        of: u32,
+        k: Option<u32>,
+        evidence: &str,
+        select: &str,
+        seed: u64,
+        threads: usize,
+    ) -> PyResult<Self> {
+        let made = CoreWhole::new(of, k, config(evidence)?, config(select)?, seed).map_err(to_py)?;
         Ok(Self { whole: Mutex::new(made), threads: workers::threads(threads) })
     }
 

@@ -285,7 +285,8 @@ fn logged(released: &Released, sample: &Sample, depth: u16) -> Result<Curve> {
         above.unwrap_or(*LOOKED_AT.end())
     };
     let mut made = Curve::new(Debias::Logged, sample, depth, value);
-    made.reason = match logged.vary() {
+    // One row of one person makes them differ: under k-users that is not told.
+    made.reason = match released.k.is_none() && logged.vary() {
         true => "in the log; they differ within a position, and count by their mean",
         false => "in the log",
     }

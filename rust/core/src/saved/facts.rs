@@ -150,7 +150,8 @@ impl Facts {
         // Beyond what any log has: sums of several must not overflow.
         let all = [&self.quarantine, &self.notations, &self.scrubbed, &self.dropped];
         let counts = all.into_iter().flat_map(BTreeMap::values).chain([&self.rows, &self.users]);
-        (counts.into_iter().all(|n| *n < 1 << 48) && self.logged.sound()).then_some(())?;
+        let seed = self.options.get("seed").is_none_or(|seed| seed.parse::<u64>().is_ok());
+        (counts.into_iter().all(|n| *n < 1 << 48) && self.logged.sound() && seed).then_some(())?;
         Some(ReadStats {
             rows: self.rows,
             quarantine: known(&self.quarantine)?,
