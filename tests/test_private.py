@@ -265,6 +265,7 @@ NAN = float("nan")
         {"select": hn.SelectConfig(chain_users=3)},
         {"select": hn.SelectConfig(max_queries_per_document=5)},
         {"select": hn.SelectConfig(validation=0.1)},
+        {"evidence": hn.EvidenceConfig(propensities=(1.0, 0.5))},
     ],
     ids=str,
 )

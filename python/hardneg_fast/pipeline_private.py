@@ -210,6 +210,11 @@ def _refuse(config: Config) -> None:
             f"with --epsilon evidence.debias cannot be {config.evidence.debias}: what is released does not keep "
             "positions apart, and examination is the constant --release.examination-exponent: leave it at auto"
         )
+    if config.evidence.propensities:
+        raise UsageError(
+            "with --epsilon propensities do nothing, for the same reason as evidence.debias; leave out "
+            "evidence.propensities"
+        )
     if config.select.target_fnr > 0:
         raise UsageError(
             "with --epsilon P(false negative) is not known, so no share of false negatives can be aimed at; leave out "
