@@ -91,6 +91,10 @@ def test_nothing_to_find(texts):
 def test_what_cannot_be():
     with pytest.raises(hn.UsageError, match="top is 0"):
         found(["a"], {}, top=0)
+    with pytest.raises(hn.UsageError, match="top is True"):
+        found(["a"], {}, top=True)
+    with pytest.raises(hn.UsageError, match="threads is -1"):
+        found(["a"], {}, threads=-1)
     with pytest.raises(hn.UsageError, match="not a list"):
         hn.retrieve(["a"], documents({}))
     with pytest.raises(hn.ColumnError, match="documents: one column each"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -253,6 +254,7 @@ def test_a_margin_is_safe_for_negative_scores(evidence):
 FAULTS = [
     ({"max_score": 0.5}, {}, "none are given"),
     ({"order": "ambiguous"}, {}, "none are given"),
+    ({"max_score": 0.5, "min_score": 0.6}, {"scores": "scores"}, "no score is between"),
     ({}, {"scores": "scores", "scorer": "math:hypot"}, "one place, and scores and scorer"),
     ({}, {"query_vectors": "vectors"}, "document_vectors, which are not given"),
     ({}, {"document_vectors": "vectors"}, "nothing takes document_vectors"),
@@ -301,6 +303,35 @@ def test_a_private_release_takes_none_of_it(folder, tmp_path, name):
 def test_faulty_scores(evidence, scores, error, says):
     with pytest.raises(error, match=says):
         hn.select(evidence, scores=pa.table({"query": ["a"], "doc_id": ["b"]} | scores))
+
+
+@pytest.mark.parametrize("select", [{}, {"duplicate_words": 0.5}], ids=["alone", "with words"])
+@pytest.mark.parametrize(
+    ("score", "error", "says"),
+    [
+        (pa.array(["0.5"]), hn.ColumnError, "'score' is string"),
+        (pa.array([True]), hn.ColumnError, "'score' is bool"),
+        (pa.array([Decimal("0.5")]), hn.ColumnError, "'score' is decimal128"),
+        (pa.array([float("nan")]), hn.DataError, "row 0 has a figure that is not finite"),
+        (pa.array([float("-inf")], pa.float32()), hn.DataError, "row 0 has a figure that is not finite"),
+    ],
+    ids=str,
+)
+def test_faulty_scores_are_refused_before_the_log_is_read(folder, select, score, error, says):
+    given_ = pa.table({"query": ["a"], "doc_id": ["b"], "score": score})
+    config = hn.Config(select=hn.SelectConfig(**select))
+    with pytest.raises(error, match=says):
+        hn.mine("none", privacy=NONE, config=config, documents=folder / "documents.parquet", scores=given_)
+
+
+@pytest.mark.parametrize("select", [{}, {"duplicate_words": 0.5}], ids=["alone", "with words"])
+def test_scores_may_be_whole_numbers_and_null(folder, select):
+    row = hn.mine(folder / "log.parquet", privacy=NONE).negatives.to_pylist()[0]
+    given_ = pa.table({"query": [row["query"]] * 2, "doc_id": [row["neg_id"], "other"], "score": [-3, None]})
+    config = hn.Config(select=hn.SelectConfig(**select))
+    texts = folder / "documents.parquet"
+    found = hn.mine(folder / "log.parquet", privacy=NONE, config=config, documents=texts, scores=given_).negatives
+    assert {*found["score"].to_pylist()} <= {-3.0, None}
 
 
 @pytest.mark.parametrize(

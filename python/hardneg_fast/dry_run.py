@@ -24,7 +24,7 @@ from .pipeline_private import beside as private_beside
 from .read import glance
 from .release import release
 from .release_private import budget_of
-from .scores import filters, load_scorer
+from .scores import check_types, filters, load_scorer
 from .write import LAYOUT
 from .writers.given import check_given
 from .writers.texts import COLUMNS, check_documents
@@ -106,7 +106,9 @@ def dry_run(
     check_beside(privacy, config, given, scorer=scorer is not None, documents=documents is not None)
     config = with_propensities(config, propensities) if propensities else config
     for name, table in (beside or {}).items():
-        check_given(table, name, BESIDE[name])
+        schema = check_given(table, name, BESIDE[name])
+        if name == "scores":
+            check_types(schema)
     if scorer is not None:
         load_scorer(scorer)
     used = tuple(_given(config, beside or {}, documents=documents, scorer=scorer))

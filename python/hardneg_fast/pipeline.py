@@ -43,7 +43,7 @@ from .result import VALUES, Result, built, quarantined
 from .retrieve import check as check_retriever
 from .retrieve import retrieve
 from .reversible import Sealer
-from .scores import Scorer, Sources, drafted, filters, load_scorer
+from .scores import Scorer, Sources, drafted, filters, load_scorer, scores_table
 from .scores import check as check_scores
 from .select import Selected, select
 from .sources import keepable, open_source
@@ -361,6 +361,7 @@ def _beside(name: str, given: object, scrub: ScrubConfig, key: Key | None) -> pa
         FileError, ColumnError, DataError, UsageError: it is no such table.
     """
     table = given_table(given, name, BESIDE[name])
+    table = scores_table(table) if name == "scores" else table
     if table.num_rows == 0 or "query" not in table.column_names:
         return table
     place = table.column_names.index("query")

@@ -61,11 +61,12 @@ def retrieve(
         query (as given), doc_id, rank from 1, score.
 
     Raises:
-        UsageError: the package bm25s is not there; `top` is below 1; no Arrow data.
+        UsageError: the package bm25s is not there; `top` is below 1, `threads` below 0; no Arrow data.
         ColumnError, FileError: `documents` cannot be read.
     """
-    if not isinstance(top, int) or top < 1:
-        raise UsageError(f"top is {top!r}; a whole number of documents, at least 1")
+    for name, number, least in (("top", top, 1), ("threads", threads, 0)):
+        if type(number) is not int or number < least:
+            raise UsageError(f"{name} is {number!r}; give a whole number, {least} or more")
     asked = pa.chunked_array([text_column(part, "queries", "query") for part in arrays_of(queries)])
     asked = pc.drop_null(asked).unique()
     index = _Index.of(given_table(documents, "documents", ["doc_id", "text"]), asked)

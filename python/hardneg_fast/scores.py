@@ -18,10 +18,10 @@ import pyarrow.compute
 
 from .config import SelectConfig
 from .exceptions import ColumnError, DataError, UsageError
-from .writers.texts import Texts, text_column
+from .writers.texts import Texts, text_column, text_kind
 from .writers.words import worded
 
-__all__ = ["Scorer", "Sources", "check", "drafted", "filters", "load_scorer"]
+__all__ = ["Scorer", "Sources", "check", "check_types", "drafted", "filters", "load_scorer", "scores_table"]
 
 pc: Any = pyarrow.compute
 
@@ -48,7 +48,7 @@ class Sources:
     """What there is to score with."""
 
     scores: pa.Table | None = None
-    """query, doc_id, score."""
+    """Of `scores_table`."""
     query_vectors: pa.Table | None = None
     """query, vector."""
     document_vectors: pa.Table | None = None
@@ -99,15 +99,32 @@ class Sources:
         )
         if self.scores is None:
             return made
-        return pa.concat_tables([_as_scores(self.scores), made], promote_options="default")
+        return pa.concat_tables([self.scores, made], promote_options="default")
 
 
-def _as_scores(table: pa.Table) -> pa.Table:
-    """Raises ColumnError for what are no scores."""
-    try:
-        return table.cast(pa.schema([SCHEMA.field(name) for name in table.column_names]))
-    except pa.ArrowException:
-        raise ColumnError("scores: query and doc_id must be text, score numbers") from None
+def check_types(schema: pa.Schema) -> None:
+    """Raises ColumnError where a table with this schema holds no scores of documents for queries."""
+    for name in ("query", "doc_id"):
+        text_kind(schema.field(name).type, "scores", name)
+    kind = schema.field("score").type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+        raise ColumnError(f"scores: column 'score' is {kind}; give numbers")
+
+
+def scores_table(table: pa.Table) -> pa.Table:
+    """query, doc_id, score of a table that was given.
+
+    Raises:
+        ColumnError: as `check_types`.
+        DataError: scores that are not finite; null is for what is not known.
+    """
+    check_types(table.schema)
+    score = table["score"].cast(pa.float64(), safe=False)
+    wrong = pc.index(pc.fill_null(pc.is_finite(score), True), False).as_py()
+    if wrong >= 0:
+        raise DataError(f"scores: row {wrong} has a figure that is not finite; leave such rows out, or cap them")
+    texts = [text_column(table[name], "scores", name).cast(pa.string()) for name in ("query", "doc_id")]
+    return pa.table([*texts, score], schema=pa.schema([SCHEMA.field(name) for name in ("query", "doc_id", "score")]))
 
 
 def _figure(values: npt.NDArray[np.float64] | None, n: int) -> pa.Array:
@@ -166,7 +183,7 @@ def check(select: SelectConfig, given: Mapping[str, object], *, documents: bool)
         documents: whether documents are.
 
     Raises:
-        UsageError: one of the two; two sources of scores.
+        UsageError: one of the two; two sources of scores; limits that leave none.
     """
     vectors = [name for name in ("query_vectors", "document_vectors") if name in given]
     sources = [*(name for name in ("scores", "scorer") if name in given), *(["vectors"] if len(vectors) == 2 else [])]
@@ -182,6 +199,8 @@ def check(select: SelectConfig, given: Mapping[str, object], *, documents: bool)
         raise UsageError("select.duplicate_vectors compares document_vectors, which are not given")
     if vectors == ["document_vectors"] and select.duplicate_vectors >= 1:
         raise UsageError("nothing takes document_vectors: give query_vectors, too, or set select.duplicate_vectors")
+    if select.min_score is not None and select.max_score is not None and select.min_score > select.max_score:
+        raise UsageError("select.min_score is above select.max_score, so that no score is between them")
     scored = select.order in ("score", "ambiguous") or any(
         limit is not None
         for limit in (select.max_score, select.min_score, select.absolute_margin, select.relative_margin)

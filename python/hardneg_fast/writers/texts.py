@@ -33,7 +33,7 @@ def documents_table(given: object) -> pa.Table:
 def check_documents(schema: pa.Schema) -> None:
     """Raises ColumnError where documents with this schema would have no ids or texts."""
     for name in COLUMNS:
-        _kind(schema.field(name).type, "documents", name)
+        text_kind(schema.field(name).type, "documents", name)
 
 
 class Texts:
@@ -85,10 +85,10 @@ def text_column(column: Any, table: str, name: str) -> Any:
     Raises:
         ColumnError: another type.
     """
-    return column.cast(_kind(column.type, table, name)).cast(pa.large_string())
+    return column.cast(text_kind(column.type, table, name)).cast(pa.large_string())
 
 
-def _kind(given: pa.DataType, table: str, name: str) -> Any:
+def text_kind(given: pa.DataType, table: str, name: str) -> Any:
     """The type without its dictionary; ColumnError where it is none for texts, or ids."""
     kind: Any = given.value_type if isinstance(given, pa.DictionaryType) else given
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
