@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections import Counter, defaultdict
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 import hardneg_fast as hn
 import reference
 from hardneg_fast import cli, options
-from hardneg_fast.scores import drafted
+from hardneg_fast.scores import drafted, load_scorer
 
 NONE = hn.Privacy.none()
 
@@ -365,6 +366,35 @@ def test_a_scorer_that_fails_quotes_nothing(folder, said):
         hn.mine(folder / "log.parquet", privacy=NONE, documents=folder / "documents.parquet", scorer=scorer)
     assert "secret" not in str(raised.value)
     assert raised.value.__cause__ is raised.value.__context__ is None or raised.value.__suppress_context__
+
+
+def test_a_scorer_of_this_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "scorer_beside_me.py").write_text("class Model:\n    predict = len\nmodel = Model\n")
+    (tmp_path / "scorer_that_breaks.py").write_text("raise RuntimeError('secret')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    before = [*sys.path]
+    assert load_scorer("scorer_beside_me:model.predict") is len
+    for load in (load_scorer, hn.Detector.load):
+        with pytest.raises(hn.UsageError, match=r"cannot be loaded \(RuntimeError\)") as raised:
+            load("scorer_that_breaks:f")
+        assert "secret" not in str(raised.value)
+    assert sys.path == before
+
+
+def test_what_is_no_scorer_is_refused_before_the_log_is_read(folder):
+    with pytest.raises(hn.UsageError, match="no function, but int"):
+        hn.mine("none", privacy=NONE, documents=folder / "documents.parquet", scorer=5)
+
+
+def test_retrieved_documents_that_nothing_takes_are_refused(retrieved):
+    with pytest.raises(hn.UsageError, match="nothing takes them"):
+        hn.mine("none", privacy=NONE, retrieved=retrieved)
+
+
+def test_export_scores_does_not_take_the_dataset_for_its_value(tmp_path, capsys):
+    assert cli.main(["export", "--to", "st-ntuple", "--scores", str(tmp_path), "-o", str(tmp_path / "x")]) == 2
+    assert "no choice; there are: relevance, model" in capsys.readouterr().err
 
 
 def test_options_may_be_negative_where_scores_are():

@@ -29,7 +29,7 @@ def _export(command: argparse.ArgumentParser) -> None:
         "say how relevant documents are, where the format can: relevance, the chance of negatives to be relevant after "
         "all, or model, what the model says that the dataset was mined with [relevance]"
     )
-    command.add_argument("--scores", nargs="?", const="relevance", choices=("relevance", "model"), help=text)
+    command.add_argument("--scores", choices=("relevance", "model"), help=text)
     command.add_argument("--overwrite", action="store_true", help="replace an export that stands at DIR")
     shared.format_option(command)
 

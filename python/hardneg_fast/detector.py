@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from .exceptions import DetectorError, UsageError
+from .named import loaded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,14 +57,7 @@ class Detector:
         Raises:
             UsageError: there is none.
         """
-        module, _, attribute = place.partition(":")
-        try:
-            found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError, TypeError) as e:
-            raise UsageError(
-                f"scrub.detector is {place!r}, which cannot be loaded ({type(e).__name__}); "
-                "give MODULE:FUNCTION of a module that can be imported"
-            ) from None
+        found = loaded(place, "scrub.detector")
         return found if isinstance(found, cls) else cls(found, name=place)
 
     @property

@@ -146,7 +146,7 @@ def mine(
         query_vectors=query_vectors,
         document_vectors=document_vectors,
     )
-    scorer = load_scorer(scorer) if isinstance(scorer, str) else scorer
+    scorer = load_scorer(scorer)
     given = beside if propensities is None else {**beside, "propensities": propensities}
     check_beside(privacy, config, given, scorer=scorer is not None, documents=texts is not None)
     config = config if propensities is None else with_propensities(config, propensities)

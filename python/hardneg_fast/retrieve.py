@@ -105,6 +105,10 @@ def check(select: SelectConfig, *, documents: bool, retrieved: bool) -> None:
         UsageError: one of the two.
     """
     if select.retriever != "bm25":
+        if retrieved and select.semi_negatives == select.easy_negatives == 0 and select.fill == "none":
+            raise UsageError(
+                "retrieved documents are given, and nothing takes them: set select.semi_negatives or select.fill"
+            )
         return
     if not documents:
         raise UsageError(

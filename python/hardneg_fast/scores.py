@@ -5,7 +5,6 @@ Nothing of the log is looked at here but which pairs are asked about.
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import pyarrow.compute
 
 from .config import SelectConfig
 from .exceptions import ColumnError, DataError, UsageError
+from .named import loaded
 from .writers.texts import Texts, text_column, text_kind
 from .writers.words import worded
 
@@ -212,25 +212,19 @@ def check(select: SelectConfig, given: Mapping[str, object], *, documents: bool)
         )
 
 
-def load_scorer(place: str) -> Scorer:
-    """The function at `module:attribute`, or at an attribute of it (`module:model.predict`).
+def load_scorer(given: Scorer | str | None) -> Scorer | None:
+    """The function that is given, or stands at `module:attribute`, or at an attribute of it (`module:model.predict`).
 
     Raises:
         UsageError: there is none.
     """
-    module, _, path = place.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for attribute in path.split("."):
-            found = getattr(found, attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as e:
-        raise UsageError(
-            f"scorer is {place!r}, which cannot be loaded ({type(e).__name__}); give MODULE:FUNCTION of a module that "
-            "can be imported"
-        ) from None
-    if not callable(found):
-        raise UsageError(f"scorer is {place!r}, which is no function")
-    scorer: Scorer = found
+    found = loaded(given, "scorer") if isinstance(given, str) else given
+    if found is not None and not callable(found):
+        said = (
+            f"{given!r}, which is no function" if isinstance(given, str) else f"no function, but {type(found).__name__}"
+        )
+        raise UsageError(f"scorer is {said}")
+    scorer: Scorer | None = found
     return scorer
 
 

@@ -164,7 +164,7 @@ def mine(
                 **given,
             )
     beside = tables_beside(config, master, **given)
-    scorer = load_scorer(scorer) if isinstance(scorer, str) else scorer
+    scorer = load_scorer(scorer)
     check_beside(privacy, config, beside, scorer=scorer is not None, documents=documents is not None)
     texts = None if documents is None else documents_table(documents)
     enter(privacy, window=window(config), what=kind_of(privacy))
