@@ -147,7 +147,7 @@ fn format_of_version_2() {
     let bytes = fs::read(&path).unwrap();
     assert_eq!(&bytes[..12], b"HNCOUNTS\x02\0\0\0");
     let sum: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(sum, "132ea3efaaf32e05c1fd0c9ae877dfbea16f8e038061d7371c830df954656241");
+    assert_eq!(sum, "dc02c5467221228d9940e0c6a06de51091b1cde496941558a20aef8a3ea1e6c0");
 }
 
 #[test]
