@@ -398,6 +398,18 @@ def test_export_scores_does_not_take_the_dataset_for_its_value(tmp_path, capsys)
     assert "no choice; there are: relevance, model" in capsys.readouterr().err
 
 
+def test_what_nobody_asked_for_is_not_proposed(evidence, retrieved):
+    """Without places for them, retrieved documents are no candidates."""
+    found = hn.select(evidence, config=hn.SelectConfig(), retrieved=retrieved)
+    told = {
+        one["outcome"]
+        for query in pa.table(found.negatives)["query"].unique().to_pylist()[:20]
+        for one in found.explain(query)
+        if not one["impressions"]
+    }
+    assert told == {"not_proposed"}
+
+
 def test_options_may_be_negative_where_scores_are():
     chosen = options.load(
         None, {"select.max_score": "-2.5", "select.min_score": "none", "select.ambiguous_b": "-1"}

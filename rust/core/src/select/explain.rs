@@ -9,7 +9,7 @@ use crate::tables::Pair;
 
 use super::fill::NOTHING_COUNTED;
 use super::guard::SCORE_GUARDS;
-use super::{Asked, GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict};
+use super::{Asked, Fill, GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict};
 
 /// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -143,6 +143,7 @@ impl Selector<'_> {
         self.knowledge.alike.satisfied_elsewhere(group.query, &mut satisfied);
         let retrieved = self.knowledge.beside.retrieved.of(group.query).take(self.config.retrieved_to);
         let shown = |doc: u64| group.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
+        let wanted = self.config.semi_negatives > 0 || self.config.fill != Fill::None;
         for (rank, doc) in retrieved.enumerate().filter(|(_, doc)| !shown(*doc)) {
             let mut told = Told::default();
             told.same_intent = satisfied.binary_search(&doc).is_ok();
@@ -151,7 +152,7 @@ impl Selector<'_> {
             let (mut none, mut never) = (|| f64::NAN, || f64::NAN);
             let verdict = |g: &Guard| g.verdict(&self.limits, &suspect, &mut none, &mut never);
             let verdicts: Vec<Verdict> = UNSHOWN.iter().chain(&SCORE_GUARDS).filter_map(verdict).collect();
-            let proposed = rank + 1 >= self.config.retrieved_from;
+            let proposed = wanted && rank + 1 >= self.config.retrieved_from;
             let outcome = match (kept.iter().position(|d| *d == doc), verdicts.iter().find(|v| v.fires)) {
                 (Some(place), _) => Outcome::Positive(place + 1),
                 _ if kept.is_empty() => Outcome::NoPositive,
