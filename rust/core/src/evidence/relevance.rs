@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::debias::{ANY, Curve};
 use super::sample::Sample;
 use super::signs::Signs;
-use super::surface::smoothed;
+use super::surface::{FIGURES, smoothed};
 use crate::error::Result;
 use crate::pulse::Pulse;
 use crate::tables::Cell;
@@ -412,11 +412,12 @@ pub(super) fn relevance(
     };
     let (_, none) = fit(Kinds::One)?;
     let (two, some) = fit(Kinds::Two)?;
-    // Half the logarithm of the sample for each figure more: a rate and a prior at each position.
+    // Half the logarithm of the sample for each figure more: a rate at each position, and a prior there or the figures of its
+    // surface, whichever are more.
     let positions = histories.seen.iter().map(|s| s.position).collect::<std::collections::BTreeSet<_>>();
     let worth = 0.5 * pairs.max(2.0).ln();
-    if some - none < worth * 2.0 * positions.len() as f64 || two.mean_attraction(1) <= two.mean_attraction(0)
-    {
+    let figures = (positions.len() + positions.len().max(FIGURES)) as f64;
+    if some - none < worth * figures || two.mean_attraction(1) <= two.mean_attraction(0) {
         return Ok(Err(Unknown::FewClicks));
     }
     if satisfied < clicks {

@@ -12,7 +12,7 @@ use super::relevance::EXPOSURES;
 const PAIRS: f64 = 10_000.0;
 
 /// Figures of the surface.
-const N: usize = 4;
+pub(super) const FIGURES: usize = 4;
 
 /// Precision of a normal prior of the slopes around 0, where a log has one position, or one exposure.
 const FLAT: f64 = 1.0;
@@ -23,12 +23,12 @@ const STEPS: usize = 50;
 /// A step changes no log-odds by more: far from the top of a likelihood Newton's would leap past it.
 const LEAP: f64 = 2.0;
 
-fn features(position: usize, exposure: usize) -> [f64; N] {
+fn features(position: usize, exposure: usize) -> [f64; FIGURES] {
     let (depth, exposure) = ((position.max(1) as f64).ln(), exposure as f64);
     [1.0, depth, exposure, depth * exposure]
 }
 
-fn share(figures: &[f64; N], at: &[f64; N]) -> f64 {
+fn share(figures: &[f64; FIGURES], at: &[f64; FIGURES]) -> f64 {
     let odds: f64 = figures.iter().zip(at).map(|(w, x)| w * x).sum();
     1.0 / (1.0 + (-odds).exp())
 }
@@ -46,13 +46,13 @@ pub(super) fn smoothed(relevant: &[[f64; EXPOSURES]], shown: &[[f64; EXPOSURES]]
 }
 
 /// The figures of greatest likelihood, slopes with their prior: concave, so Newton's method finds them.
-fn fitted(relevant: &[[f64; EXPOSURES]], shown: &[[f64; EXPOSURES]]) -> [f64; N] {
+fn fitted(relevant: &[[f64; EXPOSURES]], shown: &[[f64; EXPOSURES]]) -> [f64; FIGURES] {
     let sum = |of: &[[f64; EXPOSURES]]| of.as_flattened().iter().sum::<f64>();
     let overall = ((sum(relevant) + 0.5) / (sum(shown) + 1.0)).clamp(1e-6, 1.0 - 1e-6);
     let mut figures = [(overall / (1.0 - overall)).ln(), 0.0, 0.0, 0.0];
     for _ in 0..STEPS {
-        let (mut slope, mut bend) = ([0.0; N], [[0.0; N]; N]);
-        for i in 1..N {
+        let (mut slope, mut bend) = ([0.0; FIGURES], [[0.0; FIGURES]; FIGURES]);
+        for i in 1..FIGURES {
             slope[i] = -FLAT * figures[i];
             bend[i][i] = FLAT;
         }
@@ -61,9 +61,9 @@ fn fitted(relevant: &[[f64; EXPOSURES]], shown: &[[f64; EXPOSURES]]) -> [f64; N]
             for exposure in 0..EXPOSURES {
                 let (at, n) = (features(position, exposure), all[exposure]);
                 let p = share(&figures, &at);
-                for i in 0..N {
+                for i in 0..FIGURES {
                     slope[i] += at[i] * (yes[exposure] - n * p);
-                    for j in 0..N {
+                    for j in 0..FIGURES {
                         bend[i][j] += at[i] * at[j] * n * p * (1.0 - p);
                     }
                 }
@@ -81,8 +81,8 @@ fn fitted(relevant: &[[f64; EXPOSURES]], shown: &[[f64; EXPOSURES]]) -> [f64; N]
 }
 
 /// Solves a positive definite system by elimination.
-fn solved(mut a: [[f64; N]; N], mut b: [f64; N]) -> [f64; N] {
-    for i in 0..N {
+fn solved(mut a: [[f64; FIGURES]; FIGURES], mut b: [f64; FIGURES]) -> [f64; FIGURES] {
+    for i in 0..FIGURES {
         let (row, right) = (a[i], b[i]);
         for (below, value) in a.iter_mut().zip(&mut b).skip(i + 1) {
             let times = below[i] / row[i];
@@ -90,8 +90,8 @@ fn solved(mut a: [[f64; N]; N], mut b: [f64; N]) -> [f64; N] {
             *value -= times * right;
         }
     }
-    for i in (0..N).rev() {
-        let known: f64 = (i + 1..N).map(|j| a[i][j] * b[j]).sum();
+    for i in (0..FIGURES).rev() {
+        let known: f64 = (i + 1..FIGURES).map(|j| a[i][j] * b[j]).sum();
         b[i] = (b[i] - known) / a[i][i];
     }
     b
