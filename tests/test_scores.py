@@ -101,6 +101,9 @@ def test_guards_and_orders_are_those_of_the_reference(evidence, retrieved, chose
     assert {name: n for name, n in found.funnel["guards"].items() if name in names} == {
         name: n for name, n in guards.items() if name in names
     }
+    # Whatever was proposed was kept, dropped by a guard, or had no place; what was never shown, too.
+    proposed, *went = (sum(found.funnel[step].values()) for step in ("candidates", "guards", "caps", "negatives"))
+    assert proposed == sum(went)
 
 
 def embedded(names, width=6, seed=1):

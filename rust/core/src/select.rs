@@ -74,7 +74,7 @@ pub struct Funnel {
     pub queries_with_positive: u64,
     /// Queries with at least one negative.
     pub queries_with_negative: u64,
-    /// Rule → candidates it was the first to propose.
+    /// Rule, or what was given, retrieved or drawn → candidates it was the first to propose.
     pub candidates: BTreeMap<&'static str, u64>,
     /// Guard → candidates dropped.
     pub guards: BTreeMap<&'static str, u64>,
@@ -84,6 +84,12 @@ pub struct Funnel {
     pub negatives: BTreeMap<&'static str, u64>,
     /// Rule, or guard → why it did not run.
     pub rules_off: BTreeMap<&'static str, &'static str>,
+}
+
+impl Funnel {
+    fn proposed(&mut self, rule: Rule) {
+        *self.candidates.entry(rule.name()).or_default() += 1;
+    }
 }
 
 /// The selection.
@@ -364,7 +370,7 @@ impl<'a> Selector<'a> {
         let marks = self.marks(query, docs);
         let mut candidates = self.candidates(group, rows, docs);
         for candidate in &candidates {
-            *self.selected.funnel.candidates.entry(candidate.negative.rule.name()).or_default() += 1;
+            self.selected.funnel.proposed(candidate.negative.rule);
         }
         // P(relevant) of what passed all guards but the last makes the curve.
         let mut passed: Vec<f64> = Vec::new();

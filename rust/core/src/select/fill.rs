@@ -6,7 +6,7 @@ use crate::tables::Pair;
 
 use super::guard::SCORE_GUARDS;
 use super::order::Marks;
-use super::{Fill, Guard, Negative, Order, Rule, Selector, clicked_after, order};
+use super::{Fill, Guard, Negative, Order, Rule, Selected, Selector, cap, clicked_after, order};
 
 /// Draws that a missing place is worth before it is given up.
 const DRAWS: u64 = 64;
@@ -24,10 +24,12 @@ impl Selector<'_> {
             out.push(negative(query, doc, rule, place));
             place += 1;
         };
+        let Selected { negatives, funnel, .. } = &mut self.selected;
         let wrong = |doc: u64| qualified.contains(&doc) || beside.known_relevant.has(query, doc);
         for doc in beside.extra_negatives.of(query) {
             if !wrong(doc) && !have.contains(&doc) {
-                add(doc, Rule::Given, &mut have, &mut self.selected.negatives);
+                funnel.proposed(Rule::Given);
+                add(doc, Rule::Given, &mut have, negatives);
             }
         }
         // What the hard ones left, and what is kept for the others.
@@ -58,30 +60,32 @@ impl Selector<'_> {
                     _ => order::place(config, marks.of(doc), hash, 0),
                 }
             };
-            let guards = &mut self.selected.funnel.guards;
             let mut trusted = |doc: u64| {
                 let fires = |g: &&Guard| g.of_scores(config, marks.of(doc)).is_some_and(|v| v.fires);
                 let fired = SCORE_GUARDS.iter().find(fires);
-                fired.map(|guard| *guards.entry(guard.name()).or_default() += 1).is_none()
+                funnel.proposed(Rule::Retrieved);
+                fired.map(|guard| *funnel.guards.entry(guard.name()).or_default() += 1).is_none()
             };
             let mut found: Vec<(i128, u64)> = band
                 .filter(|d| free(*d) && !have.contains(d) && trusted(*d))
                 .map(|d| (place_of(d), d))
                 .collect();
             found.sort_unstable();
+            cap(funnel, "max_negatives_per_query", found.len().saturating_sub(semi));
             for (_, doc) in found.into_iter().take(semi) {
-                add(doc, Rule::Retrieved, &mut have, &mut self.selected.negatives);
+                add(doc, Rule::Retrieved, &mut have, negatives);
             }
         }
         let documents = &self.knowledge.documents;
-        let semi = self.selected.negatives[start..].iter().filter(|n| n.rule == Rule::Retrieved).count();
+        let semi = negatives[start..].iter().filter(|n| n.rule == Rule::Retrieved).count();
         let mut left = easy.min(room.saturating_sub(semi));
         for i in 0..DRAWS * left as u64 {
             let drawn = seed.hash("easy", &[&query.to_be_bytes(), &i.to_be_bytes()]);
             let Some(doc) = documents.draw(drawn).filter(|_| left > 0) else { break };
             // What a search engine returns is not just any document, and may have been kept out above.
             if free(doc) && !have.contains(&doc) && !retrieved.clone().any(|d| d == doc) {
-                add(doc, Rule::Random, &mut have, &mut self.selected.negatives);
+                funnel.proposed(Rule::Random);
+                add(doc, Rule::Random, &mut have, negatives);
                 left -= 1;
             }
         }
