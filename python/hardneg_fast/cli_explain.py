@@ -50,6 +50,7 @@ def run_explain(args: argparse.Namespace) -> None:
 
 
 def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]) -> list[str]:
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -58,7 +59,12 @@ def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]
     where = pc.field("query") == query
     if doc is not None:
         where &= pc.field("neg_id") == doc
-    rows = pq.read_table(out / "negatives", filters=where).to_pylist()
+    try:
+        rows = pq.read_table(out / "negatives", filters=where, page_checksum_verification=True).to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FileError(
+            f"{out.name}: negatives cannot be read ({type(error).__name__}); is it damaged, or not what mine wrote?"
+        ) from None
     if not rows:
         raise UsageError(
             "no negative of OUT has this query and document; with --log LOG the log is asked why (not of a release "

@@ -99,7 +99,7 @@ def _tokens(args: argparse.Namespace) -> Any:
         except (OSError, UnicodeDecodeError):
             raise FileError("the tokens cannot be read: text with one a line is expected") from None
     try:
-        found = pq.read_table(args.file, columns=[args.column]).columns
+        found = pq.read_table(args.file, columns=[args.column], page_checksum_verification=True).columns
     except (OSError, pa.ArrowException, ValueError):
         found = []
     if not found:

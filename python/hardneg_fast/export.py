@@ -117,7 +117,7 @@ def _table(features: object) -> pa.Table:
     if isinstance(features, str | Path):
         name = Path(features).name
         try:
-            return pq.ParquetFile(features).read()
+            return pq.ParquetFile(features, page_checksum_verification=True).read()
         except FileNotFoundError:
             raise FileError(f"features {name!r}: no such file") from None
         except (pa.ArrowException, OSError) as error:

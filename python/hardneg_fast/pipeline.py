@@ -76,6 +76,9 @@ for."""
 
 MOST_PARTS = 1 << 20
 
+BROKE_OFF = "the input stream broke off while it was read"
+"""What the core says too, where Arrow tells it no more."""
+
 ROWS_STAY = "rows stay as they are: those that mine would set aside are in the copy"
 
 
@@ -1128,8 +1131,8 @@ def _unbroken(
     try:
         yield from reader
     except (pa.ArrowException, OSError, ValueError):
-        broke = DataError("the input stream broke off while it was read")
-        raise raw.error or (stream and stream.failure()) or broke from None
+        broke = DataError(BROKE_OFF)
+        raise _named(raw.error or (stream and stream.failure()) or broke, raw) from None
 
 
 @contextmanager
@@ -1137,8 +1140,13 @@ def _named_errors(raw: RawLog, stream: _hardneg.Stream | None = None) -> Iterato
     """Arrow's C interface hands on that a stream broke, not why; the source and the stream remember."""
     try:
         yield
-    except (DataError, pa.ArrowException, OSError):
-        failed = raw.error or (stream.failure() if stream else None)
-        if failed is not None:
+    except (DataError, pa.ArrowException, OSError) as error:
+        failed = _named(raw.error or (stream and stream.failure()) or error, raw)
+        if failed is not error:
             raise failed from None
         raise
+
+
+def _named(error: BaseException, raw: RawLog) -> BaseException:
+    """With the name of the file, where all that is known is that a stream broke off."""
+    return (BROKE_OFF in str(error) and raw.find_broken()) or error

@@ -56,6 +56,8 @@ class RawLog:
     """Opens what the core reads from the files itself, where it can. Callers want `direct`."""
     error: HardnegError | None = field(default=None, repr=False)
     """The named error that ended the last stream: Arrow's C interface hands on no more than its text."""
+    find_broken: Callable[[], HardnegError | None] = field(default=lambda: None, repr=False)
+    """Looks for the file that a stream without such an error broke off in."""
 
     def reader(self) -> pa.RecordBatchReader:
         """A fresh stream of the log.
@@ -253,7 +255,10 @@ def _rows(
     if opened is None:
         return _streamed(source, report, base, has_pages, stream)
     # Arrow's scanner reads ahead from its first moment on, so it is not opened before somebody wants its stream.
-    return RawLog(pa.schema(opened), base, has_pages, report, stream, direct)
+    log = RawLog(pa.schema(opened), base, has_pages, report, stream, direct)
+    if isinstance(source, ColumnarSource):
+        log.find_broken = source.broken
+    return log
 
 
 def _streamed(
@@ -274,6 +279,8 @@ def _streamed(
         return reader if bare else _guarded(reader, log)
 
     log = RawLog(first[0].schema, base, has_pages, report, reopen)
+    if isinstance(source, ColumnarSource):
+        log.find_broken = source.broken
     return log
 
 

@@ -69,7 +69,7 @@ class Output:
         """
         paths = [path for path in self.parquet if not name or path.parent.name == name]
         try:
-            parts = [pq.ParquetFile(path).read(columns) for path in paths]
+            parts = [pq.ParquetFile(path, page_checksum_verification=True).read(columns) for path in paths]
         except (pa.ArrowException, OSError) as error:
             raise FileError(f"{name or 'log'!r} cannot be read ({type(error).__name__}); is it damaged?") from None
         if not parts or any(set(part.column_names) < set(columns or ()) for part in parts):

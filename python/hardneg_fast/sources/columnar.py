@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pat
 
 from .. import _hardneg
-from ..exceptions import ColumnError
+from ..exceptions import ColumnError, HardnegError
 from .base import Source
 from .files import DataFile, naming
 from .report import ReadReport
@@ -65,6 +66,7 @@ class ColumnarSource(Source):
         self.format = files[0].format
         self.names = tuple(file.name for file in files)
         self.schemas = [self._schema(file) for file in files]
+        self.scanned: list[str] = []
         if self.format == "parquet":
             self.rows = sum(footer.num_rows for footer in self.footers)
 
@@ -134,8 +136,12 @@ class ColumnarSource(Source):
         import pyarrow.dataset as ds
 
         types = self.types(wanted.values())
+        self.scanned = list(types)
         if self.format == "parquet":
-            reading = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=self._text(types)))
+            reading = ds.ParquetFileFormat(
+                read_options=ds.ParquetReadOptions(dictionary_columns=self._text(types)),
+                default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True),
+            )
         routes = {path: parts(self.schemas[0], path) or [path] for path in wanted.values()}
         with naming(self.names[0]):
             dataset = ds.dataset(
@@ -153,6 +159,17 @@ class ColumnarSource(Source):
         if self.rows is not None:
             report.rows_in = self.rows
         return reader
+
+    def broken(self) -> HardnegError | None:
+        """What is wrong with the first Parquet file that cannot be read: Arrow's scanner does not say which it is."""
+        for file in self.files if self.format == "parquet" else []:
+            try:
+                with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
+                    reading = pq.ParquetFile(stream, page_checksum_verification=True)
+                    collections.deque(reading.iter_batches(columns=self.scanned), maxlen=0)
+            except HardnegError as error:
+                return error
+        return None
 
     def direct(self, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog | None:
         """The columns as the core reads them, several threads at once and dictionaries as the files have them.
@@ -180,7 +197,18 @@ class ColumnarSource(Source):
         if self.format != "parquet":
             return []
         text = (path for path, t in types.items() if pat.is_string(t) or pat.is_large_string(t))
-        return [path for path in text if path in self.schemas[0].names]
+        return [path for path in text if path in self.schemas[0].names and path not in self._deltas]
+
+    @cached_property
+    def _deltas(self) -> set[str]:
+        """Columns with pages in delta coding, of which Arrow makes no dictionaries."""
+        chunks = (
+            footer.row_group(group).column(i)
+            for footer in self.footers
+            for group in range(footer.num_row_groups)
+            for i in range(footer.num_columns)
+        )
+        return {c.path_in_schema for c in chunks if any(coding.startswith("DELTA") for coding in c.encodings)}
 
 
 def _kind(t: pa.DataType) -> str:

@@ -80,6 +80,10 @@ class DataFile:
         return DataFile(self.filesystem, path)
 
 
+CHECKSUM = "CRC checksum"
+"""What pyarrow says of a page that was changed since it was written, and of nothing else."""
+
+
 @contextmanager
 def naming(name: str) -> Iterator[None]:
     """Turns whatever goes wrong while reading file `name` into a FileError that quotes no content."""
@@ -93,7 +97,10 @@ def naming(name: str) -> Iterator[None]:
         raise FileError(f"{name}: no permission to read it") from None
     except RuntimeError:
         raise FileError(f"{name}: cannot be read; if it is an encrypted archive, unpack it first") from None
-    except (OSError, EOFError, pa.ArrowException, lzma.LZMAError, zipfile.BadZipFile, zlib.error, UnicodeError):
+    except (OSError, EOFError, pa.ArrowException, lzma.LZMAError, zipfile.BadZipFile, zlib.error, UnicodeError) as e:
+        if CHECKSUM in str(e):
+            raise FileError(f"{name}: the Parquet file is damaged: a page is not what its checksum says; "
+                            "write or copy it again, or leave it out") from None  # fmt: skip
         raise FileError(f"{name}: damaged, cut short, or not of the format that was taken for it; "
                         "write it again, or say what it is with --read.format") from None  # fmt: skip
 

@@ -31,7 +31,8 @@ def given_table(given: object, name: str, wanted: Sequence[str], optional: Seque
     if isinstance(given, str | Path):
         with _named(given, name, said):
             names = pq.read_schema(given).names
-            table = pq.read_table(given, columns=[n for n in [*wanted, *optional] if names.count(n) == 1])
+            found = [n for n in [*wanted, *optional] if names.count(n) == 1]
+            table = pq.read_table(given, columns=found, page_checksum_verification=True)
     else:
         table = of_object(given, f"{name} must be a Parquet file or a table with {said}")
         names = table.column_names

@@ -63,6 +63,8 @@ pub(crate) struct Header {
     pub(crate) uncompressed: usize,
     /// Bytes of the body in the file.
     pub(crate) compressed: usize,
+    /// Checksum (CRC-32) of the body as it lies in the file; most writers leave it out.
+    pub(crate) crc: Option<u32>,
     /// Bytes of the header itself.
     pub(crate) len: usize,
 }
@@ -127,7 +129,9 @@ impl Header {
             },
             _ => Kind::Other,
         };
-        Some(Self { kind, uncompressed: size(2)?, compressed: size(3)?, len: thrift.at })
+        // The format has it as a signed number.
+        let crc = top[4].and_then(|crc| i32::try_from(crc).ok()).map(i32::cast_unsigned);
+        Some(Self { kind, uncompressed: size(2)?, compressed: size(3)?, crc, len: thrift.at })
     }
 }
 
@@ -302,7 +306,7 @@ mod tests {
             ] {
                 let bytes = written(page, uncompressed);
                 let header = Header::read(&bytes).expect("a header");
-                prop_assert_eq!(header, Header { kind, uncompressed, compressed, len: bytes.len() - body.len() });
+                prop_assert_eq!(header, Header { kind, uncompressed, compressed, crc: None, len: bytes.len() - body.len() });
                 for cut in 0..header.len {
                     prop_assert_eq!(Header::read(&bytes[..cut]), None);
                 }

@@ -88,9 +88,18 @@ pub(super) fn damaged(name: &str, e: &ParquetError) -> Error {
         ParquetError::EOF(_) => "a page ends before its values do",
         ParquetError::NYI(_) => "it uses a Parquet feature that cannot be read here",
         ParquetError::External(_) => "it cannot be read from disk",
+        e if is_checksum(e) => CHECKSUM,
         _ => "a page is not what its header says",
     };
     broken(name, what)
+}
+
+/// What is said of a page that was changed since it was written.
+pub(super) const CHECKSUM: &str = "a page is not what its checksum says";
+
+/// Whether what the library says is about a page's checksum: it has no kind of error for that.
+pub(super) fn is_checksum(e: &impl std::fmt::Display) -> bool {
+    e.to_string().contains("CRC checksum mismatch")
 }
 
 /// The named error for a damaged file.

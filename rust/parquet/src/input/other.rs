@@ -14,7 +14,7 @@ use parquet::basic::{ConvertedType, LogicalType};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
-use super::file::{FileBytes, broken, damaged};
+use super::file::{CHECKSUM, FileBytes, broken, damaged, is_checksum};
 use super::guard::OneGroup;
 use super::leaf::Column;
 
@@ -66,6 +66,7 @@ impl Other {
     fn read(&mut self) -> Result<ArrayRef> {
         match self.reader.next() {
             Some(Ok(batch)) => innermost(&batch),
+            Some(Err(e)) if is_checksum(&e) => Err(broken(&self.name, CHECKSUM)),
             Some(Err(_)) => Err(broken(&self.name, "a page is not what its header says")),
             None => Err(broken(&self.name, "a column ends before its rows do")),
         }

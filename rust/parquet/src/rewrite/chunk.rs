@@ -34,22 +34,41 @@ pub(super) fn place(meta: &ColumnChunkMetaData, file_len: u64) -> Option<(u64, u
     (start.checked_add(len)? <= file_len && meta.file_path().is_none()).then_some((start, len))
 }
 
+/// What is wrong with the bytes of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// They are no pages, or not those that the footer says.
+    Unreadable,
+    /// A page is not what its checksum says.
+    Checksum,
+}
+
 /// The pages of a chunk, without the statistics of their headers, up to the one that brings the values to `values`.
-/// Pages of other kinds, and bytes after the last page, stay behind. None where the bytes are no pages.
-pub(super) fn pages(bytes: &Bytes, values: i64) -> Option<Vec<CompressedPage>> {
+/// Pages of other kinds, and bytes after the last page, stay behind. Checksums are looked at where pages have them: pages
+/// that are copied are not decoded, so nobody else would notice.
+///
+/// # Errors
+/// Where the bytes are no pages, or were changed.
+pub(super) fn pages(bytes: &Bytes, values: i64) -> Result<Vec<CompressedPage>, Fault> {
     let mut found = Vec::new();
     let (mut at, mut seen) = (0, 0_i64);
     while seen < values {
-        let header = Header::read(bytes.get(at..)?)?;
+        let header = bytes.get(at..).and_then(Header::read).ok_or(Fault::Unreadable)?;
         let start = at + header.len;
-        at = start.checked_add(header.compressed).filter(|end| *end <= bytes.len())?;
+        at = start
+            .checked_add(header.compressed)
+            .filter(|end| *end <= bytes.len())
+            .ok_or(Fault::Unreadable)?;
         let buf = bytes.slice(start..at);
+        if header.crc.is_some_and(|crc| crc32fast::hash(&buf) != crc) {
+            return Err(Fault::Checksum);
+        }
         let page = match header.kind {
             Kind::Other => continue,
             Kind::Dictionary { values, encoding, is_sorted } if found.is_empty() => {
                 Page::DictionaryPage { buf, num_values: values, encoding, is_sorted }
             }
-            Kind::Dictionary { .. } => return None,
+            Kind::Dictionary { .. } => return Err(Fault::Unreadable),
             Kind::Data { values, encoding, definitions, repetitions } => {
                 seen += i64::from(values);
                 Page::DataPage {
@@ -78,7 +97,7 @@ pub(super) fn pages(bytes: &Bytes, values: i64) -> Option<Vec<CompressedPage>> {
         };
         found.push(CompressedPage::new(page, header.uncompressed));
     }
-    (seen == values).then_some(found)
+    if seen == values { Ok(found) } else { Err(Fault::Unreadable) }
 }
 
 /// Whether every data page holds codes of the dictionary page.

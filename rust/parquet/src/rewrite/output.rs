@@ -4,16 +4,16 @@ use std::fs::File;
 use std::sync::Arc;
 
 use parquet::basic::ColumnOrder;
-use parquet::column::page::PageWriter;
 use parquet::errors::Result;
 use parquet::file::metadata::{
     ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataWriter, RowGroupMetaData,
 };
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::file::writer::TrackedWrite;
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, TypePtr};
 use std::io::Write;
 
 use super::chunk::{Chunk, encodings};
+use crate::checked::write_page;
 
 const MAGIC: &[u8; 4] = b"PAR1";
 
@@ -47,14 +47,13 @@ impl Output {
     pub(super) fn append(&mut self, leaf: usize, chunk: Chunk) -> Result<()> {
         let (mut dictionary, mut data, mut compressed, mut uncompressed) = (None, None, 0, 0);
         let (encodings, encoding_stats) = encodings(&chunk.pages);
-        let mut writer = SerializedPageWriter::new(&mut self.file);
-        for page in chunk.pages {
+        for page in &chunk.pages {
+            let written = write_page(&mut self.file, page)?;
             let is_dictionary = page.compressed_page().is_dictionary_page();
-            let spec = writer.write_page(page)?;
             let first = if is_dictionary { &mut dictionary } else { &mut data };
-            first.get_or_insert(spec.offset as i64);
-            compressed += spec.compressed_size as i64;
-            uncompressed += spec.uncompressed_size as i64;
+            first.get_or_insert(written.offset);
+            compressed += written.compressed;
+            uncompressed += written.uncompressed;
         }
         let mut meta = ColumnChunkMetaData::builder(self.schema.column(leaf))
             .set_compression_codec(chunk.codec)

@@ -9,7 +9,7 @@ use hardneg_core::workers;
 use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::{self, Chunk};
+use super::chunk::{self, Chunk, Fault};
 use super::dictionary::{has_empty, rewritten};
 use super::output::Output;
 use super::plan::{Input, Plan, Task};
@@ -28,13 +28,17 @@ enum Done {
 }
 
 /// Everything between pages and bytes that goes wrong is the file's fault; what the crate says could quote it.
-fn damaged(inputs: &[Input], columns: &[Column], task: &Task) -> Error {
+fn damaged(inputs: &[Input], columns: &[Column], task: &Task, fault: Fault) -> Error {
     let file = inputs[task.file].path.file_name().unwrap_or_default().to_string_lossy();
-    Error::data(format!(
-        "{file}: column {:?}, row group {}: its pages cannot be read: damaged, encrypted, or compressed in a way that is \
-         not supported; write the file again",
-        columns[task.column].path, task.group
-    ))
+    let what = match fault {
+        Fault::Unreadable => {
+            "its pages cannot be read: damaged, encrypted, or compressed in a way that is not supported; write the file again"
+        }
+        Fault::Checksum => {
+            "the file is damaged: a page is not what its checksum says; write or copy it again, or leave it out"
+        }
+    };
+    Error::data(format!("{file}: column {:?}, row group {}: {what}", columns[task.column].path, task.group))
 }
 
 fn unwritable(e: &ParquetError) -> Error {
@@ -73,9 +77,10 @@ pub(super) fn need_nulls(
         if meta.column_descr().max_def_level() > 0 || optional[task.column] {
             continue;
         }
-        let failed = || damaged(inputs, columns, task);
+        let failed = || damaged(inputs, columns, task, Fault::Unreadable);
         let bytes = read(inputs, task).ok_or_else(failed)?;
-        let pages = chunk::pages(&bytes, meta.num_values()).ok_or_else(failed)?;
+        let pages =
+            chunk::pages(&bytes, meta.num_values()).map_err(|fault| damaged(inputs, columns, task, fault))?;
         if !chunk::all_coded(&pages) || has_empty(&bytes, meta, kind).map_err(|_| failed())? {
             optional[task.column] = true;
             any = true;
@@ -91,10 +96,11 @@ fn prepared(
     task: &Task,
     column: ColumnDescPtr,
 ) -> Result<(Chunk, Done)> {
-    let failed = || damaged(inputs, columns, task);
+    let failed = || damaged(inputs, columns, task, Fault::Unreadable);
     let meta = task.meta(inputs);
     let bytes = read(inputs, task).ok_or_else(failed)?;
-    let mut pages = chunk::pages(&bytes, meta.num_values()).ok_or_else(failed)?;
+    let mut pages =
+        chunk::pages(&bytes, meta.num_values()).map_err(|fault| damaged(inputs, columns, task, fault))?;
     let (codec, values) = (meta.compression_codec(), meta.num_values());
     let flat = meta.column_descr().max_rep_level() == 0;
     if flat && values != inputs[task.file].meta.row_group(task.group).num_rows() {

@@ -7,15 +7,16 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{Array, DictionaryArray, Int64Array};
 use bytes::Bytes;
 use parquet::basic::{CompressionCodec, Encoding, LogicalType, PageType, Repetition, Type as Physical};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::page::{CompressedPage, Page};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::file::writer::TrackedWrite;
 use parquet::schema::types::{ColumnDescriptor, ColumnPath, PrimitiveTypeBuilder, Type};
 
 use super::hybrid;
+use crate::checked::write_page;
 
 /// Level of compression: what the `parquet` crate takes for all other columns.
 const LEVEL: i32 = 1;
@@ -90,13 +91,15 @@ impl CodedChunk {
     ) -> Result<Self> {
         let rows = u32::try_from(keys.len()).map_err(|_| ParquetError::General("too many rows".into()))?;
         let mut out = TrackedWrite::new(Vec::new());
-        let mut writer = SerializedPageWriter::new(&mut out);
-        let dictionary = writer.write_page(compressed(plain, |buf| Page::DictionaryPage {
-            buf,
-            num_values: distinct as u32,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        })?)?;
+        let dictionary = write_page(
+            &mut out,
+            &compressed(plain, |buf| Page::DictionaryPage {
+                buf,
+                num_values: distinct as u32,
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            })?,
+        )?;
         let mut body = Vec::with_capacity(keys.len() * 2);
         if optional {
             // Definition levels, all 1: their length, then one run.
@@ -108,14 +111,17 @@ impl CodedChunk {
         let width = hybrid::width((distinct as u32).saturating_sub(1));
         body.push(width as u8);
         hybrid::encode(keys, width, &mut body);
-        let data = writer.write_page(compressed(&body, |buf| Page::DataPage {
-            buf,
-            num_values: rows,
-            encoding: Encoding::RLE_DICTIONARY,
-            def_level_encoding: Encoding::RLE,
-            rep_level_encoding: Encoding::RLE,
-            statistics: None,
-        })?)?;
+        let data = write_page(
+            &mut out,
+            &compressed(&body, |buf| Page::DataPage {
+                buf,
+                num_values: rows,
+                encoding: Encoding::RLE_DICTIONARY,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            })?,
+        )?;
         let bytes = Bytes::from(out.into_inner()?);
         let stats = |page_type, encoding| PageEncodingStats { page_type, encoding, count: 1 };
         let mut metadata = ColumnChunkMetaData::builder(Arc::new(descriptor(column, name, optional)?))
@@ -127,9 +133,9 @@ impl CodedChunk {
             ])
             .set_num_values(i64::from(rows))
             .set_total_compressed_size(bytes.len() as i64)
-            .set_total_uncompressed_size((dictionary.uncompressed_size + data.uncompressed_size) as i64)
-            .set_dictionary_page_offset(Some(dictionary.offset as i64))
-            .set_data_page_offset(data.offset as i64);
+            .set_total_uncompressed_size(dictionary.uncompressed + data.uncompressed)
+            .set_dictionary_page_offset(Some(dictionary.offset))
+            .set_data_page_offset(data.offset);
         if let Some(statistics) = statistics {
             metadata = metadata.set_statistics(statistics);
         }
