@@ -15,7 +15,7 @@ import pytest
 import hardneg_fast as hn
 import reference
 from hardneg_fast import cli, options
-from hardneg_fast.result import why
+from hardneg_fast.measures import why
 
 NONE = hn.Privacy.none()
 

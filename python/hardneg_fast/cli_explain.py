@@ -54,7 +54,7 @@ def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from .result import why
+    from .measures import why
 
     where = pc.field("query") == query
     if doc is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ pc: Any = pyarrow.compute
 
 EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 """Where classes of popularity begin, in users; under k-users in multiples of K, as users are shown."""
+
+COUNTED = ("queries", "with_1", "with_4")
 
 
 def coverage(queries: pa.Table, negatives: pa.Table, k: int | None) -> list[dict[str, int | None]]:
@@ -28,14 +30,33 @@ def coverage(queries: pa.Table, negatives: pa.Table, k: int | None) -> list[dict
     Returns:
         A row a class with queries in it: users `from` and `below` (null: any more), `queries`, `with_1`, `with_4`.
     """
+    return shown_by_users(counted_by_users(queries, negatives, k), k)
+
+
+def counted_by_users(queries: pa.Table, negatives: pa.Table, k: int | None) -> list[list[int]]:
+    """By class of `EDGES`: queries, those with a negative, those with four; exact, and they add up over parts.
+
+    Args: as for `coverage`.
+    """
     least = k or 1
     queries = queries.filter(pc.greater_equal(queries["users"], least))
     edges = [edge * least for edge in EDGES]
     rows = _classes(queries["users"].to_numpy(), _each(queries["query"], negatives), edges)
+    return [[*counted.values()] for _, counted in rows]
+
+
+def shown_by_users(counted: Sequence[Sequence[int]], k: int | None) -> list[dict[str, int | None]]:
+    """What `counted_by_users` counted, as it may be shown."""
+    least = k or 1
+    ends = [None if edge is None else edge * least for edge in (*EDGES[1:], None)]
     return [
-        {**row, **{name: n // least * least for name, n in counted.items()}}
-        for row, counted in rows
-        if counted["queries"] >= least
+        {
+            "from": edge * least,
+            "below": below,
+            **{name: n // least * least for name, n in zip(COUNTED, counts, strict=True)},
+        }
+        for edge, below, counts in zip(EDGES, ends, counted, strict=True)
+        if counts[0] >= least
     ]
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _hardneg, options
 from .config import Config, Privacy, ScrubConfig
-from .coverage import coverage
 from .curriculum import with_curriculum
 from .exceptions import UsageError
+from .measures import Measures, false_negatives, measured, shown_coverage, shown_examples, why
 from .writers.explain import told_of
 from .writers.report_html import framed
 from .yields import curve
@@ -92,34 +92,64 @@ class Result:
         return DatasetDict({"triplets": Dataset(self.triplets), "negatives": Dataset(self.negatives)})
 
 
-def built(raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, config: Config) -> Result:
-    """The result of one run. Under k-users every figure of the report is rounded down to a multiple of K."""
+def built(
+    raw: Any,
+    counts: Any,
+    released: Any,
+    weighed: Any,
+    selected: Any,
+    config: Config,
+    measures: Measures | None = None,
+) -> Result:
+    """The result of one run. Under k-users every figure of the report is rounded down to a multiple of K.
+
+    `measures` are those of the selection where they were taken before.
+    """
     privacy: Privacy = released.privacy
-    negatives = pa.table(selected.negatives)
+    negatives, positives = pa.table(selected.negatives), pa.table(selected.positives)
+    if measures is None:
+        asked = pa.table(counts.table("queries", columns=("query", "users")))
+        measures = measured(negatives, positives, asked, privacy.k)
     if config.select.curriculum == "on":
         negatives = with_curriculum(negatives)
-    by_position = pa.table(weighed.positions())
-    queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
-    report = _report(raw, counts, released, selected, config)
-    report["ctr_by_position"] = by_position.to_pylist()
-    asked = pa.table(counts.table("queries", columns=("query", "users")))
-    hard = negatives.filter(pc.equal(negatives["kind"], "hard"))
-    report["coverage"] = coverage(asked, hard, privacy.k)
-    report["evidence"] = {**weighed.model, "false_negatives": false_negatives(negatives, privacy.k)}
-    del report["evidence"]["places"]
-    report["yield"] = curve(selected.told, selected.funnel["queries_with_positive"], privacy.k)
-    positives = pa.table(selected.positives)
-    report["examples"] = examples(negatives, positives, privacy.k)
+    queries = queries_of(negatives)
     return Result(
         negatives=negatives,
         triplets=pa.table(selected.triplets),
         positives=positives_of(queries, positives),
         queries=queries,
-        by_position=by_position,
-        report=report,
-        privacy=_statement(privacy, raw, config.scrub),
+        by_position=pa.table(weighed.positions()),
+        report=reported(raw, counts, released, weighed, selected, config, measures),
+        privacy=stated(privacy, raw, config.scrub),
         _selected=selected,
     )
+
+
+def reported(
+    raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, config: Config, measures: Measures
+) -> dict[str, Any]:
+    """The report, of figures alone: where the rows lie is all the same."""
+    k = released.privacy.k
+    report = _report(raw, counts, released, selected, config)
+    report["ctr_by_position"] = pa.table(weighed.positions()).to_pylist()
+    report["coverage"] = shown_coverage(measures, k)
+    report["evidence"] = {**weighed.model, "false_negatives": false_negatives(measures, k)}
+    del report["evidence"]["places"]
+    report["yield"] = curve(selected.told, selected.funnel["queries_with_positive"], k)
+    report["examples"] = shown_examples(measures)
+    return report
+
+
+def queries_of(negatives: pa.Table) -> pa.Table:
+    """query_id, query, each once, in the order in which they first come."""
+    both = negatives.select(["query_id", "query"]).combine_chunks()
+    if not both.num_rows:
+        return both
+    # Rows of a query follow each other, so that few are left to be told apart.
+    query = both["query"]
+    heads = both.filter(np.append(True, pc.not_equal(query[1:], query[:-1]).to_numpy()))
+    named = heads["query"].combine_chunks()
+    return heads.take(pc.index_in(pc.unique(named), value_set=named))
 
 
 def positives_of(queries: pa.Table, positives: pa.Table) -> pa.Table:
@@ -202,37 +232,6 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
     }
 
 
-SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Where the distribution of P(false negative) is cut."""
-
-
-def false_negatives(negatives: pa.Table, k: int | None) -> dict[str, Any] | None:
-    """The share of `negatives` to expect relevant after all, by their P(false negative); None where that is null."""
-    return spread_of(negatives["p_false_negative"].drop_null().to_numpy(), SHARES, k)
-
-
-def spread_of(p: Any, shares: tuple[float, ...], k: int | None) -> dict[str, Any] | None:
-    """The mean of probabilities, its interval, and how many there are between `shares`; None where there are none.
-
-    The interval is that of the share in these rows were every probability right: rows are taken as independent, and
-    what the estimates of the model are off is not in it.
-    """
-    if not len(p):
-        return None
-    mean, spread = float(p.mean()), 1.96 * float((p * (1 - p)).sum()) ** 0.5 / len(p)
-    edges = (0.0, *shares, 1.0)
-    rows = [int(((p >= low) & ((p < high) | (high == 1))).sum()) for low, high in itertools.pairwise(edges)]
-    return {
-        "expected": round(mean, 4),
-        "lower": round(max(mean - spread, 0.0), 4),
-        "upper": round(min(mean + spread, 1.0), 4),
-        "distribution": [
-            {"from": low, "below": high, "rows": n // (k or 1) * (k or 1)}
-            for (low, high), n in zip(itertools.pairwise(edges), rows, strict=True)
-        ],
-    }
-
-
 def plain_config(config: Config, *, exact: bool) -> dict[str, Any]:
     """The configuration without what no result depends on, and without constants' values: they can be identifiers.
 
@@ -276,7 +275,7 @@ def _scrubbed(scrub: ScrubConfig) -> str:
     return said
 
 
-def _statement(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]:
+def stated(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]:
     sessions = raw.report.sessions_stand_for_users
     statement: dict[str, Any] = {
         "mode": privacy.mode,
@@ -296,61 +295,3 @@ def _statement(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]
     else:
         statement["claim"] = "none: everything counted may be in the output"
     return statement
-
-
-def examples(negatives: pa.Table, positives: pa.Table, k: int | None) -> list[dict[str, Any]]:
-    """Three negatives of different queries, those with the most users first."""
-    best: dict[str, str] = {}
-    for row in positives.to_pylist() if positives.num_rows < 10_000 else positives.slice(0, 10_000).to_pylist():
-        best.setdefault(row["query"], row["doc_id"])
-    order = pc.sort_indices(
-        negatives, sort_keys=[("users", "descending"), ("query_id", "ascending"), ("neg_id", "ascending")]
-    )
-    found: list[dict[str, Any]] = []
-    seen: set[str] = set()
-    for row in negatives.take(order[:1_000]).to_pylist():
-        if row["query"] in seen or (row["pos_id"] or best.get(row["query"])) is None:
-            continue
-        seen.add(row["query"])
-        found.append(
-            {
-                "query": row["query"],
-                "positive": row["pos_id"] or best[row["query"]],
-                "negative": row["neg_id"],
-                "rule": row["rule"],
-                "why": why(row, k),
-            }
-        )
-        if len(found) == 3:
-            break
-    return found
-
-
-def why(row: Mapping[str, Any], k: int | None) -> str:
-    """One row of `negatives` in words."""
-    beside = {
-        "given": "given as a negative of the query",
-        "retrieved": "returned by a search engine further down, and never shown",
-        "random": "drawn at random from what was never shown for the query",
-    }
-    if row["rule"] in beside:
-        return beside[row["rule"]]
-    users, least = row["users"], "" if k is None else "at least "
-    people = "" if users is None else f"{least}{users} users "
-    place = "listed" if row["rule"] == "contrast" else "on average"
-    at = f", {place} at position {row['position_neg']}" if row["position_neg"] else ""
-    if row["pos_id"] is not None:
-        how = {
-            "skip_above": "clicked the positive and passed over this one above it",
-            "last_click_skip_above": "ended with a click on the positive and passed over this one above it",
-            "click_no_click_next": "clicked the positive and not this one right below it",
-            "contrast": "clicked the positive more, positions and noise allowed for",
-        }[row["rule"]]
-        return f"{people or 'people '}{how}{at}"
-    shown = f"{people}were shown it{at}" if people else f"it was shown{at}"
-    looks = (
-        ""
-        if row["examinations"] is None
-        else f", {least}{row['examinations']:.1f} looks at it as far as positions tell"
-    )
-    return f"{shown}{looks}, and too few stayed with it"

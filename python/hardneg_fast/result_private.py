@@ -14,8 +14,9 @@ from .config import Config, Privacy, SelectConfig
 from .contrast import Contrasts
 from .coverage import coverage_of_released
 from .curriculum import with_curriculum
+from .measures import examples, shown_spread, spread_of
 from .release_private import PrivateReleased
-from .result import QUERY_TEXT, Result, examples, plain_config, positives_of, spread_of
+from .result import QUERY_TEXT, Result, plain_config, positives_of, queries_of
 
 __all__ = ["private_result"]
 
@@ -33,7 +34,7 @@ def private_result(
 ) -> Result:
     """The result of one run; every figure in it follows from what was released."""
     negatives = with_curriculum(chosen.negatives) if config.select.curriculum == "on" else chosen.negatives
-    queries = negatives.select(["query_id", "query"]).group_by(["query_id", "query"], use_threads=False).aggregate([])
+    queries = queries_of(negatives)
     return Result(
         negatives=negatives,
         triplets=chosen.triplets,
@@ -90,7 +91,7 @@ SHARES = (0.0001, 0.001, 0.01, 0.05, 0.2)
 def _measured(released: PrivateReleased, chosen: Contrasts) -> dict[str, Any]:
     """Coverage and reversals, of what was released and nothing else."""
     found: dict[str, Any] = {}
-    if (reversals := spread_of(chosen.reversed, SHARES, None)) is not None:
+    if (reversals := shown_spread(spread_of(chosen.reversed, SHARES), SHARES, None)) is not None:
         found["reversals"] = {**reversals, "from": REVERSALS}
     if released.constants["impression_weight"] > 0:
         table = released.table

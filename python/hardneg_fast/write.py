@@ -19,7 +19,7 @@ from .writers.report_html import report_html
 from .writers.stable_json import to_json
 from .writers.texts import Texts
 
-__all__ = ["LAYOUT", "Mined", "check_target", "write", "write_table"]
+__all__ = ["LAYOUT", "Mined", "check_target", "completed", "pages", "write", "write_table"]
 
 LAYOUT = (
     "triplets", "negatives", "positives", "queries", "documents", "README.md", "report.html", "report.json",
@@ -58,11 +58,25 @@ def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwri
     texts = None if documents is None else Texts(documents, documents_that_appear(mined))
     with whole_directory(out, replaceable=LAYOUT if overwrite else ()) as partial:
         written = write_dataset(mined, texts, partial)
-        report = _complete(mined, written, texts)
-        (partial / "report.json").write_bytes(to_json(report))
-        (partial / "privacy.json").write_bytes(to_json(mined.privacy))
-        (partial / "report.html").write_text(report_html(report, mined.privacy), encoding="utf-8")
-        (partial / "README.md").write_text(card(report, mined.privacy, written), encoding="utf-8")
+        report = completed(
+            mined.report,
+            written,
+            texts,
+            by_position=mined.evidence_by_position.to_pylist(),
+            hardness=hardness(mined, texts),
+        )
+        for name, content in pages(report, mined.privacy, written).items():
+            (partial / name).write_bytes(content)
+
+
+def pages(report: Mapping[str, Any], privacy: Mapping[str, Any], written: Written) -> dict[str, bytes]:
+    """What stands in a dataset directory beside its tables: name → content."""
+    return {
+        "report.json": to_json(report),
+        "privacy.json": to_json(privacy),
+        "report.html": report_html(report, privacy).encode(),
+        "README.md": card(report, privacy, written).encode(),
+    }
 
 
 def write_table(
@@ -104,17 +118,23 @@ def write_table(
         table.write_parquet(partial, columns=list(names.items()), threads=threads)
 
 
-def _complete(mined: Mined, written: Written, texts: Texts | None) -> dict[str, Any]:
+def completed(
+    told: Mapping[str, Any],
+    written: Written,
+    texts: Texts | None,
+    *,
+    by_position: Sequence[Mapping[str, Any]],
+    hardness: Mapping[str, Any],
+) -> dict[str, Any]:
     """The report with what only this stage knows: rows written, rows without text, texts of the examples."""
-    report = dict(mined.report)
+    report = dict(told)
     report["written"] = dict(written.rows)
     if texts is not None:
         report["without_text"] = written.without_text
         report["documents_without_text"] = written.documents_without_text
         report["examples"] = _with_texts(report.get("examples") or (), texts)
-    shown = report.get("ctr_by_position") or mined.evidence_by_position.to_pylist()
-    report["ctr_by_position"] = [_with_interval(row) for row in shown]
-    report["hardness"] = hardness(mined, texts)
+    report["ctr_by_position"] = [_with_interval(row) for row in report.get("ctr_by_position") or by_position]
+    report["hardness"] = hardness
     return report
 
 

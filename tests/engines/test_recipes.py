@@ -47,10 +47,11 @@ def expected(log_path) -> hn.Result:
     return hn.mine(log_path, privacy=hn.Privacy.k_users(4))
 
 
-def test_spark(spark, log_path, key, expected):
-    names = {"session": spark, "path": str(log_path), "key_file": key.args[0]}
+def test_spark(spark, log_path, key, expected, tmp_path):
+    names = {"session": spark, "path": str(log_path), "key_file": key.args[0], "out": str(tmp_path / "out")}
     exec(compile(snippet("spark.mine"), str(GUIDE), "exec"), names)  # noqa: S102 - shown code is run
-    assert names["result"].negatives == expected.negatives
+    assert names["negatives"].count() == expected.negatives.num_rows
+    assert pq.read_table(tmp_path / "out" / "negatives") == expected.negatives
 
 
 @pytest.mark.parametrize(("engine", "start", "more"), [("import dask", "", IN_PARTS), ("import ray", START, "")])

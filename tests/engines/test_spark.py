@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
 from contextlib import suppress
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark import TaskContext
+from pyspark.sql import DataFrameWriter
 from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
 
 import hardneg_fast as hn
@@ -59,7 +61,7 @@ def assert_equal(found: hn.Result, expected: hn.Result) -> None:
 
 
 @pytest.mark.parametrize("privacy", MODES, ids=lambda p: p.mode)
-@pytest.mark.parametrize("parts", [None, 1, 13])
+@pytest.mark.parametrize("parts", [None, 1, 17])
 def test_the_same_as_on_one_machine(log, log_path, key, privacy, parts):
     expected = hn.mine(log_path, privacy=privacy)
     assert_equal(on_spark.mine(log.repartition(4), privacy=privacy, key=key, parts=parts), expected)
@@ -94,12 +96,102 @@ def test_selections_that_need_all_parts(log, log_path, key, name):
     assert_equal(found, hn.mine(log_path, privacy=NONE, config=config))
 
 
-def test_a_dataset_directory_is_the_same_but_for_its_input(log, log_path, key, tmp_path):
-    hn.mine(log_path, tmp_path / "here", privacy=NONE)
-    on_spark.mine(log, tmp_path / "spark", privacy=NONE, key=key)
-    for path in (tmp_path / "here").rglob("*.parquet"):
-        other = tmp_path / "spark" / path.relative_to(tmp_path / "here")
-        assert path.read_bytes() == other.read_bytes(), path.name
+def written(folder: Path) -> dict[str, pa.Table]:
+    """Tables of a dataset directory, by config and split; files are read in the order of their names."""
+    found = {}
+    for config in sorted(path for path in folder.iterdir() if path.is_dir()):
+        names = [path.name for path in sorted(config.iterdir())]
+        for split in sorted({name.partition("-")[0] for name in names}):
+            files = [name for name in names if name.startswith(f"{split}-")]
+            assert files == [f"{split}-{i:05d}-of-{len(files):05d}.parquet" for i in range(len(files))]
+            tables = [pq.read_table(config / name) for name in files]
+            found[f"{config.name} {split}"] = pa.concat_tables(t.replace_schema_metadata() for t in tables)
+    return found
+
+
+def assert_same_dataset(found: Path, expected: Path) -> None:
+    """Value for value, in one order; figures but for the input, where files have names."""
+    one, other = written(found), written(expected)
+    assert one.keys() == other.keys()
+    for name in other:
+        assert one[name].cast(other[name].schema) == other[name], name
+        for a, b in zip(one[name].columns, other[name].columns, strict=True):
+            assert not pa.types.is_floating(a.type) or bits(a) == bits(b), name
+    assert (found / "README.md").read_text() == (expected / "README.md").read_text()
+    assert (found / "privacy.json").read_text() == (expected / "privacy.json").read_text()
+    here, there = (json.loads((path / "report.json").read_text()) for path in (expected, found))
+    assert [name for name in here if here[name] != there.get(name)] in ([], ["input"])
+    assert sorted(path.name for path in found.iterdir()) == sorted(path.name for path in expected.iterdir())
+
+
+DATASETS = {
+    "none": (NONE, {}, ()),
+    "k_users": (hn.Privacy.k_users(4), {"validation": 0.3}, ("documents",)),
+    # All documents but one of seven have a text; parts are selected from twice.
+    "everything": (
+        NONE,
+        {"max_queries_per_document": 2, "validation": 0.2, "curriculum": "on", "num_negatives": 2},
+        ("documents", "scores"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_spark_writes_what_one_machine_writes(log, log_path, key, tmp_path, name):
+    privacy, chosen, given = DATASETS[name]
+    config = hn.Config(select=hn.SelectConfig(**chosen))
+    documents = pq.read_table(log_path.parent / "all" / "documents.parquet")
+    beside = {
+        "documents": documents.filter(pa.array([i % 7 != 3 for i in range(documents.num_rows)])),
+        "scores": scored(log_path),
+    }
+    beside = {what: beside[what] for what in given}
+    hn.mine(log_path, tmp_path / "here", privacy=privacy, config=config, **beside)
+    found = on_spark.mine(log, tmp_path / "spark", privacy=privacy, key=key, config=config, **beside)
+    assert_same_dataset(tmp_path / "spark", tmp_path / "here")
+    assert found.report == json.loads((tmp_path / "spark" / "report.json").read_text())
+    assert found.table("negatives").count() == found.report["written"]["negatives"] > 50
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def scored(log_path: Path) -> pa.Table:
+    """A score for two thirds of the pairs, hardly any equal."""
+    pairs = pq.read_table(log_path, columns=["query", "doc_id"]).group_by(["query", "doc_id"]).aggregate([])
+    pairs = pairs.sort_by([("query", "ascending"), ("doc_id", "ascending")]).take(
+        pa.array([i for i in range(pairs.num_rows) if i % 3])
+    )
+    return pairs.append_column("score", pa.array([(i * 7919 % 10_007) / 10_007 for i in range(pairs.num_rows)]))
+
+
+def test_what_stands_there_stays_unless_it_may_go(log, key, tmp_path):
+    out = tmp_path / "out"
+    first = on_spark.mine(log, out.as_uri(), privacy=hn.Privacy.k_users(4), key=key, parts=2)
+    with pytest.raises(hn.UsageError, match="not empty"):
+        on_spark.mine(log, out, privacy=NONE, key=key)
+    second = on_spark.mine(log, str(out), privacy=hn.Privacy.k_users(8), key=key, parts=2, overwrite=True)
+    assert first.path == second.path
+    assert json.loads((out / "privacy.json").read_text())["k"] == 8
+    (out / "mine.txt").touch()
+    with pytest.raises(hn.UsageError, match=r"mine\.txt"):
+        on_spark.mine(log, out, privacy=NONE, key=key, overwrite=True)
+    with pytest.raises(hn.UsageError, match="no file system"):
+        on_spark.mine(log, "nosuch://bucket/out", privacy=NONE, key=key)
+
+
+def test_a_run_that_fails_leaves_nothing(log, key, tmp_path, monkeypatch):
+    """As where each machine writes to a disk of its own: the driver does not find what tasks wrote."""
+    write = DataFrameWriter.parquet
+
+    def losing(self, path, *args, **options):
+        write(self, path, *args, **options)
+        files = sorted(Path(path.removeprefix("file:")).glob("part-*.parquet"))
+        if path.endswith("/negatives"):
+            files[-1].unlink()
+
+    monkeypatch.setattr(DataFrameWriter, "parquet", losing)
+    with pytest.raises(hn.FileError, match="all machines share"):
+        on_spark.mine(log, tmp_path / "out", privacy=NONE, key=key)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_other_columns_types_and_bases(log, log_path, key):
@@ -156,11 +248,14 @@ class Dying:
 
 
 def test_killed_tasks_are_tried_again_and_change_nothing(log, log_path, key, tmp_path):
-    expected = hn.mine(log_path, privacy=hn.Privacy.k_users(4))
-    dying = Dying(key, tmp_path)
-    assert_equal(on_spark.mine(log.repartition(4), privacy=hn.Privacy.k_users(4), key=dying), expected)
-    assert len(list(tmp_path.iterdir())) >= 7, (
-        "splitting, counting, releasing, three answers and selecting each lost one"
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    hn.mine(log_path, tmp_path / "here", privacy=hn.Privacy.k_users(4))
+    dying = Dying(key, notes)
+    on_spark.mine(log.repartition(4), tmp_path / "spark", privacy=hn.Privacy.k_users(4), key=dying)
+    assert_same_dataset(tmp_path / "spark", tmp_path / "here")
+    assert len(list(notes.iterdir())) >= 13, (
+        "splitting, counting, releasing, three answers, selecting, documents by range and five tables each lost one"
     )
 
 
@@ -196,16 +291,43 @@ class Written:
 
 def test_nothing_raw_is_written(spark, log_path, key, places, tmp_path):
     table = pq.read_table(log_path)
-    rows = [{**row, **PLANTED} for row in table.slice(0, 12).to_pylist()]
+    # A page of the planted query, twelve times, that is passed over down to a click on the planted document.
+    page = [row for row in table.to_pylist() if row["search_id"] == table["search_id"][0].as_py()]
+    rows = [
+        {
+            **row,
+            "user_id": f"planted-person-{4711 + i}",
+            "session_id": f"planted-session-{4712 + i}",
+            "search_id": f"planted-search-{4713 + i}",
+            "query": PLANTED["query"],
+            "doc_id": f"{PLANTED['doc_id']}-{row['position']}",
+            "clicked": row["position"] == 4,
+            "dwell_ms": 90_000 if row["position"] == 4 else None,
+        }
+        for i in range(12)
+        for row in page
+    ]
+    texts = pa.table(
+        {
+            "doc_id": [f"{PLANTED['doc_id']}-{row['position']}" for row in page],
+            "text": [f"planted text of {row['position']}" for row in page],
+        }
+    )
     pq.write_table(pa.concat_tables([table, pa.Table.from_pylist(rows, table.schema)]), tmp_path / "log.parquet")
     log = spark.read.parquet(str(tmp_path / "log.parquet"))
-    words = [word.encode() for word in (*PLANTED.values(), PLANTED["query"].lower())]
+    words = [word.encode() for word in (*PLANTED.values(), PLANTED["query"].lower(), "planted text of")]
     words += [key().material(), base64.b64encode(key().material())]
     people = [u.encode() for u in table["user_id"].unique().to_pylist()[:200]]
 
-    written = Written(places)
-    on_spark.mine(log, privacy=NONE, key=key)
-    found = written.everything()
+    listening = Written(places)
+    on_spark.mine(log, tmp_path / "out", privacy=NONE, key=key, documents=texts)
+    found = listening.everything()
+    assert (
+        PLANTED["query"].lower()
+        in pa.concat_tables(pq.read_table(path) for path in (tmp_path / "out" / "queries").iterdir())[
+            "query"
+        ].to_pylist()
+    ), "it is written where it belongs"
     assert len(found) > 1_000_000, "blocks were shuffled"
     assert b"SparkListenerSQLExecutionStart" in found, "plans were logged"
     assert [word for word in (*words, *people) if word in found] == []
@@ -278,7 +400,8 @@ def test_a_private_release(log, key, tmp_path):
     Ledger.create(tmp_path / "ledger", epsilon=10, delta=1e-6)
     privacy = hn.Privacy.dp(epsilon=8, lineage="web", ledger=tmp_path / "ledger")
     config = hn.Config(read=hn.ReadConfig(position_base="1"))
-    result = on_spark.mine(log, tmp_path / "out", privacy=privacy, key=key, config=config)
-    assert result.privacy["mode"] == "dp"
+    written = on_spark.mine(log, tmp_path / "out", privacy=privacy, key=key, config=config)
+    assert written.privacy["mode"] == "dp"
+    assert written.table("negatives").count() == written.report["written"]["negatives"]
     assert (tmp_path / "out" / "privacy.json").exists()
     assert (tmp_path / "out.private" / "exact.json").exists()

@@ -41,7 +41,7 @@ class Written:
 def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written:
     """Write all configs below `directory`; texts replace ids in triplets where they are given."""
     written = Written()
-    held_out = _held_out(mined)
+    held_out = held_out_of(mined.triplets, mined.negatives)
     if held_out.any():
         _write_triplets(mined.triplets.filter(pa.array(~held_out)), texts, directory, written)
         _write_triplets(mined.triplets.filter(pa.array(held_out)), texts, directory, written, "validation")
@@ -54,35 +54,42 @@ def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written
     return written
 
 
-def _held_out(mined: Mined) -> npt.NDArray[np.bool_]:
+def held_out_of(triplets: pa.Table, negatives: pa.Table) -> npt.NDArray[np.bool_]:
     """Which triplets are of queries in the split `validation`."""
-    split = mined.negatives["split"]
+    split = negatives["split"]
     if split.null_count == len(split):
-        return np.zeros(mined.triplets.num_rows, bool)
-    queries = pc.unique(mined.negatives["query"].filter(pc.equal(split, "validation")))
-    held_out: npt.NDArray[np.bool_] = pc.is_in(mined.triplets["query"], value_set=queries).to_numpy()
+        return np.zeros(triplets.num_rows, bool)
+    queries = pc.unique(negatives["query"].filter(pc.equal(split, "validation")))
+    held_out: npt.NDArray[np.bool_] = pc.is_in(triplets["query"], value_set=queries).to_numpy()
     return held_out
 
 
 def _write_triplets(
     triplets: pa.Table, texts: Texts | None, directory: Path, written: Written, split: str = "train"
 ) -> None:
-    names = [name for name in triplets.column_names if name != "query"]
+    n, schema, part = training_rows(triplets, texts)
+    written.without_text += triplets.num_rows - n
+    written.held_out += n if split == "validation" else 0
+    if n or split == "train":
+        _write("triplets", schema, n, part, directory, written, split)
+
+
+def training_rows(triplets: pa.Table, texts: Texts | None) -> tuple[int, pa.Schema, Callable[[int, int], pa.Table]]:
+    """How many rows there are to write, their columns, and what gives some of them.
+
+    With texts these stand for ids, and rows with a document that has none are left out.
+    """
     table: Any = triplets
     if texts is None:
-        rows, schema = np.arange(triplets.num_rows), triplets.schema
-    else:
-        places = {name: texts.find(table[name]) for name in names}
-        known = np.ones(triplets.num_rows, bool)
-        for found in places.values():
-            known &= found >= 0
-        rows, schema = np.flatnonzero(known), pa.schema([(name, pa.string()) for name in triplets.column_names])
-    written.without_text += triplets.num_rows - len(rows)
-    written.held_out += len(rows) if split == "validation" else 0
+        return triplets.num_rows, triplets.schema, lambda start, stop: table.slice(start, stop - start)
+    names = [name for name in triplets.column_names if name != "query"]
+    places = {name: texts.find(table[name]) for name in names}
+    known = np.ones(triplets.num_rows, bool)
+    for found in places.values():
+        known &= found >= 0
+    rows = np.flatnonzero(known)
 
     def part(start: int, stop: int) -> pa.Table:
-        if texts is None:
-            return table.slice(start, stop - start)
         chosen = rows[start:stop]
         columns = [
             table[name].take(pa.array(chosen)) if name == "query" else texts.take(places[name][chosen])
@@ -90,8 +97,7 @@ def _write_triplets(
         ]
         return pa.Table.from_arrays(columns, names=triplets.column_names)
 
-    if len(rows) or split == "train":
-        _write("triplets", schema, len(rows), part, directory, written, split)
+    return len(rows), pa.schema([(name, pa.string()) for name in triplets.column_names]), part
 
 
 def _write_documents(mined: Mined, texts: Texts | None, directory: Path, written: Written) -> None:
@@ -114,9 +120,14 @@ def _write_documents(mined: Mined, texts: Texts | None, directory: Path, written
 
 def documents_that_appear(mined: Mined) -> Any:
     """Ids in `negatives`, `positives` or `triplets`, each once, by their bytes."""
-    columns: list[Any] = [mined.negatives.column(name) for name in ("pos_id", "neg_id")]
-    columns.append(mined.positives.column("doc_id"))
-    columns += [mined.triplets.column(name) for name in mined.triplets.column_names if name != "query"]
+    return documents_among(mined.negatives, mined.positives, mined.triplets)
+
+
+def documents_among(negatives: pa.Table, positives: pa.Table, triplets: pa.Table) -> Any:
+    """Ids in these tables, each once, by their bytes."""
+    columns: list[Any] = [negatives.column(name) for name in ("pos_id", "neg_id")]
+    columns.append(positives.column("doc_id"))
+    columns += [triplets.column(name) for name in triplets.column_names if name != "query"]
     seen: Any = pa.chunked_array([pc.unique(column.cast(pa.string())) for column in columns], pa.string())
     ids = pc.drop_null(pc.unique(seen))
     return ids.take(pc.sort_indices(ids))

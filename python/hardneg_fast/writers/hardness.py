@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow.compute
 from .mined import Mined
 from .texts import Texts
 
-__all__ = ["hardness"]
+__all__ = ["Places", "hardness", "hardness_of", "places_in_sample", "places_of", "words_of"]
 
 pc: Any = pyarrow.compute
 
@@ -22,6 +22,15 @@ SAMPLE = 10_000
 """Training rows whose words are compared, evenly out of all."""
 
 
+class Places(TypedDict):
+    """Negatives by mean position; exact, and they add up."""
+
+    rows: list[int]
+    """For each of `PLACES`."""
+    without: int
+    """Without a position."""
+
+
 def hardness(mined: Mined, texts: Texts | None) -> dict[str, Any]:
     """Negatives by mean position, and the mean share of a query's words that its documents have.
 
@@ -29,22 +38,42 @@ def hardness(mined: Mined, texts: Texts | None) -> dict[str, Any]:
     of a row half the table away. It is left out where there are no texts. A word is a run of letters and digits, in
     lower case.
     """
-    placed = mined.negatives.column("position_neg").drop_null().to_numpy()
-    k = mined.privacy.get("k") or 1
+    return hardness_of(places_of(mined.negatives), mined.privacy.get("k"), words_of(sample_of(mined.triplets), texts))
+
+
+def hardness_of(places: Places, k: int | None, words: dict[str, float] | None) -> dict[str, Any]:
+    """What `places_of` counted, as it may be shown, beside what `words_of` compared."""
+    least = k or 1
     found: dict[str, Any] = {
         "positions": [
-            {"place": name, "rows": int(((placed >= first) & (placed <= last)).sum()) // k * k}
-            for name, (first, last) in PLACES.items()
+            {"place": name, "rows": n // least * least} for name, n in zip(PLACES, places["rows"], strict=True)
         ],
-        "without_position": (mined.negatives.num_rows - len(placed)) // k * k,
+        "without_position": places["without"] // least * least,
     }
-    words = None if texts is None else _words(mined.triplets, texts)
     return found | ({} if words is None else {"words": words})
 
 
-def _words(triplets: pa.Table, texts: Texts) -> dict[str, float] | None:
-    at = np.unique(np.linspace(0, triplets.num_rows - 1, min(SAMPLE, triplets.num_rows)).astype(np.int64))
-    rows: Any = triplets.take(pa.array(at))
+def places_of(negatives: pa.Table) -> Places:
+    """Negatives by mean position."""
+    placed = negatives.column("position_neg").drop_null().to_numpy()
+    rows = [int(((placed >= first) & (placed <= last)).sum()) for first, last in PLACES.values()]
+    return {"rows": rows, "without": negatives.num_rows - len(placed)}
+
+
+def places_in_sample(rows: int) -> Any:
+    """Which of so many training rows are compared."""
+    return np.unique(np.linspace(0, rows - 1, min(SAMPLE, rows)).astype(np.int64))
+
+
+def sample_of(triplets: pa.Table) -> pa.Table:
+    """The training rows whose words are compared."""
+    return triplets.take(pa.array(places_in_sample(triplets.num_rows)))
+
+
+def words_of(rows: pa.Table, texts: Texts | None) -> dict[str, float] | None:
+    """The mean shares of a query's words that the documents of training rows have; None where it is not known."""
+    if texts is None:
+        return None
     places = [texts.find(rows[name]) for name in ("positive", "negative_1")]
     known = np.flatnonzero((places[0] >= 0) & (places[1] >= 0))
     asked = [_of(query) for query in rows["query"].take(pa.array(known)).to_pylist()]
