@@ -10,15 +10,21 @@ import re
 import resource
 import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import hardneg_fast as hn
 from hardneg_fast import cli
+from hardneg_fast.audit.search import URL_SAFE, _padded, encoded
+from hardneg_fast.sources import presets
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m"
 BIDI = "\u202egpj.exe\u2066\u200f"
@@ -242,6 +248,55 @@ def test_bombs_are_refused_in_little_memory(kind: str, tmp_path: Path) -> None:
     what, grown, *_ = said.stdout.split(" ", 2)
     assert what in ("refused", "counted")
     assert int(grown) < 300_000, said.stdout
+
+
+UNITS = ["a", "0", "\t", " ", ":", "]\t1 1\t", "[a]\t1\t", "\x01", "1\x01", "1\t", "\t1", "Q\t", ",", "ab01", "a,1\t"]
+"""What hostile lines are made of: all that patterns of presets repeat, and what comes after it."""
+
+
+def seconds(job: Callable[[], object]) -> float:
+    begun = time.process_time()
+    job()
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("preset", [p for p in presets.names() if presets.load(p).lines or presets.load(p).detect_line])
+def test_no_line_keeps_a_pattern_of_a_preset_busy(preset: str) -> None:
+    """Half a megabyte in a line; what goes back at every character would take hours."""
+    found = presets.load(preset)
+    for pattern in [*found.lines, *filter(None, [found.detect_line])]:
+        compiled = re.compile(pattern)
+        for head in ("", "12:00:00\tu\t[", "1\t", "1\tM\t1\t2\t"):
+            for unit in UNITS:
+                line = head + unit * (500_000 // len(unit)) + "\n!"
+                assert seconds(lambda: compiled.fullmatch(line)) < 2, (pattern, head, unit)  # noqa: B023
+
+
+def test_patterns_of_recipes_take_no_time_that_texts_decide(tmp_path: Path) -> None:
+    """They are RE2's, which never goes back."""
+    log = pa.table({"q": ["a" * 30 + "!", "a" * 500_000 + "!"], "d": ["d", "e"], "clicked": [1, 0], "u": ["u", "v"]})
+    mapping = tmp_path / "bomb.toml"
+    mapping.write_text(
+        "[source]\nabout = 'bomb'\nshape = 'rows'\n[columns]\nuser_id = 'u'\ndoc_id = 'd'\nclicked = 'clicked'\n"
+        "query = {column = 'q', extract = '^(?P<value>(?:a+)+)$', replace = {'(?:a|a)*b' = 'x'}}\n"
+    )
+    config = hn.Config(read=hn.ReadConfig(preset=str(mapping)), threads=1)
+    assert seconds(lambda: hn.count(log, config=config)) < 10
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=80) | st.text("0aF+/_-xz \n", max_size=80).map(str.encode))
+def test_runs_of_base64_are_those_that_are_not_hexadecimal(buffer: bytes) -> None:
+    """The naive twin looks ahead at every character."""
+    naive = re.compile(rb"(?![0-9A-Fa-f]+(?![A-Za-z0-9+/_-]))[A-Za-z0-9+/_-]{22,}").findall(buffer)
+    made = [part for how, part in encoded(buffer) if how == "base64"]
+    texts = (run[shift:].translate(URL_SAFE) for run in naive for shift in range(4))
+    assert made == ([b"\n".join(base64.b64decode(_padded(text)) for text in texts)] if naive else [])
+
+
+def test_a_long_run_of_hexadecimal_keeps_no_audit_busy() -> None:
+    """40,000 characters took the audit 16 s, and a million would have taken hours."""
+    assert seconds(lambda: list(encoded(b"ab01" * 500_000))) < 10
 
 
 @pytest.mark.parametrize("form", ["base64", "hex", "file text"])

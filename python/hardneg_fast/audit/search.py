@@ -29,8 +29,8 @@ MIXES = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 
 BITS = np.array([1 << i for i in range(8)], np.uint8)
 HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
-BASE64 = re.compile(rb"(?![0-9A-Fa-f]+(?![A-Za-z0-9+/_-]))[A-Za-z0-9+/_-]{22,}")
-"""From 22 characters, what 16 bytes, the shortest digest, come to; runs that are hexadecimal throughout are that."""
+BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{22,}")
+"""From 22 characters, what 16 bytes, the shortest digest, come to."""
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -122,7 +122,8 @@ def encoded(buffer: bytes) -> Iterable[tuple[str, bytes]]:
     if runs:
         pairs = (run[shift : len(run) - (len(run) - shift) % 2] for run in runs for shift in (0, 1))
         yield "hexadecimal", b"\n".join(bytes.fromhex(pair.decode()) for pair in pairs)
-    runs = BASE64.findall(buffer)
+    # Hexadecimal throughout is that, looked at run by run: a pattern that looks ahead starts again at every character.
+    runs = [run for run in BASE64.findall(buffer) if not HEX.fullmatch(run)]
     if runs:
         texts = (run[shift:].translate(URL_SAFE) for run in runs for shift in range(4))
         yield "base64", b"\n".join(base64.b64decode(_padded(text)) for text in texts)
