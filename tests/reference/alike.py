@@ -119,22 +119,25 @@ def p_relevant(
     """P(relevant) of every pair by its own history and by what alike queries tell, given how often these agree."""
     own = {pair: kinds(released.histories[pair], model) for pair in evidence}
     ratio = {pair: ratios(*own[pair], model) for pair in evidence}
-    factors: dict[tuple[str, str], dict] = {}
+    sums: dict[tuple[str, str], dict] = {}
     for query, doc, other, words, clicks in told(evidence, config):
         agree = sign(words, clicks, found["agreement"])
-        here = factors.setdefault((query, doc), dict.fromkeys(own[query, doc][0], 1.0))
+        here = sums.setdefault((query, doc), dict.fromkeys(own[query, doc][0], 0))
         for kind, value in ratio[other, doc].items():
             # reading: what is kept of other queries is kept as thousandths of a logarithm.
             value = math.exp(max(min(round(math.log(value) * 1000), 32_000), -32_000) / 1000) if value else 0.0
-            here[kind] *= agree * value + 1 - agree
+            # reading: factors are multiplied by logarithms, in whole numbers of 2^-40, which no order shows in.
+            factor = agree * value + (1 - agree)
+            here[kind] += int(math.log(factor) * 2**40) if factor else -(2**63)
     out = {}
     for pair, (chances, _) in own.items():
         alone = chances[0, 1] + chances[1, 1]
-        if pair not in factors:
+        if pair not in sums:
             out[pair] = alone
             continue
         before = {kind: chances[kind] / ratio[pair][kind] for kind in chances}
-        pooled = {kind: before[kind] * factors[pair][kind] for kind in chances}
+        most = max(sums[pair].values())
+        pooled = {kind: before[kind] * math.exp((sums[pair][kind] - most) / 2**40) for kind in chances}
         total = sum(pooled.values())
         after = {kind: pooled[kind] / total * ratio[pair][kind] for kind in chances}
         likelihood = sum(after.values())

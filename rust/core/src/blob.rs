@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Held};
 use crate::error::Result;
 use crate::spill::{Extent, Spill};
 
-/// Bytes that are read more than once.
+/// Bytes that are read more than once. Dropped, they give back what they held, memory or disk.
 pub struct Blob(Place);
 
 enum Place {
-    Memory(Vec<u8>),
-    Spilled(Extent, Arc<Spill>),
+    Memory { bytes: Vec<u8>, _held: Option<Held> },
+    Spilled(Option<Extent>, Arc<Spill>),
 }
 
 impl Blob {
@@ -19,17 +19,15 @@ impl Blob {
     ///
     /// # Errors
     /// Where the spill cannot be written.
-    pub fn new(mut bytes: Vec<u8>, budget: Option<&Budget>) -> Result<Self> {
+    pub fn new(mut bytes: Vec<u8>, budget: Option<&Arc<Budget>>) -> Result<Self> {
         Ok(Self(match budget {
-            Some(budget) if budget.held() + bytes.len() > budget.limit() / 8 * 5 => {
-                Place::Spilled(budget.spill().write(&mut bytes)?, budget.spill().clone())
+            Some(budget) if budget.held().saturating_add(bytes.len()) > budget.limit() / 8 * 5 => {
+                Place::Spilled(Some(budget.spill().write(&mut bytes)?), budget.spill().clone())
             }
             _ => {
                 bytes.shrink_to_fit();
-                if let Some(budget) = budget {
-                    budget.hold(bytes.len());
-                }
-                Place::Memory(bytes)
+                let held = budget.map(|budget| budget.holding(bytes.len()));
+                Place::Memory { bytes, _held: held }
             }
         }))
     }
@@ -40,12 +38,32 @@ impl Blob {
     /// Where the spill cannot be read.
     pub fn bytes<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
         match &self.0 {
-            Place::Memory(bytes) => Ok(bytes),
-            Place::Spilled(extent, spill) => {
+            Place::Memory { bytes, .. } => Ok(bytes),
+            Place::Spilled(Some(extent), spill) => {
                 scratch.clear();
                 spill.read(extent, scratch)?;
                 Ok(scratch)
             }
+            Place::Spilled(None, _) => Ok(&[]),
+        }
+    }
+
+    /// The bytes, where they are in memory.
+    pub fn in_memory(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Place::Memory { bytes, .. } => Some(bytes),
+            Place::Spilled(..) => None,
+        }
+    }
+}
+
+impl Drop for Blob {
+    fn drop(&mut self) {
+        if let Place::Spilled(extent, spill) = &mut self.0
+            && let Some(extent) = extent.take()
+        {
+            // Where the disk cannot take it back now, it does with the end of the spill.
+            let _ = spill.free(extent);
         }
     }
 }

@@ -21,6 +21,18 @@ impl Budget {
         Self { limit, others: AtomicUsize::new(limit / 4), spill: Arc::new(Spill::new(folder)) }
     }
 
+    /// More than there is: nothing is spilled.
+    pub fn unlimited() -> Arc<Self> {
+        Arc::new(Self::new(usize::MAX, Path::new("")))
+    }
+
+    /// Says that `bytes` more are held, until what it returns is dropped.
+    #[must_use]
+    pub fn holding(self: &Arc<Self>, bytes: usize) -> Held {
+        self.hold(bytes);
+        Held { budget: self.clone(), bytes }
+    }
+
     /// The whole budget.
     pub fn limit(&self) -> usize {
         self.limit
@@ -41,13 +53,33 @@ impl Budget {
         self.others.load(Ordering::Relaxed)
     }
 
-    /// What stores may hold now: at least an eighth, for with less a job would spill every block it fills.
-    pub fn left_for_records(&self) -> usize {
+    /// What may be held besides now, by stores and by work that needs it at once: at least an eighth, for with less a job
+    /// would spill every block it fills.
+    pub fn left(&self) -> usize {
         self.limit.saturating_sub(self.held()).max(self.limit / 8)
     }
 
     /// Where the rest goes.
     pub fn spill(&self) -> &Arc<Spill> {
         &self.spill
+    }
+}
+
+/// Bytes that a budget knows of.
+pub struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Whose they are.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.let_go(self.bytes);
     }
 }

@@ -230,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one.counts");
         saved::save(&one, &path, &path, &mut Pulse::silent()).unwrap();
-        let budget = Budget::new(1 << 20, folder.path());
+        let budget = Arc::new(Budget::new(1 << 20, folder.path()));
         let one = saved::load(&path, &budget, &mut Pulse::silent()).unwrap();
         assert_eq!(one.query_strings.clashes(), [code]);
         for (a, b) in [(&one, &two), (&two, &one)] {

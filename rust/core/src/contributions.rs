@@ -21,7 +21,7 @@ pub struct Contributions {
     /// Records, user after user.
     pub parts: Vec<Blob>,
     /// What a release may hold beside them.
-    pub budget: Budget,
+    pub budget: Arc<Budget>,
     /// Query strings by code.
     pub query_strings: Arc<Strings>,
     /// Document strings by code.

@@ -164,7 +164,7 @@ impl Counts {
         for number in 0..of {
             pulse.beat()?;
             let part = Nth::new(number, of)?;
-            let mut packer = Packer::new(self.tables.detail());
+            let mut packer = Packer::new(self.tables.detail(), self.tables.budget().clone());
             let (mut queries, mut docs) = (Vec::new(), Vec::new());
             while let Some(group) = next.take_if(|g| part.has_query(g.query)) {
                 name(&group, &mut queries, &mut docs);
@@ -183,7 +183,7 @@ impl Counts {
             each(&Self {
                 query_strings: Arc::new(query_strings),
                 doc_strings: Arc::new(doc_strings),
-                tables: Arc::new(Tables::new(packer.into_parts()?, self.tables.detail())),
+                tables: Arc::new(packer.into_tables()?),
                 has: self.has,
                 options: self.options.clone(),
                 read: if first { self.read.clone() } else { ReadStats::default() },
@@ -211,7 +211,7 @@ fn name(group: &Group, queries: &mut Vec<u64>, docs: &mut Vec<u64>) {
 
 /// Both by query, in order.
 fn merged(one: &Tables, two: &Tables, pulse: &mut Pulse<'_>) -> Result<Tables> {
-    let mut out = Packer::new(one.detail());
+    let mut out = Packer::new(one.detail(), one.budget().clone());
     let (mut ours, mut theirs) = (one.groups(), two.groups());
     let (mut a, mut b) = (ours.advance()?, theirs.advance()?);
     loop {
@@ -229,7 +229,7 @@ fn merged(one: &Tables, two: &Tables, pulse: &mut Pulse<'_>) -> Result<Tables> {
                 out.push(y)?;
                 b = theirs.advance()?;
             }
-            _ => return Ok(Tables::new(out.into_parts()?, one.detail())),
+            _ => return out.into_tables(),
         }
     }
 }

@@ -12,7 +12,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::budget::Budget;
 use crate::digest;
@@ -134,14 +134,14 @@ pub struct Interner<'b> {
     // Keyed at random, so that nobody can prepare strings that collide.
     state: RandomState,
     shards: Vec<Mutex<Shard>>,
-    budget: &'b Budget,
+    budget: &'b Arc<Budget>,
     held: AtomicUsize,
     exact: bool,
 }
 
 impl<'b> Interner<'b> {
     /// An empty table.
-    pub fn new(budget: &'b Budget) -> Self {
+    pub fn new(budget: &'b Arc<Budget>) -> Self {
         Self {
             state: RandomState::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -152,7 +152,7 @@ impl<'b> Interner<'b> {
     }
 
     /// An empty table whose codes are the strings' places in it, so that no two have the same.
-    pub fn exact(budget: &'b Budget) -> Self {
+    pub fn exact(budget: &'b Arc<Budget>) -> Self {
         Self { exact: true, ..Self::new(budget) }
     }
 
@@ -317,7 +317,7 @@ impl<'b> Interner<'b> {
         }
         strings.index();
         self.budget.let_go(2 * held);
-        self.budget.hold(strings.memory());
+        strings.hold(self.budget);
         Ok(strings)
     }
 }

@@ -94,7 +94,7 @@ pub fn count(
         ));
     }
     let threads = threads(job.threads);
-    let budget = Budget::new(job.memory, job.spill);
+    let budget = Arc::new(Budget::new(job.memory, job.spill));
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::ALL, partitions);
     let layout = Layout {
@@ -137,7 +137,11 @@ pub fn count(
     Ok(Counts {
         query_strings: Arc::new(queries),
         doc_strings: Arc::new(docs),
-        tables: Arc::new(Tables::new(parts.into_iter().map(|(_, t)| t).collect(), job.config.cell_detail)),
+        tables: Arc::new(Tables::new(
+            parts.into_iter().map(|(_, t)| t).collect(),
+            job.config.cell_detail,
+            budget.clone(),
+        )),
         has: Has {
             users: shape.unit == Unit::User,
             pages: shape.unit != Unit::Row,
@@ -182,7 +186,7 @@ pub fn contribute(
     }
     job.config.check(shape.times, schema.column_with_name("surface").is_some())?;
     let threads = threads(job.threads);
-    let budget = Budget::new(job.memory, job.spill);
+    let budget = Arc::new(Budget::new(job.memory, job.spill));
     let partitions = (job.memory / BUDGET_PER_PARTITION).clamp(16, PARTITIONS).next_power_of_two();
     let store = Store::new(&budget, kind::VOTES, partitions);
     // No checks: setting two users of one code aside would make one user's rows hang on another's.
@@ -271,7 +275,7 @@ fn read<'b>(
     layout: Layout,
     log: &dyn Batches,
     store: &Store<'_>,
-    budget: &'b Budget,
+    budget: &'b Arc<Budget>,
     threads: usize,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Read<'b>> {

@@ -102,7 +102,7 @@ impl Part {
         bytes: Vec<u8>,
         sizes: Sizes,
         by_position: ByPosition,
-        budget: Option<&Budget>,
+        budget: Option<&Arc<Budget>>,
     ) -> Result<Self> {
         Ok(Self { blob: Blob::new(bytes, budget)?, sizes, by_position })
     }
@@ -112,17 +112,23 @@ impl Part {
 pub struct Tables {
     parts: Vec<Arc<Part>>,
     detail: bool,
+    budget: Arc<Budget>,
 }
 
 impl Tables {
-    /// Parts in canonical order; `detail`: cells keep previous click and fold.
-    pub fn new(parts: Vec<Part>, detail: bool) -> Self {
-        Self { parts: parts.into_iter().map(Arc::new).collect(), detail }
+    /// Parts in canonical order; `detail`: cells keep previous click and fold; `budget`: what is made of them goes by it.
+    pub fn new(parts: Vec<Part>, detail: bool, budget: Arc<Budget>) -> Self {
+        Self { parts: parts.into_iter().map(Arc::new).collect(), detail, budget }
     }
 
     /// Tables one after the other, in canonical order; nothing is copied.
-    pub fn joined<'a>(tables: impl Iterator<Item = &'a Self>, detail: bool) -> Self {
-        Self { parts: tables.flat_map(|t| &t.parts).cloned().collect(), detail }
+    pub fn joined<'a>(tables: impl Iterator<Item = &'a Self>, detail: bool, budget: Arc<Budget>) -> Self {
+        Self { parts: tables.flat_map(|t| &t.parts).cloned().collect(), detail, budget }
+    }
+
+    /// What is made of them goes by it.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Whether cells keep previous click and fold.
@@ -237,17 +243,19 @@ pub struct Packer {
     sizes: Sizes,
     by_position: ByPosition,
     detail: bool,
+    budget: Arc<Budget>,
 }
 
 impl Packer {
     /// Nothing packed yet.
-    pub fn new(detail: bool) -> Self {
+    pub fn new(detail: bool, budget: Arc<Budget>) -> Self {
         Self {
             parts: Vec::new(),
             bytes: Vec::new(),
             sizes: Sizes::default(),
             by_position: ByPosition::default(),
             detail,
+            budget,
         }
     }
 
@@ -265,18 +273,18 @@ impl Packer {
     fn cut(&mut self) -> Result<()> {
         let bytes = std::mem::take(&mut self.bytes);
         let (sizes, by_position) = (std::mem::take(&mut self.sizes), std::mem::take(&mut self.by_position));
-        self.parts.push(Part::new(bytes, sizes, by_position, None)?);
+        self.parts.push(Part::new(bytes, sizes, by_position, Some(&self.budget))?);
         Ok(())
     }
 
-    /// Parts packed so far, the last one closed.
+    /// Tables of all that was packed.
     ///
     /// # Errors
     /// Where the spill cannot be written.
-    pub fn into_parts(mut self) -> Result<Vec<Part>> {
+    pub fn into_tables(mut self) -> Result<Tables> {
         if !self.bytes.is_empty() {
             self.cut()?;
         }
-        Ok(self.parts)
+        Ok(Tables::new(self.parts, self.detail, self.budget))
     }
 }

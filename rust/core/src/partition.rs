@@ -84,7 +84,7 @@ impl<'b> Store<'b> {
     pub fn recycle(&self, chunks: &mut Vec<Vec<u8>>) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         for mut chunk in chunks.drain(..).filter(|c| c.capacity() == BLOCK) {
-            if self.allocated.load(Ordering::Relaxed) > self.budget.left_for_records() {
+            if self.allocated.load(Ordering::Relaxed) > self.budget.left() {
                 self.allocated.fetch_sub(BLOCK, Ordering::Relaxed);
             } else {
                 chunk.clear();
@@ -98,7 +98,7 @@ impl<'b> Store<'b> {
     /// # Errors
     /// Where the spill cannot be written.
     pub fn fit(&self) -> Result<()> {
-        while self.allocated.load(Ordering::Relaxed) > self.budget.left_for_records() {
+        while self.allocated.load(Ordering::Relaxed) > self.budget.left() {
             let waiting = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             if waiting.is_some() {
                 self.allocated.fetch_sub(BLOCK, Ordering::Relaxed);
@@ -114,7 +114,7 @@ impl<'b> Store<'b> {
             if let Some(block) = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop() {
                 return Ok(block);
             }
-            let over = self.allocated.load(Ordering::Relaxed) + BLOCK > self.budget.left_for_records();
+            let over = self.allocated.load(Ordering::Relaxed) + BLOCK > self.budget.left();
             if !over || !self.spill_fullest()? {
                 self.allocated.fetch_add(BLOCK, Ordering::Relaxed);
                 return Ok(Vec::with_capacity(BLOCK));

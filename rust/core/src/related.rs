@@ -20,7 +20,8 @@ pub use tables::RelatedTables;
 use crate::error::{Error, Result};
 use crate::job::Progress;
 use crate::workers;
-use graph::Graph;
+use graph::Coded;
+pub(crate) use graph::Graph;
 
 /// A cosine is kept as a whole number of these: so equal cosines are equal whatever the last digit of a division said,
 /// and sums of cosines times clicks are exact in any order.
@@ -113,15 +114,15 @@ pub fn related(
     threads: usize,
     observe: &mut dyn FnMut(Progress) -> Result<()>,
 ) -> Result<Related> {
-    let graph = Graph::new(queries, docs, clicks, config)?;
-    let chunks = graph.queries.len().div_ceil(CHUNK);
+    let Coded { graph, queries, docs } = Coded::new(queries, docs, clicks, config)?;
+    let chunks = graph.len().div_ceil(CHUNK);
     let done: Mutex<Vec<(Vec<RelatedRow>, Vec<DocumentRow>)>> = Mutex::new(vec![Default::default(); chunks]);
-    let total = graph.queries.len();
+    let total = graph.len();
     workers::each(
         chunks,
         workers::threads(threads),
         || observe(Progress { stage: "relating", rows: 0, done: None }),
-        || Search::new(&graph, config),
+        || Search::new(&graph, docs.len(), config),
         |search, chunk| {
             let mut out = Default::default();
             for query in chunk * CHUNK..((chunk + 1) * CHUNK).min(total) {
@@ -133,19 +134,18 @@ pub fn related(
         |_| Ok(()),
     )?;
     let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut out = Related { queries: Vec::new(), docs: Vec::new(), ..Related::default() };
+    let mut out = Related { queries, docs, ..Related::default() };
     out.related.reserve_exact(done.iter().map(|(r, _)| r.len()).sum());
     out.documents.reserve_exact(done.iter().map(|(_, d)| d.len()).sum());
     for (related, documents) in done {
         out.related.extend(related);
         out.documents.extend(documents);
     }
-    (out.queries, out.docs) = (graph.queries, graph.docs);
     Ok(out)
 }
 
 /// One worker's scratch, all zero between queries.
-struct Search<'a> {
+pub(crate) struct Search<'a> {
     graph: &'a Graph,
     config: &'a RelatedConfig,
     /// Dot product with each query.
@@ -160,24 +160,29 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(graph: &'a Graph, config: &'a RelatedConfig) -> Self {
+    /// For queries of a graph of so many documents.
+    pub(crate) fn new(graph: &'a Graph, docs: usize, config: &'a RelatedConfig) -> Self {
         Self {
             graph,
             config,
-            dots: vec![0; graph.queries.len()],
+            dots: vec![0; graph.len()],
             touched: Vec::new(),
-            scores: vec![0; if config.top_documents > 0 { graph.docs.len() } else { 0 }],
+            scores: vec![0; if config.top_documents > 0 { docs } else { 0 }],
             scored: Vec::new(),
             nearest: Vec::new(),
             best: Vec::new(),
         }
     }
 
-    fn query(&mut self, query: u32, out: &mut (Vec<RelatedRow>, Vec<DocumentRow>)) {
+    /// The nearest queries of one, nearest first, with cosines in [`COSINE_UNIT`]s.
+    pub(crate) fn nearest(&mut self, query: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.find(query);
         keep_first(&mut self.nearest, self.config.top_related);
-        for (i, word) in self.nearest.iter().enumerate() {
-            let (related, cosine) = (*word as u32, cosine_of(*word));
+        self.nearest.iter().map(|word| (*word as u32, cosine_of(*word)))
+    }
+
+    fn query(&mut self, query: u32, out: &mut (Vec<RelatedRow>, Vec<DocumentRow>)) {
+        for (i, (related, cosine)) in self.nearest(query).enumerate() {
             out.0.push(RelatedRow { query, related, cosine, rank: i as u32 + 1 });
         }
         if self.config.top_documents == 0 {

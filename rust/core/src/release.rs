@@ -152,7 +152,11 @@ pub fn gathered(mut parts: Vec<Arc<Released>>, pulse: &mut Pulse<'_>) -> Result<
     let joined = Counts {
         query_strings,
         doc_strings,
-        tables: Arc::new(Tables::joined(parts.iter().map(|p| &*p.tables), first.tables.detail())),
+        tables: Arc::new(Tables::joined(
+            parts.iter().map(|p| &*p.tables),
+            first.tables.detail(),
+            first.tables.budget().clone(),
+        )),
         has: first.has,
         options: BTreeMap::new(),
         read: ReadStats {
@@ -226,7 +230,7 @@ fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
     let part = counts.parts.as_ref().and_then(Parts::queries);
     // What successions name may be of other parts: it is looked at where the parts are gathered.
     let named = if part.is_some() { None } else { Some(Named::of(counts, k, pulse)?) };
-    let mut packer = Packer::new(counts.tables.detail());
+    let mut packer = Packer::new(counts.tables.detail(), counts.tables.budget().clone());
     let (mut queries, mut docs) = (Vec::new(), Vec::new());
     let mut kept = Group::default();
     for part in 0..counts.tables.len() {
@@ -245,7 +249,7 @@ fn filter(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Released> {
     }
     docs.sort_unstable();
     docs.dedup();
-    let tables = Tables::new(packer.into_parts()?, counts.tables.detail());
+    let tables = packer.into_tables()?;
     Ok(Released {
         query_strings: Arc::new(counts.query_strings.subset(&queries)),
         doc_strings: Arc::new(counts.doc_strings.subset(&docs)),

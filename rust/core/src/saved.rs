@@ -155,7 +155,7 @@ fn write_strings<W: Write>(strings: &Strings, kind: u8, out: &mut Writer<W>) -> 
 /// # Errors
 /// [`Error::io`] where the file cannot be read, or spilling fails; [`Error::data`] where it holds no counts, those of
 /// another version, or is cut short or damaged. They name the file without its folder.
-pub fn load(path: &Path, budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Counts> {
+pub fn load(path: &Path, budget: &Arc<Budget>, pulse: &mut Pulse<'_>) -> Result<Counts> {
     let refused = |e: &io::Error| Error::io(format!("counts {} cannot be read: {}", name(path), why(e)));
     // Asked before it is opened: opening a pipe waits for its other end.
     let about = std::fs::metadata(path).map_err(|e| refused(&e))?;
@@ -174,7 +174,7 @@ pub fn load(path: &Path, budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Count
 ///
 /// # Errors
 /// As [`load`].
-pub fn unpack(bytes: &[u8], budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Counts> {
+pub fn unpack(bytes: &[u8], budget: &Arc<Budget>, pulse: &mut Pulse<'_>) -> Result<Counts> {
     counts_of(read(bytes, bytes.len() as u64, budget, pulse)).map_err(|fault| named(fault, PACKED))
 }
 
@@ -182,7 +182,7 @@ pub fn unpack(bytes: &[u8], budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Co
 ///
 /// # Errors
 /// [`Error::usage`] where it is of counts that are not released; else as [`load`].
-pub fn unpack_released(bytes: &[u8], budget: &Budget, pulse: &mut Pulse<'_>) -> Result<Released> {
+pub fn unpack_released(bytes: &[u8], budget: &Arc<Budget>, pulse: &mut Pulse<'_>) -> Result<Released> {
     let (counts, gate) =
         read(bytes, bytes.len() as u64, budget, pulse).map_err(|fault| named(fault, PACKED))?;
     let Some(gate) = gate else {
@@ -236,7 +236,7 @@ fn named(fault: Fault, called: &str) -> Error {
 fn read(
     file: impl Read,
     len: u64,
-    budget: &Budget,
+    budget: &Arc<Budget>,
     pulse: &mut Pulse<'_>,
 ) -> std::result::Result<(Counts, Option<Gate>), Fault> {
     let mut file = Reader::new(file, len)?;
@@ -261,7 +261,7 @@ fn read(
             kind::DOCS => read_strings(&content, &mut strings[1]).ok_or(Fault::Damaged)?,
             kind::PART => {
                 if parts.is_empty() {
-                    budget.hold(strings.iter().map(Strings::memory).sum());
+                    strings.iter_mut().for_each(|strings| strings.hold(budget));
                 }
                 parts.push(read_part(&content, facts.has.cell_detail, &mut query, budget)?);
             }
@@ -276,7 +276,7 @@ fn read(
     }
     let [query_strings, doc_strings] = strings;
     let gate = facts.gate;
-    Ok((facts.counts(query_strings, doc_strings, parts).ok_or(Fault::Damaged)?, gate))
+    Ok((facts.counts(query_strings, doc_strings, parts, budget).ok_or(Fault::Damaged)?, gate))
 }
 
 fn read_strings(mut from: &[u8], into: &mut Strings) -> Option<()> {
@@ -298,7 +298,7 @@ fn read_part(
     content: &[u8],
     detail: bool,
     last: &mut Option<u64>,
-    budget: &Budget,
+    budget: &Arc<Budget>,
 ) -> std::result::Result<Part, Fault> {
     let mut from = content;
     let mut next = || take(&mut from).map(u64::from_le_bytes).ok_or(Fault::Damaged);
@@ -319,12 +319,18 @@ fn read_part(
 }
 
 impl Facts {
-    fn counts(self, query_strings: Strings, doc_strings: Strings, parts: Vec<Part>) -> Option<Counts> {
+    fn counts(
+        self,
+        query_strings: Strings,
+        doc_strings: Strings,
+        parts: Vec<Part>,
+        budget: &Arc<Budget>,
+    ) -> Option<Counts> {
         let read = self.read()?;
         Some(Counts {
             query_strings: Arc::new(query_strings),
             doc_strings: Arc::new(doc_strings),
-            tables: Arc::new(Tables::new(parts, self.has.cell_detail)),
+            tables: Arc::new(Tables::new(parts, self.has.cell_detail, budget.clone())),
             has: self.has,
             options: self.options,
             read,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alike::{Alike, Told};
+use crate::alike::{Alike, Teller, Told};
 use crate::error::{Error, Result};
 use crate::evidence::{Evidence, EvidenceRow, mean_position};
 use crate::given::Beside;
@@ -224,10 +224,7 @@ pub fn select(
             || pulse.beat(),
             |part| {
                 let mut selector = Selector::new(evidence, knowledge, config, seed, &rules, limit);
-                released.tables.part(part, |group| {
-                    selector.query(group);
-                    Ok(())
-                })?;
+                released.tables.part(part, |group| selector.query(group))?;
                 Ok(selector.selected)
             },
         )
@@ -274,6 +271,8 @@ struct Selector<'a> {
     seed: Seed,
     rules: &'a [Rule],
     rows: Vec<EvidenceRow>,
+    /// What alike queries tell: for guards, and for figures that leave.
+    tellers: (Teller<'a>, Option<Teller<'a>>),
     told: Vec<Told>,
     shown: Vec<Told>,
     /// Documents that users clicked when they asked anew, ascending, and how many did.
@@ -304,6 +303,7 @@ impl<'a> Selector<'a> {
         let chain = config.chain_users > 0 && no_chain(released).is_none();
         let limits = Limits { config, pages: released.has.pages, chain, bound, p_false_negative: limit };
         let (rows, told, shown, after) = Default::default();
+        let tellers = (knowledge.alike.teller(), knowledge.shown.as_ref().map(Alike::teller));
         Self {
             evidence,
             knowledge,
@@ -312,6 +312,7 @@ impl<'a> Selector<'a> {
             seed,
             rules,
             rows,
+            tellers,
             told,
             shown,
             after,
@@ -321,29 +322,26 @@ impl<'a> Selector<'a> {
         }
     }
 
-    fn query(&mut self, group: &Group) {
+    fn query(&mut self, group: &Group) -> Result<()> {
         let users = self.config.positive_users.max(self.released.k.unwrap_or(0)).max(1);
         let given = self.knowledge.beside.positives.of(group.query).next().is_some();
         if !given && !group.pairs.iter().any(|p| p.users_satisfied >= users) {
-            return; // no positive whatever the evidence is, and most queries have none
+            return Ok(()); // no positive whatever the evidence is, and most queries have none
         }
-        self.ask(group);
+        self.ask(group)?;
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         rows.extend((0..group.pairs.len()).map(|i| self.evidence.row(group, i)));
-        self.weighed(group, &rows, users);
+        self.weighed(group, &rows, users)?;
         self.rows = rows;
+        Ok(())
     }
 
     /// Reads what alike queries tell of this one's documents.
-    fn ask(&mut self, group: &Group) {
-        for (alike, told) in
-            [(Some(&self.knowledge.alike), &mut self.told), (self.knowledge.shown.as_ref(), &mut self.shown)]
-        {
-            if let Some(alike) = alike {
-                alike.told(group.query, told);
-                told.resize(group.pairs.len(), Told::default());
-            }
+    fn ask(&mut self, group: &Group) -> Result<()> {
+        self.tellers.0.told(group.query, group.pairs.len(), &mut self.told)?;
+        if let Some(teller) = &mut self.tellers.1 {
+            teller.told(group.query, group.pairs.len(), &mut self.shown)?;
         }
         self.after.clear();
         if self.limits.chain {
@@ -355,13 +353,14 @@ impl<'a> Selector<'a> {
                 same
             });
         }
+        Ok(())
     }
 
-    fn weighed(&mut self, group: &Group, rows: &[EvidenceRow], users: u32) {
+    fn weighed(&mut self, group: &Group, rows: &[EvidenceRow], users: u32) -> Result<()> {
         let query = group.query;
         let qualified = self.positives_of(group, rows, users);
         if qualified.is_empty() {
-            return;
+            return Ok(());
         }
         self.selected.funnel.queries_with_positive += 1;
         let given = self.knowledge.beside.positives.of(query).count();
@@ -398,7 +397,7 @@ impl<'a> Selector<'a> {
         if self.evidence.relevance.is_ok() {
             self.selected.yields.query(&mut passed, group.searches, self.config);
         }
-        self.place(candidates, group, &qualified, marks);
+        self.place(candidates, group, &qualified, marks)
     }
 
     /// What a model of the caller's says of this query's documents.
@@ -506,7 +505,13 @@ impl<'a> Selector<'a> {
     }
 
     /// Orders the surviving documents, keeps the first, and appends their rows in output order.
-    fn place(&mut self, candidates: Vec<Candidate>, group: &Group, qualified: &[u64], marks: Marks<'a>) {
+    fn place(
+        &mut self,
+        candidates: Vec<Candidate>,
+        group: &Group,
+        qualified: &[u64],
+        marks: Marks<'a>,
+    ) -> Result<()> {
         let query = group.query;
         let docs = self.knowledge.docs(self.released);
         let same_doc = |a: &Candidate, b: &Candidate| a.pair == b.pair;
@@ -537,7 +542,7 @@ impl<'a> Selector<'a> {
         rows.sort_unstable_by_key(|n| (n.place, n.positive.map(|(_, place)| place)));
         cap(&mut self.selected.funnel, "max_negatives_per_query", all - rows.len());
         self.selected.negatives.extend(rows);
-        self.fill(group, qualified, places.len(), marks);
+        self.fill(group, qualified, places.len(), marks)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Distinct strings at rest, to be found by code.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::budget::{Budget, Held};
 use crate::error::Result;
 use crate::pulse::Pulse;
 
@@ -22,6 +24,8 @@ pub struct Strings {
     starts: Vec<u32>,
     bits: u32,
     clashes: Vec<u64>,
+    /// What the budget knows of them; copies are few, and not known.
+    held: Option<Arc<Held>>,
 }
 
 impl Strings {
@@ -60,9 +64,13 @@ impl Strings {
         out
     }
 
-    /// Only the strings of these codes, which ascend.
+    /// Only the strings of these codes, which ascend; held by the same budget.
     pub fn subset(&self, codes: &[u64]) -> Self {
-        Self::of(codes.iter().map(|c| (*c, self.get(*c))))
+        let mut out = Self::of(codes.iter().map(|c| (*c, self.get(*c))));
+        if let Some(held) = &self.held {
+            out.hold(held.budget());
+        }
+        out
     }
 
     /// How many strings.
@@ -91,6 +99,12 @@ impl Strings {
         let head = (code >> (64 - self.bits)) as usize;
         let (start, end) = (*self.starts.get(head)? as usize, *self.starts.get(head + 1)? as usize);
         self.entries[start..end].iter().position(|e| e.code == code).map(|i| start + i)
+    }
+
+    /// Code of string number `i`.
+    #[inline]
+    pub(crate) fn code_at(&self, i: usize) -> u64 {
+        self.entries[i].code
     }
 
     /// String number `i` in canonical order.
@@ -168,6 +182,11 @@ impl Strings {
         out.clashes.dedup();
         out.index();
         Ok((out, clashes))
+    }
+
+    /// Tells a budget of them, for as long as they are there.
+    pub fn hold(&mut self, budget: &Arc<Budget>) {
+        self.held = Some(Arc::new(budget.holding(self.memory())));
     }
 
     /// Bytes of memory held.

@@ -1,5 +1,7 @@
 //! One query partition summed: votes to pairs and cells, and the rest by key.
 
+use std::sync::Arc;
+
 use crate::budget::Budget;
 use crate::clean::CountConfig;
 use crate::error::Result;
@@ -25,7 +27,7 @@ pub struct Tally<'a> {
     times: bool,
     detail: bool,
     store: &'a Store<'a>,
-    budget: &'a Budget,
+    budget: &'a Arc<Budget>,
     runs: Vec<Run>,
     query: Query,
     group: Group,
@@ -33,7 +35,7 @@ pub struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     /// A worker's tally.
-    pub fn new(config: &CountConfig, times: bool, store: &'a Store<'a>, budget: &'a Budget) -> Self {
+    pub fn new(config: &CountConfig, times: bool, store: &'a Store<'a>, budget: &'a Arc<Budget>) -> Self {
         Self {
             times,
             detail: config.cell_detail,

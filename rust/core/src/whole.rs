@@ -17,7 +17,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::alike::{Alike, Excerpt, Neighbours, Piece, Satisfied, pieces, satisfied};
+use crate::alike::{Alike, Excerpt, Neighbours, Piece, Satisfied, pieces};
+use crate::budget::Budget;
 use crate::counts::Has;
 use crate::error::{Error, Result};
 use crate::evidence::{Common, Evidence, EvidenceConfig, Sample};
@@ -119,11 +120,12 @@ pub fn answer(
         }),
         Question::Portion { pairs, seed, satisfied: asked, documents, popularity } => {
             let sample = Sample::of(released, pairs, Seed::new(seed), threads, pulse)?;
-            let satisfied = if asked { satisfied(released, pulse)? } else { Satisfied::default() };
-            let mut codes = satisfied.queries.clone();
-            codes.dedup();
+            let satisfied = match asked {
+                true => Satisfied::of(released, threads, pulse)?.by_codes(),
+                false => Satisfied::default(),
+            };
             let text = |strings: &Strings, code: u64| (code, strings.get(code).to_owned());
-            let texts = codes.into_iter().map(|q| text(&released.query_strings, q)).collect();
+            let texts = satisfied.queries().iter().map(|q| text(&released.query_strings, *q)).collect();
             let drawn = if documents { released.documents(pulse)? } else { Vec::new() };
             let shown =
                 if popularity { Documents::shown(released, &drawn, pulse)? } else { vec![0; drawn.len()] };
@@ -264,15 +266,13 @@ impl Whole {
             }
             Known::Outlined => {
                 let all = answers.iter().map(|bytes| unpacked::<Portion>(bytes, "answer"));
-                let (mut samples, mut clicks) = (Vec::new(), Satisfied::default());
+                let (mut samples, mut clicks) = (Vec::new(), Vec::new());
                 let mut texts: Vec<(u64, String)> = Vec::new();
                 for portion in all {
                     let portion = portion?;
                     pulse.beat()?;
                     samples.push(portion.sample);
-                    clicks.queries.extend(portion.satisfied.queries);
-                    clicks.docs.extend(portion.satisfied.docs);
-                    clicks.clicks.extend(portion.satisfied.clicks);
+                    clicks.push(portion.satisfied);
                     texts.extend(portion.texts);
                     for (doc, text, shown) in portion.documents {
                         self.documents.entry(doc).or_insert((text, 0)).1 += shown;
@@ -284,7 +284,8 @@ impl Whole {
                 let text = |query: u64| {
                     texts.binary_search_by_key(&query, |t| t.0).map_or("", |i| texts[i].1.as_str())
                 };
-                let near = Neighbours::new(clicks, text, self.select.likeness(), threads, pulse)?;
+                let (clicks, budget) = (Satisfied::joined(clicks), Budget::unlimited());
+                let near = Neighbours::new(clicks, text, self.select.likeness(), &budget, threads, pulse)?;
                 Known::Weighed(Box::new(common), near)
             }
             Known::Weighed(common, near) => {
@@ -364,7 +365,7 @@ impl Whole {
             number,
             of: self.of,
             common: common.clone(),
-            alike: Excerpt::of(alike, shown, |query| part.has_query(query)),
+            alike: Excerpt::of(alike, shown, |query| part.has_query(query))?,
             documents: self
                 .documents
                 .iter()
@@ -431,7 +432,7 @@ fn shell(has: Has, k: Option<u32>, position_users: Vec<[u32; 2]>, logged: Logged
     Released {
         query_strings: Arc::default(),
         doc_strings: Arc::default(),
-        tables: Arc::new(Tables::new(Vec::new(), has.cell_detail)),
+        tables: Arc::new(Tables::new(Vec::new(), has.cell_detail, Budget::unlimited())),
         position_users,
         has,
         k,
@@ -482,7 +483,8 @@ impl Share {
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Selection> {
-        let (alike, by_shown) = self.alike.into_alike();
+        let budget = evidence.released.tables.budget();
+        let (alike, by_shown) = self.alike.into_alike(budget, threads, pulse)?;
         let shown: Vec<u64> = match self.popularity {
             true => self.documents.iter().map(|(.., shown)| *shown).collect(),
             false => Vec::new(),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use hardneg_core::budget::Budget;
 use hardneg_core::counts::Has;
 use hardneg_core::evidence::{Debias, Evidence, EvidenceConfig, evidence, poisson_cdf, wilson_upper};
 use hardneg_core::group::Group;
 use hardneg_core::logged::Logged;
-use hardneg_core::packed::{Packer, Tables};
+use hardneg_core::packed::Packer;
 use hardneg_core::pulse::Pulse;
 use hardneg_core::release::{Passed, Released};
 use hardneg_core::seed::Seed;
@@ -114,12 +115,12 @@ fn made_of(group: Option<&Group>, page_depth: u32) -> Evidence {
         page_counts: false,
         bounded: 0,
     };
-    let mut packer = Packer::new(false);
+    let mut packer = Packer::new(false, Budget::unlimited());
     group.iter().for_each(|g| packer.push(g).expect("in memory"));
     let released = Released {
         query_strings: Arc::new(Strings::default()),
         doc_strings: Arc::new(Strings::default()),
-        tables: Arc::new(Tables::new(packer.into_parts().expect("in memory"), false)),
+        tables: Arc::new(packer.into_tables().expect("in memory")),
         position_users: vec![],
         logged: Logged::default(),
         has,

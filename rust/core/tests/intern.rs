@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use hardneg_core::budget::Budget;
 use hardneg_core::intern::{Interner, code};
@@ -21,8 +22,8 @@ fn listed(strings: &Strings) -> Vec<&str> {
     strings.iter().map(|(_, value)| value).collect()
 }
 
-fn budget() -> Budget {
-    Budget::new(1 << 30, Path::new("/nowhere"))
+fn budget() -> Arc<Budget> {
+    Arc::new(Budget::new(1 << 30, Path::new("/nowhere")))
 }
 
 fn interned(values: &BTreeSet<String>) -> Strings {

@@ -28,7 +28,7 @@ fn save(counts: &Counts, path: &Path) -> Result<()> {
 
 /// Loaded again; with little memory, so that parts go to the spill.
 fn loaded(path: &Path, memory: usize) -> Result<Counts> {
-    load(path, &Budget::new(memory, &std::env::temp_dir()), &mut Pulse::silent())
+    load(path, &Arc::new(Budget::new(memory, &std::env::temp_dir())), &mut Pulse::silent())
 }
 
 /// Twelve rows that stay what they are.

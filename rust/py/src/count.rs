@@ -191,7 +191,8 @@ pub(crate) fn merge(py: Python<'_>, first: &Counts, second: &Counts, disjoint: b
 #[pyo3(signature = (path, /, *, memory, spill))]
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
 pub(crate) fn load(py: Python<'_>, path: PathBuf, memory: usize, spill: PathBuf) -> PyResult<Counts> {
-    let loaded = interruptible(py, |pulse| saved::load(&path, &Budget::new(memory, &spill), pulse))?;
+    let loaded =
+        interruptible(py, |pulse| saved::load(&path, &Arc::new(Budget::new(memory, &spill)), pulse))?;
     Ok(Counts { counts: Arc::new(loaded) })
 }
 
@@ -199,6 +200,7 @@ pub(crate) fn load(py: Python<'_>, path: PathBuf, memory: usize, spill: PathBuf)
 #[pyo3(signature = (packed, /, *, memory, spill))]
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands paths over")]
 pub(crate) fn unpack(py: Python<'_>, packed: &[u8], memory: usize, spill: PathBuf) -> PyResult<Counts> {
-    let loaded = interruptible(py, |pulse| saved::unpack(packed, &Budget::new(memory, &spill), pulse))?;
+    let loaded =
+        interruptible(py, |pulse| saved::unpack(packed, &Arc::new(Budget::new(memory, &spill)), pulse))?;
     Ok(Counts { counts: Arc::new(loaded) })
 }

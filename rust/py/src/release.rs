@@ -85,7 +85,8 @@ pub(crate) fn unpack_released(
     memory: usize,
     spill: PathBuf,
 ) -> PyResult<Released> {
-    let loaded =
-        interruptible(py, |pulse| saved::unpack_released(packed, &Budget::new(memory, &spill), pulse))?;
+    let loaded = interruptible(py, |pulse| {
+        saved::unpack_released(packed, &Arc::new(Budget::new(memory, &spill)), pulse)
+    })?;
     Ok(Released { released: Arc::new(loaded) })
 }

@@ -28,12 +28,22 @@ const PASSES: usize = 300;
 const CHUNK: usize = 64;
 
 /// Between which of [`WORDS`] the cosine of the words of two queries is.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ByWords(u8);
 
 impl ByWords {
     pub(super) fn of(cosine: f64) -> Self {
         Self(WORDS.iter().filter(|edge| cosine >= **edge).count() as u8)
+    }
+
+    /// As a number below 128.
+    pub(super) fn number(self) -> u8 {
+        self.0
+    }
+
+    /// What [`ByWords::number`] gave.
+    pub(super) fn numbered(number: u8) -> Self {
+        Self(number)
     }
 }
 
@@ -52,7 +62,7 @@ pub(super) fn sign(words: ByWords, clicks: Option<f64>) -> usize {
 pub(super) struct Ratios(Vec<u64>);
 
 impl Ratios {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(vec![0; SIGNS * STEPS])
     }
 
@@ -71,31 +81,31 @@ impl Ratios {
     }
 }
 
-/// Gathers ratios over queries, on all threads: counts add up in any order.
-pub(super) fn gather(
+/// Gathers ratios over queries, on all threads, each with a state of its own: counts add up in any order.
+pub(super) fn gather<S>(
     queries: &[usize],
     threads: usize,
     pulse: &mut Pulse<'_>,
-    of: impl Fn(usize, &mut Ratios) + Sync,
-) -> Result<Ratios> {
-    let sum = std::sync::Mutex::new(Ratios::new());
+    sum: &mut Ratios,
+    state: impl Fn() -> S + Sync,
+    of: impl Fn(&mut S, usize, &mut Ratios) -> Result<()> + Sync,
+) -> Result<()> {
+    let sum = std::sync::Mutex::new(sum);
     workers::each(
         queries.len().div_ceil(CHUNK),
         threads,
         || pulse.beat(),
-        Ratios::new,
-        |own, chunk| {
+        || (state(), Ratios::new()),
+        |(state, own), chunk| {
             let chunk = chunk * CHUNK..((chunk + 1) * CHUNK).min(queries.len());
-            queries[chunk].iter().for_each(|query| of(*query, own));
-            Ok(())
+            queries[chunk].iter().try_for_each(|query| of(state, *query, own))
         },
-        |own| {
+        |(_, own)| {
             let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             sum.0.iter_mut().zip(own.0).for_each(|(to, n)| *to += n);
             Ok(())
         },
-    )?;
-    Ok(sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    )
 }
 
 /// Shares of agreement.

@@ -1,16 +1,21 @@
 //! Which queries are alike, and how much: by satisfied clicks, and by words.
 
 use std::cmp::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::blob::Blob;
+use crate::budget::{Budget, Held};
 use crate::error::{Error, Result};
 use crate::pulse::Pulse;
-use crate::related::{COSINE_UNIT, RelatedConfig, related};
+use crate::related::{COSINE_UNIT, Graph, RelatedConfig, Search};
 use crate::workers;
 
 use super::agreement::ByWords;
+use super::docs::Satisfying;
+use super::lists::{self, CHUNK, Lists, Near, Reader};
+use super::satisfied::Satisfied;
 use super::words::Words;
 
 /// Alike queries that are listened to, nearest first.
@@ -22,8 +27,6 @@ const MAX_QUERIES_PER_DOCUMENT: usize = 200;
 /// Likewise a word, by which queries are found that may be alike; whether they are, all their words say. What is asked with
 /// such words alone is asked often: there clicks tell.
 const MAX_QUERIES_PER_WORD: usize = 250;
-/// Queries that a worker takes at a time.
-const CHUNK: usize = 256;
 
 /// Above which cosines queries are alike, and above which they are of the same intent; 1 switches a sign off.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -73,17 +76,6 @@ impl Likeness {
     }
 }
 
-/// An alike query: all that is asked of it later, as there are up to [`NEAREST`] for each.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Near {
-    /// Its number.
-    pub(super) other: u32,
-    /// How alike the words are.
-    pub(super) words: ByWords,
-    /// Whether it is of the same intent.
-    pub(super) same_intent: bool,
-}
-
 /// A query that is found alike.
 #[derive(Clone, Copy)]
 struct Found {
@@ -126,95 +118,99 @@ fn cosine(units: u32) -> f64 {
     f64::from(units) * COSINE_UNIT
 }
 
-/// Satisfied clicks by (query, document), ascending, as they may be shown.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Satisfied {
-    pub(crate) queries: Vec<u64>,
-    pub(crate) docs: Vec<u64>,
-    pub(crate) clicks: Vec<u32>,
-}
-
 /// Queries with a satisfied click, by number, and those that are alike.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Default)]
 pub(super) struct NearQueries {
     /// Codes, ascending.
     queries: Vec<u64>,
-    /// Where the alike queries of each end.
-    ends: Vec<usize>,
-    near: Vec<Near>,
+    lists: Lists,
+    satisfying: Satisfying,
+    _held: Option<Held>,
+}
+
+/// Those of some queries, to be sent.
+#[derive(Serialize, Deserialize)]
+pub(super) struct NearExcerpt {
+    queries: Vec<u64>,
+    lists: Vec<Vec<u8>>,
+    satisfying: Satisfying,
 }
 
 impl NearQueries {
-    /// `text` knows the text of each query with a satisfied click.
+    /// `text` knows the text of each query with a satisfied click. Lists go to the spill where `budget` is used up; what is
+    /// looked up while they are made does not.
     pub(super) fn new<'t>(
         clicks: Satisfied,
         text: impl Fn(u64) -> &'t str,
         likeness: Likeness,
+        budget: &Arc<Budget>,
         threads: usize,
         pulse: &mut Pulse<'_>,
     ) -> Result<Self> {
         let (by_clicks, by_words) = (likeness.by_clicks(), likeness.by_words());
-        let mut queries = clicks.queries.clone();
-        queries.dedup();
-        let by_click = if by_clicks < 1.0 {
-            let config = RelatedConfig {
-                top_related: NEAREST_BY_CLICKS,
-                min_queries_per_document: 2,
-                max_queries_per_document: MAX_QUERIES_PER_DOCUMENT,
-                top_documents: 0,
-            };
-            let mut beat = |_| pulse.beat();
-            related(&clicks.queries, &clicks.docs, &clicks.clicks, &config, threads, &mut beat)?.related
-        } else {
-            Vec::new()
+        let config = RelatedConfig {
+            top_related: NEAREST_BY_CLICKS,
+            min_queries_per_document: 2,
+            max_queries_per_document: MAX_QUERIES_PER_DOCUMENT,
+            top_documents: 0,
         };
-        drop(clicks);
-        let texts: Vec<&str> = queries.iter().map(|q| text(*q)).collect();
-        let words = Words::new(&texts)?;
+        let Satisfied { queries, ends, clicked, docs } = clicks;
+        let numbers = clicked.iter().map(|(doc, _)| *doc).collect();
+        let graph = match by_clicks < 1.0 {
+            true => Some(Graph::joining(&ends, clicked, docs.len(), &config)?),
+            false => None,
+        };
+        let satisfying = Satisfying::new(ends, numbers, docs);
+        let held = Some(budget.holding(8 * queries.len() + satisfying.memory()));
+        pulse.beat()?;
+        let words = Words::new(queries.iter().map(|q| text(*q)))?;
         let index = words.index(by_words, MAX_QUERIES_PER_WORD);
+        let threads = workers::threads(threads);
+        let found = graph.as_ref().map_or(0, Graph::memory) + words.memory() + index.memory();
+        let _held = budget.holding(found + threads * (12 * queries.len() + words.scratch()));
         let chunks = queries.len().div_ceil(CHUNK);
-        let done: Mutex<Vec<(Vec<usize>, Vec<Near>)>> = Mutex::new(vec![Default::default(); chunks]);
+        let done: Mutex<Vec<Option<Blob>>> = Mutex::new((0..chunks).map(|_| None).collect());
         workers::each(
             chunks,
-            workers::threads(threads),
+            threads,
             || pulse.beat(),
-            || (index.search(), Vec::new()),
-            |(search, found), chunk| {
-                let mut out: (Vec<usize>, Vec<Near>) = Default::default();
+            || (graph.as_ref().map(|graph| Search::new(graph, 0, &config)), index.search()),
+            |(related, search), chunk| {
+                let (mut out, mut found, mut near) = (Vec::new(), Vec::new(), Vec::new());
                 for query in chunk * CHUNK..((chunk + 1) * CHUNK).min(queries.len()) {
-                    let start = by_click.partition_point(|r| (r.query as usize) < query);
-                    let own = by_click[start..].iter().take_while(|r| r.query as usize == query);
                     // Whatever one sign finds, the other weighs too.
                     search.begin(query);
                     found.clear();
-                    found.extend(own.filter(|r| cosine(r.cosine) > by_clicks).map(|r| {
-                        let words = search.compare(r.related as usize);
-                        Found { other: r.related, clicks: r.cosine, words }
-                    }));
+                    if let Some(related) = related {
+                        let own = related.nearest(query as u32);
+                        found.extend(own.filter(|(_, clicks)| cosine(*clicks) > by_clicks).map(
+                            |(other, clicks)| {
+                                let words = search.compare(other as usize);
+                                Found { other, clicks, words }
+                            },
+                        ));
+                    }
                     for step in 0..search.steps() {
                         // Rounding may take a little of the most that is possible.
-                        if nearest(found) > search.most(step) * (1.0 + 1e-12) {
+                        if nearest(&mut found) > search.most(step) * (1.0 + 1e-12) {
                             break;
                         }
                         search.step(step, |other, words| found.push(Found { other, clicks: 0, words }));
                     }
-                    nearest(found);
-                    found.sort_unstable_by(Found::order);
-                    out.1.extend(found.iter().map(|found| found.near(likeness)));
-                    out.0.push(out.1.len());
+                    nearest(&mut found);
+                    near.clear();
+                    near.extend(found.iter().map(|found| found.near(likeness)));
+                    near.sort_unstable_by_key(|near: &Near| near.other);
+                    lists::pack(&near, &mut out);
                 }
-                done.lock().unwrap_or_else(PoisonError::into_inner)[chunk] = out;
+                let block = Blob::new(out, Some(budget))?;
+                done.lock().unwrap_or_else(PoisonError::into_inner)[chunk] = Some(block);
                 Ok(())
             },
             |_| Ok(()),
         )?;
-        let mut out = Self { queries, ..Self::default() };
-        for (ends, near) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            let base = out.near.len();
-            out.ends.extend(ends.iter().map(|end| base + end));
-            out.near.extend(near);
-        }
-        Ok(out)
+        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self { queries, lists: Lists::new(done.into_iter().flatten().collect()), satisfying, _held: held })
     }
 
     /// How many queries.
@@ -232,15 +228,24 @@ impl NearQueries {
         self.queries.binary_search(&query).ok()
     }
 
-    /// The queries alike.
-    pub(super) fn of(&self, i: usize) -> &[Near] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.near[start..self.ends[i]]
+    /// Codes of the documents that satisfied somebody for a query.
+    pub(super) fn satisfied(&self, query: usize) -> impl Iterator<Item = u64> {
+        self.satisfying.of(query)
     }
 
-    /// For each query the code of the one that stands for all that are of the same intent, directly or through others.
-    pub(super) fn intents(&self) -> Vec<u64> {
+    /// Reads which queries are alike.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        self.lists.reader()
+    }
+
+    /// For each query the code of the one that stands for all that are of the same intent, directly or through others; and
+    /// whether it has one alike, or is one.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read; what `pulse` reports.
+    pub(super) fn joined(&self, pulse: &mut Pulse<'_>) -> Result<(Vec<u64>, Vec<bool>)> {
         let mut parent: Vec<u32> = (0..self.len() as u32).collect();
+        let mut wanted = vec![false; self.len()];
         fn root(parent: &mut [u32], mut i: u32) -> u32 {
             while parent[i as usize] != i {
                 parent[i as usize] = parent[parent[i as usize] as usize];
@@ -248,38 +253,59 @@ impl NearQueries {
             }
             i
         }
+        let mut reader = self.reader();
         for i in 0..self.len() {
-            for near in self.of(i).iter().filter(|near| near.same_intent) {
-                let (a, b) = (root(&mut parent, i as u32), root(&mut parent, near.other));
-                // The lower number stands for both, whatever the order.
-                parent[a.max(b) as usize] = a.min(b);
+            if i.is_multiple_of(CHUNK) {
+                pulse.beat()?;
+            }
+            for near in reader.of(i)? {
+                (wanted[i], wanted[near.other as usize]) = (true, true);
+                if near.same_intent {
+                    let (a, b) = (root(&mut parent, i as u32), root(&mut parent, near.other));
+                    // The lower number stands for both, whatever the order.
+                    parent[a.max(b) as usize] = a.min(b);
+                }
             }
         }
-        (0..self.len() as u32).map(|i| self.queries[root(&mut parent, i) as usize]).collect()
-    }
-
-    /// Which queries have one alike, or are one: codes, ascending.
-    pub(super) fn wanted(&self) -> Vec<u64> {
-        let mut wanted: Vec<bool> = (0..self.len()).map(|i| !self.of(i).is_empty()).collect();
-        self.near.iter().for_each(|near| wanted[near.other as usize] = true);
-        self.queries.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(query, _)| *query).collect()
+        let intents = (0..self.len() as u32).map(|i| self.queries[root(&mut parent, i) as usize]).collect();
+        Ok((intents, wanted))
     }
 
     /// Those that `own` are, with the ones alike to them, which have none themselves; and their numbers here.
-    pub(super) fn excerpt(&self, own: impl Fn(usize) -> bool) -> (Self, Vec<usize>) {
-        let mut kept: Vec<usize> = (0..self.len()).filter(|i| own(*i)).collect();
-        let asked = kept.clone();
-        kept.extend(asked.iter().flat_map(|i| self.of(*i)).map(|near| near.other as usize));
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub(super) fn excerpt(&self, own: impl Fn(usize, &[Near]) -> bool) -> Result<(NearExcerpt, Vec<usize>)> {
+        let mut reader = self.reader();
+        let (mut asked, mut kept): (Vec<(usize, Vec<Near>)>, Vec<usize>) = Default::default();
+        for i in 0..self.len() {
+            let near = reader.of(i)?;
+            if own(i, near) {
+                asked.push((i, near.to_vec()));
+                kept.push(i);
+                kept.extend(near.iter().map(|near| near.other as usize));
+            }
+        }
         kept.sort_unstable();
         kept.dedup();
-        let mut out = Self { queries: kept.iter().map(|i| self.queries[*i]).collect(), ..Self::default() };
         let number = |other: u32| kept.partition_point(|i| *i < other as usize) as u32;
-        for i in &kept {
-            if own(*i) {
-                out.near.extend(self.of(*i).iter().map(|near| Near { other: number(near.other), ..*near }));
-            }
-            out.ends.push(out.near.len());
+        for near in asked.iter_mut().flat_map(|(_, near)| near) {
+            near.other = number(near.other);
         }
-        (out, kept)
+        let lists = Lists::packed(kept.len(), |i| {
+            asked.binary_search_by_key(&kept[i], |(i, _)| *i).map_or(&[][..], |i| &asked[i].1)
+        });
+        let queries = kept.iter().map(|i| self.queries[*i]).collect();
+        Ok((NearExcerpt { queries, lists, satisfying: self.satisfying.excerpt(&kept) }, kept))
+    }
+
+    /// What [`NearQueries::excerpt`] made.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    pub(super) fn read(excerpt: NearExcerpt, budget: &Arc<Budget>) -> Result<Self> {
+        let NearExcerpt { queries, lists, satisfying } = excerpt;
+        let held = Some(budget.holding(8 * queries.len() + satisfying.memory()));
+        Ok(Self { queries, lists: Lists::read(lists, budget)?, satisfying, _held: held })
     }
 }

@@ -1,218 +1,342 @@
-//! What was seen of each document of the queries that are alike: satisfied clicks, and what its history says of its kind.
+//! What was seen of each document of the queries that are alike, at rest; and what of it is looked up at a time.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blob::Blob;
+use crate::budget::{Budget, Held};
 use crate::error::Result;
-use crate::evidence::{Evidence, KINDS, Signs};
+use crate::evidence::Evidence;
 use crate::pulse::Pulse;
 use crate::workers::collect;
 
+use super::docs::Docs;
 use super::near::NearQueries;
+use super::piece::{Packing, Piece, Seen, View};
 
-/// Logarithms are kept as whole numbers of this fraction, and no history says more than 32 of them make.
-const UNIT: f64 = 1.0 / 1000.0;
+/// A range of queries, packed.
+struct Packed {
+    blob: Blob,
+    /// Numbers of its queries: how many, the first and the last.
+    queries: usize,
+    first: u32,
+    last: u32,
+    bytes: usize,
+}
 
-/// Where each document of a query stands, in a table that is three quarters empty: most that are asked for are not there.
+impl Packed {
+    fn new(packing: Packing, budget: &Arc<Budget>) -> Result<Option<Self>> {
+        let numbers = packing.numbers.clone();
+        Self::of(&numbers, packing.bytes(), budget)
+    }
+
+    /// None where there are no queries.
+    fn of(numbers: &[u32], packed: Vec<u8>, budget: &Arc<Budget>) -> Result<Option<Self>> {
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return Ok(None) };
+        let bytes = packed.len();
+        let blob = Blob::new(packed, Some(budget))?;
+        Ok(Some(Self { blob, queries: numbers.len(), first: *first, last: *last, bytes }))
+    }
+
+    fn in_memory(&self) -> Option<View<'_>> {
+        self.blob.in_memory().map(|bytes| View::new(bytes, self.queries))
+    }
+}
+
+/// Documents of all queries that are alike, in canonical order.
 #[derive(Default)]
-pub(super) struct Spread {
-    /// Document and row.
-    slots: Vec<(u64, usize)>,
-    shift: u32,
-}
-
-impl Spread {
-    fn first(&self, doc: u64) -> usize {
-        // Fibonacci hashing (Knuth, volume 3, 6.4): codes that follow one another fall apart.
-        (doc.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
-    }
-
-    #[inline]
-    fn row(&self, doc: u64) -> Option<usize> {
-        let mut slot = self.first(doc);
-        loop {
-            match self.slots[slot] {
-                (_, usize::MAX) => return None,
-                (there, row) if there == doc => return Some(row),
-                _ => slot = (slot + 1) & (self.slots.len() - 1),
-            }
-        }
-    }
-}
-
-/// Documents of queries, by number of the query, in canonical order.
-#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rows {
-    /// Where the rows of each query end.
-    ends: Vec<usize>,
-    docs: Vec<u64>,
-    satisfied: Vec<u32>,
-    /// P(relevant) before its history.
-    prior: Vec<f32>,
-    /// ln of the likelihood of its history under each kind, over that under all.
-    ratios: Vec<[i16; KINDS]>,
-    /// By query: sum of the squares of its satisfied clicks.
-    squares: Vec<f64>,
+    packed: Vec<Packed>,
     /// P(attractive), of documents not relevant and relevant.
-    attractive: [f64; 2],
+    pub(super) attractive: [f64; 2],
+    /// By number of the query, where all of them are in memory.
+    places: Vec<Place>,
+    held: Option<Held>,
 }
 
-/// Rows of some queries, in canonical order, to be put together with those of others.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Piece {
-    /// Codes.
-    queries: Vec<u64>,
-    rows: Rows,
+/// Where the documents of a query stand.
+#[derive(Clone, Copy)]
+struct Place {
+    piece: u32,
+    query: u32,
 }
+
+/// Of a query that has no documents here.
+const NOWHERE: Place = Place { piece: u32::MAX, query: 0 };
 
 impl Rows {
-    /// Of the queries that are `wanted` (codes, ascending); `shown`: by figures that may be shown.
-    pub(super) fn pieces(
+    /// Of a release: of queries that are `wanted` (by number); `shown`: by figures that may be shown.
+    pub(super) fn of(
         evidence: &Evidence,
-        wanted: &[u64],
+        near: &NearQueries,
+        wanted: &[bool],
         shown: bool,
         threads: usize,
         pulse: &mut Pulse<'_>,
-    ) -> Result<Vec<Piece>> {
+    ) -> Result<Self> {
         let released = &*evidence.released;
-        collect(
+        let (budget, docs) = (released.tables.budget(), Docs::Strings(released.doc_strings.clone()));
+        let packed = collect(
             released.tables.len(),
             threads,
             || pulse.beat(),
             |part| {
-                let mut out = Piece::default();
-                released.tables.part(part, |group| {
-                    if wanted.binary_search(&group.query).is_err() {
-                        return Ok(());
-                    }
-                    for (i, pair) in group.pairs.iter().enumerate() {
-                        let signs = if shown { evidence.shown_signs(pair) } else { evidence.signs(group, i) };
-                        out.rows.push(pair.doc, evidence.shown_satisfied(pair), &signs);
-                    }
-                    out.rows.ends.push(out.rows.docs.len());
-                    out.queries.push(group.query);
-                    Ok(())
-                })?;
-                Ok(out)
+                let number = |query: u64| near.index(query).filter(|i| wanted[*i]);
+                let piece = Piece::of(evidence, part, |query| number(query).is_some(), shown)?;
+                Packed::new(piece.packed(number, &docs), budget)
             },
-        )
+        )?;
+        Ok(Self::new(packed, evidence.attractive(), near.len(), budget))
     }
 
-    /// Pieces in canonical order, by the numbers of their queries.
+    /// Of pieces in canonical order.
     pub(super) fn joined(
+        pieces: impl IntoIterator<Item = Piece>,
         near: &NearQueries,
         attractive: [f64; 2],
-        pieces: impl IntoIterator<Item = Piece>,
-    ) -> Self {
-        let mut all = Self { attractive, ..Self::default() };
-        for Piece { queries, rows } in pieces {
-            let base = all.docs.len();
-            for (query, end) in queries.iter().zip(&rows.ends) {
-                let Some(query) = near.index(*query) else { continue };
-                // Queries without rows lie between: theirs end where they begin.
-                let before = all.ends.last().copied().unwrap_or_default();
-                all.ends.resize(query, before);
-                all.ends.push(base + end);
+        budget: &Arc<Budget>,
+    ) -> Result<Self> {
+        let pieces: Vec<Piece> = pieces.into_iter().collect();
+        let docs = Docs::of(pieces.iter().flat_map(Piece::docs).copied());
+        let packed = |piece: Piece| Packed::new(piece.packed(|query| near.index(query), &docs), budget);
+        let packed = pieces.into_iter().map(packed).collect::<Result<Vec<_>>>()?;
+        Ok(Self::new(packed, attractive, near.len(), budget))
+    }
+
+    fn new(packed: Vec<Option<Packed>>, attractive: [f64; 2], queries: usize, budget: &Arc<Budget>) -> Self {
+        let mut out = Self { packed: packed.into_iter().flatten().collect(), attractive, ..Self::default() };
+        if let Some(views) = out.packed.iter().map(Packed::in_memory).collect::<Option<Vec<_>>>() {
+            out.places = places(&views, 0..queries);
+            out.held = Some(budget.holding(size_of_val(&out.places[..])));
+        }
+        out
+    }
+
+    /// Rows of some queries, by number, as blocks of these alone, for [`Rows::read`].
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub(super) fn excerpt(&self, queries: &[usize]) -> Result<RowsExcerpt> {
+        let mut own = self.own();
+        let (mut number, mut blocks) = (0, Vec::new());
+        for some in queries.chunks(EXCERPT) {
+            let mut packing = Packing::default();
+            for query in some {
+                if let Some(seen) = own.seen(*query)? {
+                    packing.push(number, &seen);
+                }
+                number += 1;
             }
-            all.take(&rows, 0..rows.docs.len());
+            let numbers = packing.numbers.clone();
+            blocks.push((numbers, packing.bytes()));
         }
-        all.ends.resize(near.len(), all.docs.len());
-        all.squared()
+        Ok(RowsExcerpt { blocks, attractive: self.attractive, queries: queries.len() })
     }
 
-    /// Rows of some queries, by number, as those of these alone.
-    pub(super) fn excerpt(&self, queries: &[usize]) -> Self {
-        let mut all = Self { attractive: self.attractive, ..Self::default() };
-        for query in queries {
-            all.take(self, self.range(*query));
-            all.ends.push(all.docs.len());
+    /// What [`Rows::excerpt`] made.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    pub(super) fn read(excerpt: RowsExcerpt, budget: &Arc<Budget>) -> Result<Self> {
+        let RowsExcerpt { blocks, attractive, queries } = excerpt;
+        let packed = blocks.into_iter().map(|(numbers, bytes)| Packed::of(&numbers, bytes, budget));
+        Ok(Self::new(packed.collect::<Result<_>>()?, attractive, queries, budget))
+    }
+
+    /// Looks at the documents of one query after the other, best in order.
+    pub(super) fn own(&self) -> Own<'_> {
+        Own { rows: self, piece: usize::MAX, scratch: Vec::new() }
+    }
+
+    /// How many pieces there are.
+    pub(super) fn pieces(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// In which piece a query is, if any.
+    pub(super) fn piece(&self, query: usize) -> Option<usize> {
+        let piece = self.packed.partition_point(|p| (p.last as usize) < query);
+        self.packed.get(piece).filter(|p| p.first as usize <= query).map(|_| piece)
+    }
+
+    /// Numbers of the queries of a piece.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub(super) fn queries(&self, piece: usize) -> Result<Vec<usize>> {
+        let (packed, mut scratch) = (&self.packed[piece], Vec::new());
+        let view = View::new(packed.blob.bytes(&mut scratch)?, packed.queries);
+        Ok(view.numbers.iter().map(|n| u32::from_le_bytes(*n) as usize).collect())
+    }
+
+    /// Whether all can be looked up at once.
+    pub(super) fn at_once(&self) -> bool {
+        !self.places.is_empty() || self.packed.is_empty()
+    }
+
+    /// Ranges of pieces that can be looked up at a time within `bytes`: one, where all are in memory.
+    pub(super) fn ranges(&self, bytes: usize) -> Vec<Range<usize>> {
+        if self.at_once() {
+            return std::iter::once(0..self.packed.len()).collect();
         }
-        all.squared()
+        let (mut out, mut start, mut taken): (Vec<Range<usize>>, _, _) = (Vec::new(), 0, 0);
+        for (i, piece) in self.packed.iter().enumerate() {
+            let more = piece.bytes + size_of::<Place>() * (piece.last - piece.first + 1) as usize;
+            if taken + more > bytes && i > start {
+                out.push(start..i);
+                (start, taken) = (i, 0);
+            }
+            taken += more;
+        }
+        out.push(start..self.packed.len());
+        out
     }
 
-    fn take(&mut self, from: &Self, rows: Range<usize>) {
-        self.docs.extend_from_slice(&from.docs[rows.clone()]);
-        self.satisfied.extend_from_slice(&from.satisfied[rows.clone()]);
-        self.prior.extend_from_slice(&from.prior[rows.clone()]);
-        self.ratios.extend_from_slice(&from.ratios[rows]);
+    /// Makes some pieces ready to be looked up.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read; what `pulse` reports.
+    pub(super) fn load(
+        &self,
+        pieces: Range<usize>,
+        budget: &Arc<Budget>,
+        threads: usize,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Loaded<'_>> {
+        if self.at_once() {
+            let places = Cow::Borrowed(&self.places[..]);
+            let bytes = self.packed.iter().filter_map(|p| p.blob.in_memory()).map(Cow::Borrowed).collect();
+            return Ok(Loaded { rows: self, pieces, bytes, first: 0, places, _held: None });
+        }
+        let first = self.packed[pieces.start].first as usize;
+        let last = self.packed[pieces.end - 1].last as usize;
+        let read = |i: usize| {
+            let mut scratch = Vec::new();
+            let blob = &self.packed[pieces.start + i].blob;
+            if let Some(bytes) = blob.in_memory() {
+                return Ok(Cow::Borrowed(bytes));
+            }
+            blob.bytes(&mut scratch)?;
+            Ok(Cow::Owned(scratch))
+        };
+        let bytes = collect(pieces.len(), threads, || pulse.beat(), read)?;
+        let owned = |b: &Cow<'_, [u8]>| if matches!(b, Cow::Owned(_)) { b.len() } else { 0 };
+        let held = bytes.iter().map(owned).sum::<usize>() + size_of::<Place>() * (last + 1 - first);
+        let held = Some(budget.holding(held));
+        let mut out = Loaded { rows: self, pieces, bytes, first, places: Cow::default(), _held: held };
+        out.places = Cow::Owned(places(&out.views(), first..last + 1));
+        Ok(out)
     }
 
-    fn squared(mut self) -> Self {
-        let square = |n: &u32| f64::from(*n) * f64::from(*n);
-        self.squares =
-            (0..self.ends.len()).map(|i| self.satisfied[self.range(i)].iter().map(square).sum()).collect();
-        self
+    /// Looks everything up, where that is in memory.
+    pub(super) fn look(&self) -> Look<'_> {
+        let views = self.packed.iter().filter_map(Packed::in_memory).collect();
+        Look { views, places: &self.places, first: 0 }
+    }
+}
+
+/// Queries of a block of an excerpt.
+const EXCERPT: usize = 1 << 12;
+
+/// Rows of some queries, to be sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RowsExcerpt {
+    /// Numbers of queries, and their documents.
+    blocks: Vec<(Vec<u32>, Vec<u8>)>,
+    attractive: [f64; 2],
+    queries: usize,
+}
+
+fn places(views: &[View<'_>], numbers: Range<usize>) -> Vec<Place> {
+    let mut out = vec![NOWHERE; numbers.len()];
+    for (piece, view) in views.iter().enumerate() {
+        for (query, number) in view.numbers.iter().enumerate() {
+            let place = Place { piece: piece as u32, query: query as u32 };
+            out[u32::from_le_bytes(*number) as usize - numbers.start] = place;
+        }
+    }
+    out
+}
+
+/// Pieces that can be looked up.
+pub(super) struct Loaded<'a> {
+    rows: &'a Rows,
+    pieces: Range<usize>,
+    bytes: Vec<Cow<'a, [u8]>>,
+    /// Number of the first query.
+    first: usize,
+    places: Cow<'a, [Place]>,
+    _held: Option<Held>,
+}
+
+impl Loaded<'_> {
+    fn views(&self) -> Vec<View<'_>> {
+        let packed = &self.rows.packed[self.pieces.clone()];
+        self.bytes.iter().zip(packed).map(|(bytes, packed)| View::new(bytes, packed.queries)).collect()
     }
 
-    fn push(&mut self, doc: u64, satisfied: u32, signs: &Signs) {
-        self.docs.push(doc);
-        self.satisfied.push(satisfied);
-        self.prior.push(signs.prior as f32);
-        let whole = |ratio: &f64| (ratio.ln() / UNIT).round().clamp(-32_000.0, 32_000.0) as i16;
-        self.ratios.push(signs.ratio.each_ref().map(whole));
+    /// A worker's view of them.
+    pub(super) fn look(&self) -> Look<'_> {
+        Look { views: self.views(), places: &self.places, first: self.first }
+    }
+}
+
+/// Looks up the documents of queries.
+pub(super) struct Look<'a> {
+    views: Vec<View<'a>>,
+    places: &'a [Place],
+    first: usize,
+}
+
+impl<'a> Look<'a> {
+    /// Numbers of the queries that can be found.
+    pub(super) fn numbers(&self) -> Range<usize> {
+        self.first..self.first + self.places.len()
     }
 
-    /// Rows of a query.
-    pub(super) fn range(&self, query: usize) -> Range<usize> {
-        let start = if query == 0 { 0 } else { self.ends[query - 1] };
-        start..self.ends[query]
-    }
-
-    /// Code of a row's document.
-    pub(super) fn doc(&self, row: usize) -> u64 {
-        self.docs[row]
-    }
-
-    /// Satisfied clicks.
-    pub(super) fn satisfied(&self, row: usize) -> u32 {
-        self.satisfied[row]
-    }
-
-    /// Likelihood of a row's history under each kind, over that under all.
+    /// Documents of a query.
     #[inline]
-    pub(super) fn ratios(&self, row: usize) -> [f64; KINDS] {
-        self.ratios[row].map(|n| (f64::from(n) * UNIT).exp())
+    pub(super) fn seen(&self, query: usize) -> Option<Seen<'a>> {
+        let place = self.places[query - self.first];
+        Some(self.views.get(place.piece as usize)?.seen(place.query as usize))
     }
+}
 
-    /// Prior and history of a row.
-    pub(super) fn signs(&self, row: usize) -> Signs {
-        Signs { prior: f64::from(self.prior[row]), attractive: self.attractive, ratio: self.ratios(row) }
-    }
+/// Documents of one query after the other.
+pub(super) struct Own<'a> {
+    rows: &'a Rows,
+    piece: usize,
+    scratch: Vec<u8>,
+}
 
-    /// Spreads the documents of a query out, to be met by those of others.
-    pub(super) fn spread(&self, query: usize, out: &mut Spread) {
-        let rows = self.range(query);
-        let slots = (4 * rows.len()).next_power_of_two().max(2);
-        out.slots.clear();
-        out.slots.resize(slots, (0, usize::MAX));
-        out.shift = u64::BITS - slots.trailing_zeros();
-        for row in rows {
-            let mut slot = out.first(self.docs[row]);
-            while out.slots[slot].1 != usize::MAX {
-                slot = (slot + 1) & (slots - 1);
-            }
-            out.slots[slot] = (self.docs[row], row);
+impl Own<'_> {
+    /// Of a query; None where it has no rows.
+    ///
+    /// # Errors
+    /// Where the spill cannot be read.
+    pub(super) fn seen(&mut self, query: usize) -> Result<Option<Seen<'_>>> {
+        let rows = self.rows;
+        if let Some(place) = rows.places.get(query) {
+            let piece = rows.packed.get(place.piece as usize);
+            return Ok(piece.and_then(Packed::in_memory).map(|view| view.seen(place.query as usize)));
         }
-    }
-
-    /// Rows of two queries of the same document; returns the dot product of their satisfied clicks, which is exact.
-    pub(super) fn meet(&self, own: &Spread, other: Range<usize>, both: &mut Vec<(usize, usize)>) -> f64 {
-        let mut dot = 0.0;
-        for (doc, row) in self.docs[other.clone()].iter().zip(other) {
-            if let Some(mine) = own.row(*doc) {
-                both.push((mine, row));
-                dot += f64::from(self.satisfied[mine]) * f64::from(self.satisfied[row]);
+        let Some(piece) = rows.piece(query) else { return Ok(None) };
+        let packed = &rows.packed[piece];
+        let bytes = match packed.blob.in_memory() {
+            Some(bytes) => bytes,
+            None => {
+                if self.piece != piece {
+                    self.piece = usize::MAX;
+                    packed.blob.bytes(&mut self.scratch)?;
+                    self.piece = piece;
+                }
+                &self.scratch
             }
-        }
-        dot
-    }
-
-    /// Cosine of the satisfied clicks of two queries without those on one document, given their rows of it and the dot
-    /// product of all; None where one is left without any.
-    pub(super) fn cosine_without(&self, a: usize, i: usize, b: usize, j: usize, dot: f64) -> Option<f64> {
-        let (own, other) = (f64::from(self.satisfied[i]), f64::from(self.satisfied[j]));
-        let norms = (self.squares[a] - own * own) * (self.squares[b] - other * other);
-        (norms > 0.0).then(|| ((dot - own * other) / norms.sqrt()).clamp(0.0, 1.0))
+        };
+        let view = View::new(bytes, packed.queries);
+        Ok(view.find(query).map(|i| view.seen(i)))
     }
 }

@@ -29,16 +29,17 @@ impl Words {
     ///
     /// # Errors
     /// [`Error::data`] for more than fit in 32 bits.
-    pub(super) fn new(texts: &[&str]) -> Result<Self> {
+    pub(super) fn new<'t>(texts: impl ExactSizeIterator<Item = &'t str>) -> Result<Self> {
+        let count = texts.len();
         let mut number: HashMap<&str, u32, RandomState> = HashMap::default();
         let (mut names, mut degrees): (Vec<&str>, Vec<usize>) = Default::default();
-        let (mut records, mut starts) = (Vec::new(), Vec::with_capacity(texts.len() + 1));
+        let (mut records, mut starts) = (Vec::new(), Vec::with_capacity(count + 1));
         let mut words: Vec<u32> = Vec::new();
         let place = |records: &Vec<u32>| {
             u32::try_from(records.len())
                 .map_err(|_| Error::data("more words of queries than this version can hold (about 4e9)"))
         };
-        for (text, said) in texts.iter().enumerate() {
+        for (text, said) in texts.enumerate() {
             let said = said.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
             words.clear();
             words.extend(said.map(|word| {
@@ -62,7 +63,7 @@ impl Words {
         order.sort_unstable_by_key(|i| (degrees[*i], names[*i]));
         let mut rank = vec![0_u32; order.len()];
         order.iter().enumerate().for_each(|(place, i)| rank[*i] = place as u32);
-        let all = texts.len() as f64 + 1.0;
+        let all = count as f64 + 1.0;
         // No more than the square of 23 · 1024, for as many texts as have numbers.
         let square = |i: &usize| (((all / degrees[*i] as f64).ln() / WEIGHT_UNIT).round() as u32).pow(2);
         let squared: Vec<u32> = order.iter().map(square).chain([0]).collect();
@@ -80,6 +81,16 @@ impl Words {
 
     fn len(&self) -> usize {
         self.starts.len() - 1
+    }
+
+    /// Bytes held.
+    pub(super) fn memory(&self) -> usize {
+        4 * (self.records.capacity() + self.starts.capacity() + self.squared.capacity())
+    }
+
+    /// Bytes of a search.
+    pub(super) fn scratch(&self) -> usize {
+        4 * (self.squared.len() + self.len())
     }
 
     /// Words of a text, and of none to fill up.
@@ -143,6 +154,11 @@ pub(super) struct Index<'a> {
 }
 
 impl Index<'_> {
+    /// Bytes held.
+    pub(super) fn memory(&self) -> usize {
+        8 * self.ends.capacity() + 4 * self.records.capacity()
+    }
+
     fn of(&self, word: u32) -> &[u32] {
         let start = if word == 0 { 0 } else { self.ends[word as usize - 1] };
         &self.records[start..self.ends[word as usize]]
@@ -268,7 +284,7 @@ mod tests {
             most in prop::sample::select(vec![1, 3, 40]),
         ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let words = Words::new(&texts).unwrap();
+            let words = Words::new(texts.iter().copied()).unwrap();
             let index = words.index(least, most);
             let mut search = index.search();
             let prefix = |text: usize| words.prefix(text, least);
@@ -298,7 +314,7 @@ mod tests {
 
     #[test]
     fn cosines_by_hand() {
-        let words = Words::new(&["red shoes", "shoes, red!", "red", "blue hat", ""]).unwrap();
+        let words = Words::new(["red shoes", "shoes, red!", "red", "blue hat", ""].into_iter()).unwrap();
         assert_eq!(cosine(&words, 0, 1), 1.0);
         assert_eq!(cosine(&words, 0, 3), 0.0);
         assert_eq!(cosine(&words, 0, 4), 0.0);

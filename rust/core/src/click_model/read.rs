@@ -1,6 +1,5 @@
 //! Logs to [`ClickLog`]: pages of an Arrow stream, cells of one, or counts.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,7 +56,7 @@ impl ClickLog {
         let schema = log.schema();
         let cells = check_schema(&schema)?;
         let has = |name: &str| schema.column_with_name(name).is_some();
-        let budget = Budget::new(usize::MAX, Path::new(""));
+        let budget = Budget::unlimited();
         let (query_codes, doc_codes) = (Interner::new(&budget), Interner::new(&budget));
         let total: Mutex<(ReadStats, Vec<Gathered>)> = Mutex::default();
         let rows = AtomicU64::new(0);

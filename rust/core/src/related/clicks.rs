@@ -1,6 +1,5 @@
 //! Clicks by (query, document): out of what was released, or of any Arrow stream that has them.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +20,6 @@ use crate::pulse::Pulse;
 use crate::release::Released;
 use crate::scalar::{NONE, flags, ints};
 use crate::strings::Strings;
-use crate::tables::Pair;
 use crate::text::TextColumn;
 use crate::workers::{threads as cores, workers};
 
@@ -51,32 +49,14 @@ impl Clicks {
     /// # Errors
     /// Where the spill cannot be read.
     pub fn shown(released: &Released, pulse: &mut Pulse<'_>) -> Result<Self> {
-        Self::released(released, pulse, |pair| (pair.users_clicked, pair.clicks))
-    }
-
-    /// The satisfied clicks that a release shows, likewise.
-    ///
-    /// # Errors
-    /// Where the spill cannot be read.
-    pub fn satisfied(released: &Released, pulse: &mut Pulse<'_>) -> Result<Self> {
-        Self::released(released, pulse, |pair| (pair.users_satisfied, pair.satisfied_clicks))
-    }
-
-    /// Clicks of pairs, and the users behind them.
-    fn released(
-        released: &Released,
-        pulse: &mut Pulse<'_>,
-        of: impl Fn(&Pair) -> (u32, u32),
-    ) -> Result<Self> {
         let mut out = Self::new(released.query_strings.clone(), released.doc_strings.clone());
         for part in 0..released.tables.len() {
             pulse.beat()?;
             released.tables.part(part, |group| {
                 for pair in &group.pairs {
-                    let (users, clicks) = of(pair);
-                    let clicks = released.shown(clicks.into()) as u32;
+                    let clicks = released.shown(pair.clicks.into()) as u32;
                     // Most pairs have none: they are not held.
-                    if clicks > 0 && users >= released.k.unwrap_or(0) {
+                    if clicks > 0 && pair.users_clicked >= released.k.unwrap_or(0) {
                         out.push(group.query, pair.doc, clicks);
                     }
                 }
@@ -101,7 +81,7 @@ impl Clicks {
     ) -> Result<Self> {
         check_schema(&log.schema())?;
         // No record is kept that could spill: what is held are strings and sums.
-        let budget = Budget::new(usize::MAX, Path::new(""));
+        let budget = Budget::unlimited();
         let (query_codes, doc_codes) = (Interner::new(&budget), Interner::new(&budget));
         let total: Mutex<(ReadStats, Vec<Pairs>)> = Mutex::default();
         let rows = AtomicU64::new(0);

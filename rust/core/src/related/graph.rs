@@ -4,16 +4,21 @@ use super::order::sort_by_code;
 use super::{RelatedConfig, too_many};
 use crate::error::{Error, Result};
 
-/// Queries and documents by index, in order of their codes.
-pub(super) struct Graph {
-    /// Codes of queries with a click, ascending.
-    pub(super) queries: Vec<u64>,
-    /// Codes of documents with a click, ascending.
-    pub(super) docs: Vec<u64>,
+/// Clicks of queries on documents, both by number.
+pub(crate) struct Graph {
     /// Sum of squared clicks of each query over the documents of the graph.
     pub(super) norms: Vec<u64>,
     rows: Lists,
     postings: Lists,
+}
+
+/// A graph, and what its numbers stand for.
+pub(super) struct Coded {
+    pub(super) graph: Graph,
+    /// Codes of queries with a click, ascending.
+    pub(super) queries: Vec<u64>,
+    /// Codes of documents with a click, ascending.
+    pub(super) docs: Vec<u64>,
 }
 
 /// Lists of (index, clicks), end to end.
@@ -28,7 +33,7 @@ impl Lists {
     }
 }
 
-impl Graph {
+impl Coded {
     /// The graph of rows that ascend strictly by (query, document).
     pub(super) fn new(queries: &[u64], docs: &[u64], clicks: &[u32], config: &RelatedConfig) -> Result<Self> {
         let rows = queries.len();
@@ -39,29 +44,81 @@ impl Graph {
         let clicked = |values: &[u64]| -> Vec<u64> {
             values.iter().zip(clicks).filter(|(_, c)| **c > 0).map(|(v, _)| *v).collect()
         };
-        let (doc_codes, doc_of) = ranked(&clicked(docs), "pairs")?;
-        let mut graph = Self {
-            queries: clicked(queries),
-            docs: doc_codes,
-            norms: Vec::new(),
-            rows: Lists { starts: vec![0], items: Vec::with_capacity(doc_of.len()) },
-            postings: Lists { starts: Vec::new(), items: Vec::new() },
-        };
+        let (docs, doc_of) = ranked(&clicked(docs), "pairs")?;
+        let mut queries = clicked(queries);
+        let mut rows = Lists { starts: vec![0], items: Vec::with_capacity(doc_of.len()) };
         let clicks = clicks.iter().filter(|c| **c > 0);
         for (row, (&doc, &clicks)) in doc_of.iter().zip(clicks).enumerate() {
-            if row > 0 && graph.queries[row] != graph.queries[row - 1] {
-                graph.rows.starts.push(row);
+            if row > 0 && queries[row] != queries[row - 1] {
+                rows.starts.push(row);
             }
-            graph.rows.items.push((doc, clicks));
+            rows.items.push((doc, clicks));
         }
-        graph.queries.dedup();
-        graph.queries.shrink_to_fit();
-        if !graph.queries.is_empty() {
-            graph.rows.starts.push(doc_of.len());
+        queries.dedup();
+        queries.shrink_to_fit();
+        if !queries.is_empty() {
+            rows.starts.push(doc_of.len());
         }
-        graph.invert(config);
-        graph.norms = (0..graph.queries.len() as u32).map(|q| graph.norm(q)).collect::<Result<_>>()?;
+        Ok(Self { graph: Graph::of(rows, docs.len(), config)?, queries, docs })
+    }
+}
+
+impl Graph {
+    /// The graph of queries whose clicks end at `ends` of `clicked`, which names documents by number, of `docs` in all. Only
+    /// documents that join queries are kept, and get numbers of their own: 16 bytes for each of their clicks, and while it is
+    /// made 4 for each document.
+    pub(crate) fn joining(
+        ends: &[usize],
+        mut clicked: Vec<(u32, u32)>,
+        docs: usize,
+        config: &RelatedConfig,
+    ) -> Result<Self> {
+        const NONE: u32 = u32::MAX;
+        let mut number = vec![0_u32; docs];
+        clicked.iter().for_each(|(doc, _)| number[*doc as usize] += 1);
+        let within = config.min_queries_per_document..=config.max_queries_per_document;
+        let mut joining = 0;
+        for degree in &mut number {
+            let joins = within.contains(&(*degree as usize));
+            *degree = if joins { joining } else { NONE };
+            joining += u32::from(joins);
+        }
+        let (mut start, mut kept) = (0, 0);
+        let mut starts = Vec::with_capacity(ends.len() + 1);
+        starts.push(0);
+        for end in ends {
+            for row in start..*end {
+                let (doc, clicks) = clicked[row];
+                if number[doc as usize] != NONE {
+                    clicked[kept] = (number[doc as usize], clicks);
+                    kept += 1;
+                }
+            }
+            starts.push(kept);
+            start = *end;
+        }
+        drop(number);
+        clicked.truncate(kept);
+        clicked.shrink_to_fit();
+        Self::of(Lists { starts, items: clicked }, joining as usize, config)
+    }
+
+    fn of(rows: Lists, docs: usize, config: &RelatedConfig) -> Result<Self> {
+        let postings = rows.inverted(docs, config);
+        let mut graph = Self { norms: Vec::new(), rows, postings };
+        graph.norms = (0..graph.len() as u32).map(|q| graph.norm(q)).collect::<Result<_>>()?;
         Ok(graph)
+    }
+
+    /// How many queries.
+    pub(super) fn len(&self) -> usize {
+        self.rows.starts.len() - 1
+    }
+
+    /// Bytes held.
+    pub(crate) fn memory(&self) -> usize {
+        let lists = [&self.rows, &self.postings].map(|l| 8 * (l.starts.len() + l.items.len()));
+        lists.iter().sum::<usize>() + 8 * self.norms.len()
     }
 
     /// Documents clicked for a query, in order, with clicks.
@@ -74,38 +131,41 @@ impl Graph {
         self.postings.of(doc)
     }
 
-    /// Fills the postings by counting: documents outside the range of queries get none.
-    fn invert(&mut self, config: &RelatedConfig) {
-        let mut degrees = vec![0_usize; self.docs.len()];
-        self.rows.items.iter().for_each(|(doc, _)| degrees[*doc as usize] += 1);
-        let within = config.min_queries_per_document..=config.max_queries_per_document;
-        let mut total = 0;
-        self.postings.starts.push(0);
-        for degree in &mut degrees {
-            // From here on where the document's next posting goes.
-            let start = total;
-            total += if within.contains(degree) { *degree } else { 0 };
-            *degree = start;
-            self.postings.starts.push(total);
-        }
-        self.postings.items = vec![(0, 0); total];
-        for query in 0..self.queries.len() as u32 {
-            for &(doc, clicks) in self.rows.of(query) {
-                let (at, doc) = (&mut degrees[doc as usize], doc as usize);
-                if *at < self.postings.starts[doc + 1] {
-                    self.postings.items[*at] = (query, clicks);
-                    *at += 1;
-                }
-            }
-        }
-    }
-
     fn norm(&self, query: u32) -> Result<u64> {
         let in_graph = self.row(query).iter().filter(|(doc, _)| !self.clicked_for(*doc).is_empty());
         let mut squares = in_graph.map(|(_, clicks)| u64::from(*clicks) * u64::from(*clicks));
         squares.try_fold(0_u64, u64::checked_add).ok_or_else(|| {
             Error::data("the squared clicks of one query exceed 64 bits: are these clicks? divide them first")
         })
+    }
+}
+
+impl Lists {
+    /// By document, of so many, made by counting: documents outside the range of queries get none.
+    fn inverted(&self, docs: usize, config: &RelatedConfig) -> Self {
+        let mut degrees = vec![0_usize; docs];
+        self.items.iter().for_each(|(doc, _)| degrees[*doc as usize] += 1);
+        let within = config.min_queries_per_document..=config.max_queries_per_document;
+        let (mut starts, mut total) = (Vec::with_capacity(docs + 1), 0);
+        starts.push(0);
+        for degree in &mut degrees {
+            // From here on where the document's next posting goes.
+            let start = total;
+            total += if within.contains(degree) { *degree } else { 0 };
+            *degree = start;
+            starts.push(total);
+        }
+        let mut items = vec![(0, 0); total];
+        for query in 0..(self.starts.len() - 1) as u32 {
+            for &(doc, clicks) in self.of(query) {
+                let (at, doc) = (&mut degrees[doc as usize], doc as usize);
+                if *at < starts[doc + 1] {
+                    items[*at] = (query, clicks);
+                    *at += 1;
+                }
+            }
+        }
+        Self { starts, items }
     }
 }
 

@@ -68,7 +68,7 @@ pub fn explain(
     for part in 0..released.tables.len() {
         released.tables.part(part, |group| {
             if group.query == query {
-                found = Some(selector.explained(group, selected));
+                found = Some(selector.explained(group, selected)?);
             }
             Ok(())
         })?;
@@ -80,9 +80,9 @@ pub fn explain(
 }
 
 impl Selector<'_> {
-    fn explained(&mut self, group: &Group, selected: &Selected) -> Vec<Explained> {
+    fn explained(&mut self, group: &Group, selected: &Selected) -> Result<Vec<Explained>> {
         let users = self.config.positive_users.max(self.released.k.unwrap_or(0)).max(1);
-        self.ask(group);
+        self.ask(group)?;
         let rows: Vec<EvidenceRow> = (0..group.pairs.len()).map(|i| self.evidence.row(group, i)).collect();
         let qualified = self.positives_of(group, &rows, users);
         let kept: Vec<u64> =
@@ -140,7 +140,7 @@ impl Selector<'_> {
             marks,
         };
         let mut satisfied = Vec::new();
-        self.knowledge.alike.satisfied_elsewhere(group.query, &mut satisfied);
+        self.tellers.0.satisfied_elsewhere(group.query, &mut satisfied)?;
         let retrieved = self.knowledge.beside.retrieved.of(group.query).take(self.config.retrieved_to);
         let shown = |doc: u64| group.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
         let wanted = self.config.semi_negatives > 0 || self.config.fill != Fill::None;
@@ -165,7 +165,7 @@ impl Selector<'_> {
             let (evidence, told) = (NOTHING_COUNTED, (0, 0));
             out.push(Explained { pair, evidence, outcome, rules, verdicts, told, p_relevant: f64::NAN });
         }
-        out
+        Ok(out)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Negatives beside those of the log: the caller's own, what a search engine returned further down, documents at random.
 
+use crate::error::Result;
 use crate::evidence::EvidenceRow;
 use crate::group::Group;
 use crate::tables::Pair;
@@ -13,7 +14,13 @@ const DRAWS: u64 = 64;
 
 impl Selector<'_> {
     /// Adds to a query's `hard` negatives what was given and what is asked for of other kinds.
-    pub(super) fn fill(&mut self, group: &Group, qualified: &[u64], hard: usize, marks: Marks<'_>) {
+    pub(super) fn fill(
+        &mut self,
+        group: &Group,
+        qualified: &[u64],
+        hard: usize,
+        marks: Marks<'_>,
+    ) -> Result<()> {
         let (config, query) = (self.config, group.query);
         let (beside, seed) = (&self.knowledge.beside, self.seed);
         let start = self.selected.negatives.partition_point(|n| n.query < query);
@@ -41,9 +48,9 @@ impl Selector<'_> {
         let easy = if config.fill == Fill::Easy { room } else { config.easy_negatives };
         let mut satisfied = Vec::new();
         if semi + easy == 0 {
-            return;
+            return Ok(());
         }
-        self.knowledge.alike.satisfied_elsewhere(query, &mut satisfied);
+        self.tellers.0.satisfied_elsewhere(query, &mut satisfied)?;
         let shown = |doc: u64| group.pairs.binary_search_by_key(&doc, |p| p.doc).is_ok();
         let (chain, after) = (self.limits.chain, &self.after);
         let chained = |doc: u64| chain && clicked_after(after, doc) >= config.chain_users;
@@ -89,6 +96,7 @@ impl Selector<'_> {
                 left -= 1;
             }
         }
+        Ok(())
     }
 }
 
