@@ -329,9 +329,9 @@ class ClickModelConfig:
 class Config:
     """The whole tree.
 
-    `seed` steers all sampling, `threads` 0 takes every core. `memory` is the budget for counting in bytes, or text such
-    as "512MB"; 0 takes a quarter of the machine's memory. What does not fit goes, encrypted, to an unnamed file in
-    `spill_dir` ("" for the system's folder for temporary files).
+    `seed` steers all sampling, `threads` 0 takes every core. `memory` is the budget for counting, releasing and
+    selecting in bytes, or text such as "512MB"; 0 takes a quarter of the machine's memory. What does not fit goes,
+    encrypted, to an unnamed file in `spill_dir` ("" for the system's folder for temporary files).
     """
 
     seed: int = 0

@@ -108,8 +108,7 @@ def built(
     privacy: Privacy = released.privacy
     negatives, positives = pa.table(selected.negatives), pa.table(selected.positives)
     if measures is None:
-        asked = pa.table(counts.table("queries", columns=("query", "users")))
-        measures = measured(negatives, positives, asked, privacy.k)
+        measures = measured(negatives, positives, _asked(counts, privacy.k), privacy.k)
     if config.select.curriculum == "on":
         negatives = with_curriculum(negatives)
     queries = queries_of(negatives)
@@ -123,6 +122,13 @@ def built(
         privacy=stated(privacy, raw, config.scrub),
         _selected=selected,
     )
+
+
+def _asked(counts: Any, k: int | None) -> pa.Table:
+    """query, users of the queries that may be named: of a log there can be many more, and not all are held at once."""
+    rows = pa.RecordBatchReader.from_stream(counts.table("queries", columns=("query", "users")))
+    named = (batch.filter(pc.greater_equal(batch["users"], k or 1)) for batch in rows)
+    return pa.Table.from_batches(named, rows.schema)
 
 
 def reported(
