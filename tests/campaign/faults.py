@@ -226,9 +226,21 @@ def killed(case: Case, _kind: str) -> tuple[int, str, str]:
     return child.returncode, said.decode(), ""
 
 
+def listens(child: subprocess.Popen[bytes]) -> bool:
+    """Whether Python has taken the interrupt signal over, or will not any more: before that it just ends."""
+    try:
+        lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+    except FileNotFoundError:
+        return True
+    caught = next((line.split()[1] for line in lines if line.startswith("SigCgt")), "0")
+    return child.poll() is not None or bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
+
+
 def interrupted(case: Case, _kind: str) -> tuple[int, str, str]:
     with case.start() as child:
         time.sleep(case.rng.uniform(0.3, 1) * case.takes)
+        while not listens(child):
+            time.sleep(0.01)
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=60)
     # Python's own start can be interrupted, too.
