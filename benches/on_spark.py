@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +94,24 @@ def sql(session: SparkSession, log: DataFrame, out: str, *, counts: bool = False
         cells.unpersist()
 
 
+def cpu() -> float:
+    """Seconds of CPU of this process and all below it so far: the JVM of Spark, and its Python workers."""
+    ticks, parents = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            after = stat.read_text().rpartition(")")[2].split()
+            pid = int(stat.parent.name)
+            # With those of children that ended.
+            parents[pid], ticks[pid] = int(after[1]), sum(map(int, after[11:15]))
+
+    def below(pid: int) -> bool:
+        while pid not in (0, os.getpid()):
+            pid = parents.get(pid, 0)
+        return pid != 0
+
+    return sum(spent for pid, spent in ticks.items() if below(pid)) / os.sysconf("SC_CLK_TCK")
+
+
 def travelled(path: str, key: hn.Key, parts: int) -> dict[str, float]:
     """Bytes that go over the wire, and rows that they are of."""
     table = pq.read_table(path)
@@ -140,17 +159,18 @@ def main() -> None:
             "SQL, nothing cached": lambda: sql(session, log, folder, kept=False),
             "SQL, counts alone": lambda: sql(session, log, folder, counts=True),
         }
-        taken: dict[str, list[float]] = {name: [] for name in jobs}
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in jobs}
         for again in range(args.repeats + 1):
             for name, job in jobs.items():
-                start = time.perf_counter()
+                start, spent = time.perf_counter(), cpu()
                 job()
-                seconds = time.perf_counter() - start
-                print(f"{name:20} {seconds:7.1f} s" + ("" if again else "  (warming up)"), flush=True)
+                seconds, spent = time.perf_counter() - start, cpu() - spent
+                print(f"{name:20} {seconds:7.1f} s, {spent:7.1f} s CPU{'' if again else '  (warming up)'}", flush=True)
                 if again:
-                    taken[name].append(seconds)
+                    taken[name].append((seconds, spent))
         for name, runs in taken.items():
-            print(f"{name:20} {statistics.median(runs):7.1f} s, the median")
+            seconds, spent = (statistics.median(each) for each in zip(*runs, strict=True))
+            print(f"{name:20} {seconds:7.1f} s, {spent:7.1f} s CPU: medians of {len(runs)}")
         if args.travelled:
             print(travelled(str(path), key(), args.partitions))
     session.stop()

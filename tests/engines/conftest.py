@@ -16,6 +16,8 @@ import hardneg_fast as hn
 
 PARTS = 5
 os.environ["PYSPARK_PYTHON"] = sys.executable
+# Tasks get key sources of the tests, and import the module that these are of.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 
 
 @pytest.fixture(scope="session")
