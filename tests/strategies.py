@@ -293,7 +293,7 @@ def select_configs() -> st.SearchStrategy[SelectConfig]:
         max_ctr_upper=st.sampled_from([1.0, 0.8, 0.6]),
         top_positions=st.sampled_from([1.0, 2.5, 10.0]),
         abandoned=st.sampled_from(["drop", "keep"]),
-        order=st.sampled_from(["random", "skip_weight"]),
+        order=st.sampled_from(["examined", "random", "skip_weight"]),
         max_negatives_per_query=st.sampled_from([1, 2, 10]),
         max_queries_per_document=st.sampled_from([1, 1, 2, 1_000]),
         num_negatives=st.sampled_from([1, 2, 3, 5]),

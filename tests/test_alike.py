@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import json
 import pickle
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,9 @@ import hardneg_fast as hn
 import reference
 from hardneg_fast import cli, options
 from hardneg_fast.measures import why
+from reference.normalize import code
+from reference.seedhash import seed_hash
+from reference.select import drawn
 
 NONE = hn.Privacy.none()
 
@@ -101,21 +104,43 @@ def test_limit(evidence):
     }
 
 
+@pytest.mark.parametrize("order", ["examined", "random", "skip_weight"])
 @pytest.mark.parametrize("cap", [3, 1_000])
-def test_yields_are_what_limits_yield(evidence, cap):
-    free = hn.SelectConfig(max_p_false_negative=1.0, max_negatives_per_query=cap, max_queries_per_document=10**6)
-    curve = hn.select(evidence, config=free).told["yields"]
-    passed = {}
-    for row in rows_of(evidence, **{**dataclasses.asdict(free), "max_negatives_per_query": 1_000}):
-        passed.setdefault(row["query"], {})[row["neg_id"]] = row["p_false_negative"]
-    for point in curve[::7]:
-        kept = {q: [p for p in docs.values() if p <= point["limit"]] for q, docs in passed.items()}
-        sizes = {q: min(len(ps), cap) for q, ps in kept.items() if ps}
-        assert point["negatives"] == pytest.approx(sum(sizes.values()))
-        assert point["relevant"] == pytest.approx(sum(n * sum(kept[q]) / len(kept[q]) for q, n in sizes.items()))
+def test_yields_are_what_limits_yield(evidence, cap, order):
+    free = {"max_negatives_per_query": cap, "max_queries_per_document": 10**6, "order": order}
+    curve = hn.select(evidence, config=hn.SelectConfig(max_p_false_negative=1.0, **free)).told["yields"]
+    for point in curve[::12]:
+        # 1 would switch the guard off.
+        limited = hn.SelectConfig(max_p_false_negative=min(point["limit"], 1 - 1e-9), **free)
+        kept = {(r["query"], r["neg_id"]): r["p_false_negative"] for r in _rows(evidence, limited)}
+        sizes = Counter(query for query, _ in kept)
+        assert point["negatives"] == len(kept)
+        # Of documents skipped alike any may stay: those of one skip weight have a chance of their own.
+        assert point["relevant"] == pytest.approx(sum(kept.values()), rel=0.05 if order == "skip_weight" else 1e-6)
         assert point["queries"] == len(sizes)
         assert point["queries_4"] == sum(n >= 4 for n in sizes.values())
         assert point["queries_full"] == sum(n == cap for n in sizes.values())
+
+
+@pytest.mark.parametrize("privacy", [hn.Privacy.none(), hn.Privacy.k_users(3)], ids=["none", "k"])
+def test_order_examined(folder, privacy):
+    """Rows stand as the draw by figures that they show puts them, the first of them where a cap is."""
+    rows = {}
+    for cap in (1_000, 2):
+        select = hn.SelectConfig(max_negatives_per_query=cap, max_queries_per_document=10**6, max_p_false_negative=0.4)
+        found = hn.mine(folder / "log.parquet", privacy=privacy, config=hn.Config(seed=5, select=select))
+        texts = dict(zip(*(found.queries[c].to_pylist() for c in ("query_id", "query")), strict=True))
+        rows[cap] = {}
+        for row in found.negatives.to_pylist():
+            rows[cap].setdefault(texts[row["query_id"]], {})[row["neg_id"]] = row
+    assert any(len(own) > 5 for own in rows[1_000].values())
+    for query, own in rows[1_000].items():
+        places = [
+            drawn(seed_hash(5, "negative", code(query), code(doc)), row["examinations"], row["p_false_negative"])
+            for doc, row in own.items()
+        ]
+        assert places == sorted(places)
+        assert [*rows[2][query]] == [*own][:2]
 
 
 @pytest.mark.parametrize("target", [0.005, 0.02, 0.04])

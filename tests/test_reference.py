@@ -785,7 +785,7 @@ def test_abandoned_is_off_where_rows_are_pages():
 def test_cap_and_order_random():
     rows = page("a* b c d e f g")
     places = sorted("bcdefg", key=lambda doc: seed_hash(9, "negative", code("q"), code(doc)))
-    result = selected(rows, seed=9, max_negatives_per_query=4)
+    result = selected(rows, seed=9, max_negatives_per_query=4, order="random")
     assert [row["neg_id"] for row in result.negatives] == places[:4]
     assert result.funnel["max_negatives_per_query"] == 2
 

@@ -242,9 +242,11 @@ class SelectConfig:
     where one of these four is set."""
     similarity: Literal["cosine", "dot"] = "cosine"
     """What the score of vectors is."""
-    order: Literal["random", "skip_weight", "score", "ambiguous"] = "random"
-    """Which negatives a cap keeps: by seeded hash; the most often skipped near the top; the highest scores; or drawn,
-    likelier where the score is near that of a positive (SimANS): by exp(-a (score - score of the positive - b)^2)."""
+    order: Literal["examined", "random", "skip_weight", "score", "ambiguous"] = "examined"
+    """Which negatives a cap keeps: drawn, likelier the more often users looked at them, which are the harder ones, and
+    the less likely they are relevant: by examinations / p_false_negative; by seeded hash alone; the most often skipped
+    near the top; the highest scores; or drawn, likelier where the score is near that of a positive (SimANS): by
+    exp(-a (score - score of the positive - b)^2)."""
     ambiguous_a: float = 1.0
     """a of `order` ambiguous: 1 over the square of how far away a score still counts."""
     ambiguous_b: float = 0.0

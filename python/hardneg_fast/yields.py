@@ -12,9 +12,9 @@ __all__ = ["curve"]
 def curve(told: _hardneg.Told, queries: int, k: int | None) -> dict[str, Any] | None:
     """The limit that was drawn, and for each other one the negatives, the wrong ones of them, and the queries.
 
-    Expectations over the random order in which a query's negatives are kept. The interval is that of the share of wrong
-    ones were every probability right and none hung on another. Under k-users counts are rounded down to multiples of K,
-    and shares to the hundredth.
+    Of each query's negatives below a limit those that come first in `order`, and what is to be expected of them. The
+    interval is that of the share of wrong ones were every probability right and none hung on another. Under k-users
+    counts are rounded down to multiples of K, and shares to the hundredth.
 
     Args:
         told: of `hn.Selected`.

@@ -160,7 +160,7 @@ def select(
                 funnel[reason] += 1
             else:
                 kept[query][pos_id, neg_id] = rule
-        places[query] = cap_query(query, kept[query], evidence, config, seed, funnel)
+        places[query] = cap_query(query, kept[query], evidence, p, config, seed, funnel)
     cap_documents(kept, places, config, seed, funnel)
 
     negatives, triplets = [], []
@@ -180,13 +180,24 @@ def select(
     return Selected(negatives, triplets, funnel)
 
 
-def cap_query(query: str, kept: dict, evidence: dict, config: SelectConfig, seed: int, funnel: Counter) -> list[str]:
+def drawn(hashed: int, examinations: float | None, p: float | None) -> float:
+    """Where `order` examined puts a document: a waiting time at the rate examinations / p, its logarithm."""
+    weight = max(examinations or 0.0, 0.1) / (1.0 if p is None else max(p, 0.001))
+    return math.log(-math.log((hashed + 0.5) / 2**64)) - math.log(weight)
+
+
+def cap_query(
+    query: str, kept: dict, evidence: dict, p: dict, config: SelectConfig, seed: int, funnel: Counter
+) -> list[str]:
     """The documents of a query that stay, each at its place."""
 
     def place(doc: str) -> tuple:
+        hashed = seed_hash(seed, "negative", code(query), code(doc))
         if config.order == "random":
             # reading: ties of a seed hash go by the document's bytes, here and for `reuse` by canonical order.
-            return seed_hash(seed, "negative", code(query), code(doc)), doc.encode()
+            return hashed, doc.encode()
+        if config.order == "examined":
+            return drawn(hashed, evidence[query, doc]["examinations"], p.get((query, doc))), doc.encode()
         return -evidence[query, doc]["skip_weight"], doc.encode()
 
     docs = sorted({neg_id for _, neg_id in kept}, key=place)[: config.max_negatives_per_query]

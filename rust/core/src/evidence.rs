@@ -185,6 +185,12 @@ impl Evidence {
         self.looked_at(&[self.shown_cell(pair)])
     }
 
+    /// Expected examinations of a pair with this row, as they may be shown.
+    pub fn shown_examinations(&self, pair: &Pair, row: &EvidenceRow) -> f64 {
+        let open = self.released.k.is_none();
+        self.released.shown_measure(if open { row.examinations } else { self.shown_row(pair).examinations })
+    }
+
     fn shown_cell(&self, pair: &Pair) -> Cell {
         let (released, k) = (&*self.released, self.released.k.unwrap_or(0));
         let shown = |n: u32| released.shown(n.into()) as u32;

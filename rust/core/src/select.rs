@@ -1,4 +1,4 @@
-//! Negatives: candidates by rule, guarded against being relevant after all, capped, in random order by seed.
+//! Negatives: candidates by rule, guarded against being relevant after all, capped in an order drawn by seed.
 
 mod config;
 mod draw;
@@ -25,7 +25,7 @@ use crate::tables::Pair;
 use crate::workers::collect;
 use fill::NOTHING_COUNTED;
 use guard::{Limits, Suspect};
-use order::Marks;
+use order::{Counted, Marks};
 
 pub use config::{Abandoned, Draw, Fill, Kind, Order, OwnPositive, RULES, Refill, Rule, SelectConfig};
 pub use draw::Documents;
@@ -372,27 +372,34 @@ impl<'a> Selector<'a> {
             self.selected.funnel.proposed(candidate.negative.rule);
         }
         // P(relevant) of what passed all guards but the last makes the curve.
-        let mut passed: Vec<f64> = Vec::new();
+        let mut passed: Vec<(f64, Stand)> = Vec::new();
         let mut known = Known::default();
-        let mut last = usize::MAX;
-        let (evidence, knowledge) = (self.evidence, self.knowledge);
-        let Self { told, after, below, limits, selected, .. } = self;
-        candidates.retain(|c| {
+        // Of the pair last asked about: P(relevant) as it may be shown.
+        let mut last = (usize::MAX, f64::NAN);
+        let (evidence, knowledge, config, seed) = (self.evidence, self.knowledge, self.config, self.seed);
+        let Self { told, shown, after, below, limits, selected, .. } = self;
+        candidates.retain_mut(|c| {
             let absolute = c.negative.positive.is_none();
             let asked = Asked { beside: &knowledge.beside, told, after, qualified: &qualified, marks };
             let suspect = asked.suspect(group, rows, c.pair, absolute);
             let mut p = || known.p(evidence, knowledge, told, group, c.pair);
             let mut below = || below(&rows[c.pair]);
             let fired = GUARDS.iter().find(|guard| {
-                if **guard == Guard::PFalseNegative && evidence.relevance.is_ok() && last != c.pair {
-                    last = c.pair;
-                    passed.push(p());
+                if **guard == Guard::PFalseNegative && evidence.relevance.is_ok() && last.0 != c.pair {
+                    last = (c.pair, p_shown(evidence, knowledge, shown, group, c.pair, p()));
+                    let own = Negative { p_false_negative: last.1, ..c.negative };
+                    passed.push((p(), stands(evidence, config, seed, marks, &own)));
                 }
                 guard.verdict(limits, &suspect, &mut below, &mut p).is_some_and(|v| v.fires)
             });
-            let Some(guard) = fired else { return true };
-            *selected.funnel.guards.entry(guard.name()).or_default() += 1;
-            false
+            if let Some(guard) = fired {
+                *selected.funnel.guards.entry(guard.name()).or_default() += 1;
+                return false;
+            }
+            if last.0 == c.pair {
+                c.negative.p_false_negative = last.1;
+            }
+            true
         });
         if self.evidence.relevance.is_ok() {
             self.selected.yields.query(&mut passed, group.searches, self.config);
@@ -412,13 +419,12 @@ impl<'a> Selector<'a> {
 
     /// The same as it may be shown.
     fn p_shown(&self, group: &Group, i: usize) -> f64 {
-        match (&self.knowledge.shown, self.evidence.relevance.is_ok()) {
-            (_, false) => f64::NAN,
-            (None, _) => self.p_relevant(group, i),
-            (Some(alike), _) => {
-                let signs = self.evidence.shown_signs(&group.pairs[i]);
-                self.evidence.rounded(alike.p_relevant(&signs, &self.shown[i]))
+        match self.evidence.relevance.is_ok() {
+            true => {
+                let p = self.p_relevant(group, i);
+                p_shown(self.evidence, self.knowledge, &self.shown, group, i, p)
             }
+            false => f64::NAN,
         }
     }
 
@@ -512,18 +518,15 @@ impl<'a> Selector<'a> {
         qualified: &[u64],
         marks: Marks<'a>,
     ) -> Result<()> {
-        let query = group.query;
         let docs = self.knowledge.docs(self.released);
         let same_doc = |a: &Candidate, b: &Candidate| a.pair == b.pair;
         // Candidates are sorted by document, and a document has one place however many rows it has.
         let mut places: Vec<(i128, u64, usize)> = candidates
             .chunk_by(same_doc)
             .map(|c| {
-                let pair = &c[0].negative.pair;
-                let hash = self.seed.hash("negative", &[&query.to_be_bytes(), &pair.doc.to_be_bytes()]);
-                let skipped = self.evidence.skip_weight(pair);
-                let key = order::place(self.config, marks.of(pair.doc), hash, skipped);
-                (key, pair.doc, c[0].pair)
+                let negative = &c[0].negative;
+                let (key, _) = stands(self.evidence, self.config, self.seed, marks, negative);
+                (key, negative.pair.doc, c[0].pair)
             })
             .collect();
         places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| docs.get(a.1).cmp(docs.get(b.1))));
@@ -536,7 +539,7 @@ impl<'a> Selector<'a> {
             .into_iter()
             .filter_map(|c| {
                 let place = *place_of.get(&c.pair)?;
-                Some(Negative { place, p_false_negative: self.p_shown(group, c.pair), ..c.negative })
+                Some(Negative { place, ..c.negative })
             })
             .collect();
         rows.sort_unstable_by_key(|n| (n.place, n.positive.map(|(_, place)| place)));
@@ -544,6 +547,40 @@ impl<'a> Selector<'a> {
         self.selected.negatives.extend(rows);
         self.fill(group, qualified, places.len(), marks)
     }
+}
+
+/// Where a document stands among its query's, and a hash for those that stand alike.
+type Stand = (i128, u64);
+
+fn stands(
+    evidence: &Evidence,
+    config: &SelectConfig,
+    seed: Seed,
+    marks: Marks<'_>,
+    negative: &Negative,
+) -> Stand {
+    let Negative { query, pair, p_false_negative, .. } = negative;
+    let hash = seed.hash("negative", &[&query.to_be_bytes(), &pair.doc.to_be_bytes()]);
+    let counted = Counted {
+        skip_weight: evidence.skip_weight(pair),
+        examinations: evidence.shown_examinations(pair, &negative.evidence),
+        p_relevant: *p_false_negative,
+    };
+    (order::place(config, marks.of(pair.doc), hash, Some(counted)), hash)
+}
+
+/// P(relevant) of document `i` of a query, as it may be shown where it is `p`.
+fn p_shown(
+    evidence: &Evidence,
+    knowledge: &Knowledge,
+    shown: &[Told],
+    group: &Group,
+    i: usize,
+    p: f64,
+) -> f64 {
+    let Some(alike) = &knowledge.shown else { return p };
+    let signs = evidence.shown_signs(&group.pairs[i]);
+    evidence.rounded(alike.p_relevant(&signs, &shown[i]))
 }
 
 /// What guards ask besides what was counted.

@@ -128,10 +128,7 @@ impl Evidence {
             "coec" => float(rows.map(|r| open.then_some(r.1.coec))),
             "p_zero" => float(rows.map(|r| open.then_some(r.1.p_zero))),
             "ctr_upper" => float(rows.map(|r| open.then(|| wilson_upper(r.0.clicks, r.0.impressions)))),
-            "examinations" => float(rows.map(|r| {
-                let n = if open { r.1.examinations } else { self.shown_row(&r.0).examinations };
-                Some(released.shown_measure(n))
-            })),
+            "examinations" => float(rows.map(|r| Some(self.shown_examinations(&r.0, &r.1)))),
             "p_examined" => float(rows.map(|r| open.then_some(r.1.p_examined))),
             "attractiveness" => {
                 float(rows.map(|r| open.then(|| self.attractiveness.mean(r.1.satisfied, r.1.examinations))))

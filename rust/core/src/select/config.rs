@@ -213,6 +213,8 @@ pub enum Abandoned {
 pub enum Order {
     /// By seeded hash.
     Random,
+    /// Drawn, likelier the more often it was looked at, and the less likely it is relevant.
+    Examined,
     /// By skip weight, then document.
     SkipWeight,
     /// By score, highest first.

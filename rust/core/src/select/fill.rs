@@ -7,7 +7,7 @@ use crate::tables::Pair;
 
 use super::guard::SCORE_GUARDS;
 use super::order::Marks;
-use super::{Fill, Guard, Negative, Order, Rule, Selected, Selector, cap, clicked_after, order};
+use super::{Fill, Guard, Negative, Rule, Selected, Selector, cap, clicked_after, order};
 
 /// Draws that a missing place is worth before it is given up.
 const DRAWS: u64 = 64;
@@ -61,11 +61,7 @@ impl Selector<'_> {
             let band = retrieved.clone().skip(config.retrieved_from - 1);
             let place_of = |doc: u64| {
                 let hash = seed.hash("semi", &[&query.to_be_bytes(), &doc.to_be_bytes()]);
-                // What was never shown was never skipped.
-                match config.order {
-                    Order::SkipWeight => i128::from(hash),
-                    _ => order::place(config, marks.of(doc), hash, 0),
-                }
+                order::place(config, marks.of(doc), hash, None)
             };
             let mut trusted = |doc: u64| {
                 let fires = |g: &&Guard| g.of_scores(config, marks.of(doc)).is_some_and(|v| v.fires);

@@ -23,14 +23,34 @@ impl<'a> Marks<'a> {
     }
 }
 
-/// Where a document stands among its query's: the smaller, the sooner. `hash` decides where the order does not look at scores, and
-/// among documents without.
-pub(super) fn place(config: &SelectConfig, of: Scored, hash: u64, skip_weight: i64) -> i128 {
-    let by = match config.order {
-        Order::Random => return i128::from(hash),
-        Order::SkipWeight => return -i128::from(skip_weight),
-        Order::Score => -of.said.score,
-        Order::Ambiguous => ambiguous(config, of, hash),
+/// What was counted of one document, as far as orders go by it.
+#[derive(Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) skip_weight: i64,
+    /// As they may be shown.
+    pub(super) examinations: f64,
+    /// As it may be shown; NaN where it is not known.
+    pub(super) p_relevant: f64,
+}
+
+impl Counted {
+    /// The weight of a document in the draw: harder ones are shown more, and looked at more; what they told says how sure it is
+    /// that they are negatives. benches/quality/README.md has what either is worth.
+    fn examined(self) -> f64 {
+        let surely = if self.p_relevant.is_nan() { 1.0 } else { self.p_relevant.max(LEAST_P) };
+        self.examinations.max(LEAST_EXAMINATIONS) / surely
+    }
+}
+
+/// Where a document stands among its query's: the smaller, the sooner. `hash` decides where the order goes by what is not known:
+/// a score, or, of what was never shown, what was counted.
+pub(super) fn place(config: &SelectConfig, of: Scored, hash: u64, counted: Option<Counted>) -> i128 {
+    let by = match (config.order, counted) {
+        (Order::Random, _) | (Order::SkipWeight | Order::Examined, None) => return i128::from(hash),
+        (Order::SkipWeight, Some(counted)) => return -i128::from(counted.skip_weight),
+        (Order::Examined, Some(counted)) => waiting(hash).ln() - counted.examined().ln(),
+        (Order::Score, _) => -of.said.score,
+        (Order::Ambiguous, _) => ambiguous(config, of, hash),
     };
     match by.is_nan() {
         true => UNSCORED + i128::from(hash),
@@ -41,14 +61,24 @@ pub(super) fn place(config: &SelectConfig, of: Scored, hash: u64, skip_weight: i
 /// Behind every score.
 const UNSCORED: i128 = 1 << 64;
 
-/// Sampling without replacement by weights exp(-a (s - s⁺ - b)²) (Zhou et al. 2022, SimANS, EMNLP, equation 6): the smallest of
-/// exponential waiting times with these rates come first (Efraimidis & Spirakis 2006), here as their logarithms.
+/// Under k-users fewer than k are shown as none: they are drawn all the same.
+const LEAST_EXAMINATIONS: f64 = 0.1;
+/// Nothing is so sure that it alone is drawn.
+const LEAST_P: f64 = 0.001;
+
+/// An exponential waiting time of rate 1. Of times with some rates the smallest come first: that is sampling without replacement
+/// with these rates for weights (Efraimidis & Spirakis 2006). Orders are of their logarithms.
+fn waiting(hash: u64) -> f64 {
+    let uniform = (hash as f64 + 0.5) / 2_f64.powi(64);
+    // The largest hashes round to one.
+    -uniform.min(1.0 - f64::EPSILON / 2.0).ln()
+}
+
+/// Weights exp(-a (s - s⁺ - b)²) (Zhou et al. 2022, SimANS, EMNLP, equation 6).
 fn ambiguous(config: &SelectConfig, of: Scored, hash: u64) -> f64 {
     let Said { score, .. } = of.said;
-    let uniform = (hash as f64 + 0.5) / 2_f64.powi(64);
     let away = score - of.least - config.ambiguous_b;
-    // The largest hashes round to one.
-    (-uniform.min(1.0 - f64::EPSILON / 2.0).ln()).ln() + config.ambiguous_a * away * away
+    waiting(hash).ln() + config.ambiguous_a * away * away
 }
 
 /// A whole number that is less where the float is.

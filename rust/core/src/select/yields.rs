@@ -1,8 +1,10 @@
 //! What each limit of P(relevant) would yield: how many negatives, how many of them wrong, for how many queries.
 
+use std::collections::BinaryHeap;
+
 use serde::{Deserialize, Serialize};
 
-use super::SelectConfig;
+use super::{SelectConfig, Stand};
 
 /// Limits, from a thousandth to one in equal steps of the logarithm.
 const POINTS: usize = 61;
@@ -18,7 +20,7 @@ fn limit(point: usize) -> f64 {
     1e-3_f64.powf(1.0 - point as f64 / (POINTS - 1) as f64)
 }
 
-/// What one limit yields, in expectation over the random order in which a query's negatives are kept.
+/// What one limit yields, of each query's negatives the first in the order that they are kept in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Yield {
     /// Negatives are relevant with at most this probability.
@@ -56,32 +58,40 @@ pub struct Yields {
 }
 
 impl Yields {
-    /// Takes in a query: P(relevant) of its documents that passed all other guards.
-    pub(super) fn query(&mut self, p: &mut [f64], searches: u64, config: &SelectConfig) {
+    /// Takes in a query: P(relevant) of its documents that passed all other guards, and where each stands in their order.
+    pub(super) fn query(&mut self, passed: &mut [(f64, Stand)], searches: u64, config: &SelectConfig) {
         if self.points.is_empty() {
             self.points = (0..POINTS).map(|i| Yield { limit: limit(i), ..Yield::default() }).collect();
         }
         self.searches += searches;
-        p.sort_unstable_by(f64::total_cmp);
-        let (mut n, mut sum, mut spread) = (0, 0.0, 0.0);
+        passed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let most = config.max_negatives_per_query;
+        let mut rest = passed.iter().peekable();
+        // Those that are kept so far; the last of them makes room.
+        let mut kept: BinaryHeap<(Stand, u64)> = BinaryHeap::new();
+        let (mut relevant, mut variance) = (0.0, 0.0);
         for point in &mut self.points {
-            while n < p.len() && p[n] <= point.limit {
-                sum += p[n];
-                spread += p[n] * (1.0 - p[n]);
-                n += 1;
+            let mut more = false;
+            while let Some((p, stand)) = rest.next_if(|(p, _)| *p <= point.limit) {
+                kept.push((*stand, p.to_bits()));
+                more = true;
+                if kept.len() > most {
+                    kept.pop();
+                }
             }
-            if n == 0 {
-                continue;
+            if more {
+                let p = || kept.iter().map(|(_, bits)| f64::from_bits(*bits));
+                relevant = whole(p().sum());
+                variance = whole(p().map(|p| p * (1.0 - p)).sum());
             }
-            let kept = n.min(config.max_negatives_per_query);
-            let share = kept as f64 / n as f64;
-            point.negatives += kept as f64;
-            point.relevant += whole(share * sum);
-            point.variance += whole(share * spread);
-            point.queries += u64::from(kept >= 1);
-            point.queries_4 += u64::from(kept >= 4);
-            point.queries_full += u64::from(kept == config.max_negatives_per_query);
-            point.searches_4 += if kept >= 4 { searches } else { 0 };
+            let n = kept.len();
+            point.negatives += n as f64;
+            point.relevant += relevant;
+            point.variance += variance;
+            point.queries += u64::from(n >= 1);
+            point.queries_4 += u64::from(n >= 4);
+            point.queries_full += u64::from(n == most);
+            point.searches_4 += if n >= 4 { searches } else { 0 };
         }
     }
 
