@@ -78,6 +78,13 @@ def _negatives(counts: hn.Counts, setting: Setting) -> None:
         max_positives_per_query=UNLIMITED,
         own_positive="users",
         own_positive_users=2,
+        # W4 goes by what was counted of a pair itself.
+        positive_p_relevant=0,
+        alike_clicks=1,
+        alike_words=1,
+        same_intent_clicks=1,
+        same_intent_words=1,
+        max_p_false_negative=1,
         abandoned="keep",
         alpha=1,
         negative_coec=1e300,
