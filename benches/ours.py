@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import hardneg_fast as hn
@@ -98,17 +99,32 @@ def _negatives(counts: hn.Counts, setting: Setting) -> None:
     released = hn.release(counts, privacy=hn.Privacy.none())
     evidence = hn.evidence(released, config=hn.EvidenceConfig(debias="none"))
     selected = hn.select(evidence, config=select)
-    negatives = _arrow(selected.negatives).select(["query", "neg_id", "skip_weight", "skips"])
-    negatives = negatives.rename_columns(["query", "negative", "evidence", "skips"])
-    # Negatives stand by query, then by place: a place is the distance from the query's first row.
-    code = negatives["query"].combine_chunks().dictionary_encode().indices.to_numpy()
-    row = np.arange(len(code))
-    first = np.maximum.accumulate(np.where(np.diff(code, prepend=-1) != 0, row, 0))
-    negatives = negatives.append_column("rank", pa.array(row - first + 1))
-    positives = _arrow(selected.positives).select(["query", "doc_id"]).rename_columns(["query", "positive"])
-    joined = positives.join(negatives, "query", join_type="inner")
-    columns = list(WORKLOADS["W4"]["negatives"])
-    pq.write_table(joined.select(columns), setting.table("negatives"), compression="zstd")
+    negatives = _arrow(selected.negatives.select(["query", "skip_weight", "skips"]))
+    # A training row for each positive of a query and each negative; in both tables these stand by query, then by place.
+    rows = _arrow(selected.triplets)
+    row_run, row_place = _runs(rows["query"])
+    run, place = _runs(negatives["query"])
+    first, length = np.flatnonzero(place == 0), np.bincount(run)
+    rank = row_place % length[row_run]
+    of = _ints(first[row_run] + rank)
+    columns = [rows["query"], rows["positive"], rows["negative_1"]]
+    columns += [negatives[name].take(of) for name in ("skip_weight", "skips")]
+    made = pa.Table.from_arrays([*columns, _ints(rank + 1)], names=list(WORKLOADS["W4"]["negatives"]))
+    pq.write_table(made, setting.table("negatives"), compression="zstd")
+
+
+def _ints(values: Any) -> pa.Array:
+    """What pa.array would make; that imports pandas first, to see whether it is a series, and so would to_numpy."""
+    return pa.Int64Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
+def _runs(sorted_column: pa.ChunkedArray) -> tuple[Any, Any]:
+    """The number of the run of equal values that each row stands in, and its place in it."""
+    column, row = sorted_column.combine_chunks(), np.arange(len(sorted_column))
+    differs = pc.not_equal(column[1:], column[:-1]).cast(pa.uint8())
+    new = np.concatenate((np.ones(1, np.uint8), np.frombuffer(differs.buffers()[1], np.uint8, len(differs))))
+    run = np.cumsum(new, dtype=np.int64) - 1
+    return run, row - np.flatnonzero(new)[run]
 
 
 def w1(setting: Setting) -> None:

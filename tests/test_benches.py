@@ -53,6 +53,15 @@ def differences(made: Path, scratch: Path, workload: str, **folders: Path) -> li
     return found
 
 
+@pytest.mark.parametrize("workload", [*WORKLOADS])
+def test_ours_is_what_peers_give(made: Path, tmp_path: Path, workload: str) -> None:
+    out = tmp_path / "ours"
+    out.mkdir()
+    module("ours").OURS[workload](module("setting").Setting(str(made / "log.parquet"), out, 2, None, tmp_path))
+    assert pq.ParquetFile(out / f"{WORKLOADS[workload]}.parquet").metadata.num_rows > 0
+    assert differences(made, tmp_path, workload, ours=out) == []
+
+
 def changed(made: Path, scratch: Path, workload: str, column: str, change: object) -> Path:
     """Tables of an engine, with one column of a workload's table changed."""
     out = scratch / "three"

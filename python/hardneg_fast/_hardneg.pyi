@@ -152,6 +152,12 @@ class Table:
     def num_rows(self) -> int: ...
     @property
     def column_names(self) -> list[str]: ...
+    def select(self, columns: list[str], /) -> Table:
+        """Only these columns, in the order that they have here; the others are not made.
+
+        UsageError for one that the table does not have.
+        """
+
     def with_metadata(self, metadata: dict[str, str]) -> Table:
         """The same table, whose schema says this."""
 

@@ -13,10 +13,10 @@ use crate::records::{Row, RunHead, Unit};
 use crate::scalar::NONE;
 use crate::scrub::{Kinds, Scrubber};
 use crate::seed::Seed;
-use crate::text::{Entries, NULL, Rows, TextColumn};
+use crate::text::{Entries, Rows, TextColumn};
 use crate::time::NULL_TIME;
 
-/// Rows whose documents are looked up at once.
+/// Rows whose documents are looked up at once; no run goes beyond them.
 const AHEAD: usize = 1024;
 
 /// Keyed hashes of the three identifier fields.
@@ -47,6 +47,10 @@ pub struct Anonymizer<'a> {
     user_memo: Memo<Ident>,
     session_memo: Memo<Ident>,
     search_memo: Memo<Ident>,
+    /// Rows of a batch that begin a run.
+    starts: Vec<bool>,
+    runs: Vec<Ahead>,
+    rows: Vec<Row>,
 }
 
 /// What the entries of the last dictionary came to, of null the default. Holding the column keeps its memory from being
@@ -72,6 +76,17 @@ impl<T> Memo<T> {
         }
         Ok(Coded { rows: entries.rows, codes: self.0.as_ref().map_or(&[], |(_, made)| made) })
     }
+}
+
+/// A run, and what its codes are, looked up ahead.
+#[derive(Clone, Copy, Default)]
+struct Ahead {
+    /// First row.
+    start: usize,
+    query: u64,
+    user: Ident,
+    session: Ident,
+    search: Ident,
 }
 
 /// A column in codes: the entry of each row, and the code of each entry.
@@ -114,11 +129,14 @@ impl<'a> Anonymizer<'a> {
             user_memo: Memo::default(),
             session_memo: Memo::default(),
             search_memo: Memo::default(),
+            starts: Vec::new(),
+            runs: Vec::new(),
+            rows: Vec::new(),
         }
     }
 
-    /// Codes one batch; rows go to `emit` with what they share with the row before, and whether it is the same. Rows
-    /// outside window and surfaces are counted in `dropped`.
+    /// Codes one batch; rows go to `emit` in runs, with what they share. Rows outside window and surfaces are counted in
+    /// `dropped`.
     ///
     /// # Errors
     /// Where the interners are full; whatever `emit` reports.
@@ -128,7 +146,7 @@ impl<'a> Anonymizer<'a> {
         unit: Unit,
         stats: &mut ReadStats,
         dropped: &mut Dropped,
-        mut emit: impl FnMut(&RunHead, bool, &Row) -> Result<()>,
+        mut emit: impl FnMut(&RunHead, &[Row]) -> Result<()>,
     ) -> Result<()> {
         let (seed, private, keys, docs, interner, normalizer) =
             (self.seed, self.private, self.keys, self.docs, self.queries, &self.normalizer);
@@ -171,94 +189,138 @@ impl<'a> Anonymizer<'a> {
             None => None,
         };
         let surfaces = surface_mask(log, self.window);
-        // What tells a run from the next, in entries: comparing these is cheaper than making codes of every row.
-        let entry = |column: &Option<Coded<'_, Ident>>, i: usize| column.as_ref().map_or(NULL, |c| c.rows[i]);
-        let mut last: Option<(u32, u32, u32, u32, i64)> = None;
-        let mut run =
-            RunHead { user: 0, rest: 0, search: 0, query: 0, session: 0, time: NULL_TIME, check: 0 };
+        let columns = [users.as_ref(), sessions.as_ref(), searches.as_ref()];
+        let columns = columns.into_iter().flatten().map(|coded| &coded.rows[..]).chain([&queries.rows[..]]);
+        starts_of(columns, log.timestamp.as_deref(), log.rows, &mut self.starts);
+        let (rows, runs) = (&mut self.rows, &mut self.runs);
+        // What a page is known by where searches have no names.
+        let named = |row: usize| log.session.as_ref().and_then(|c| c.row(row)).unwrap_or_default();
         let mut ahead = [0_u64; AHEAD];
-        for i in 0..log.rows {
-            if i % AHEAD == 0 {
-                // A loop of its own: its many misses of the cache overlap, which between branches they would not.
-                let rows = i..(i + AHEAD).min(log.rows);
-                ahead.iter_mut().zip(rows).for_each(|(code, row)| *code = docs.of(row));
+        for first in (0..log.rows).step_by(AHEAD) {
+            let end = (first + AHEAD).min(log.rows);
+            // Loops of their own: their many misses of the cache overlap, which between branches they would not.
+            ahead.iter_mut().zip(first..end).for_each(|(code, row)| *code = docs.of(row));
+            runs.clear();
+            runs.extend(
+                (first..end).filter(|row| self.starts[*row]).map(|start| Ahead { start, ..Ahead::default() }),
+            );
+            runs.iter_mut().for_each(|run| run.query = queries.of(run.start));
+            for (coded, of) in [
+                (&users, (|run| &mut run.user) as fn(&mut Ahead) -> &mut Ident),
+                (&sessions, |run| &mut run.session),
+                (&searches, |run| &mut run.search),
+            ] {
+                if let Some(coded) = coded {
+                    runs.iter_mut().for_each(|run| *of(run) = coded.of(run.start));
+                }
             }
-            if !log.keep[i] {
-                continue;
+            if searches.is_none() {
+                let touched = runs.iter().map(|run| named(run.start).first().copied().unwrap_or(0));
+                std::hint::black_box(touched.fold(0, |all, byte| all ^ byte));
             }
-            let time = log.timestamp.as_ref().map_or(NULL_TIME, |t| t[i]);
-            let here = (entry(&users, i), entry(&sessions, i), entry(&searches, i), queries.rows[i], time);
-            let same = last == Some(here);
-            if !scrubbed.is_empty()
-                && let Some(kinds) = scrubbed.get(queries.rows[i] as usize).filter(|k| !k.is_empty())
-            {
-                stats.scrub(*kinds);
-                if self.drops {
-                    *stats.quarantine.entry("personal_data").or_default() += 1;
+            for n in 0..runs.len() {
+                let Ahead { start, query, user, session, search } = runs[n];
+                let next = runs.get(n + 1).map_or(end, |run| run.start);
+                let time = log.timestamp.as_ref().map_or(NULL_TIME, |t| t[start]);
+                let personal =
+                    scrubbed.get(queries.rows[start] as usize).copied().filter(|kinds| !kinds.is_empty());
+                let outside = self.window.since.is_some_and(|s| time < s)
+                    || self.window.until.is_some_and(|u| time >= u);
+                rows.clear();
+                for i in (start..next).filter(|i| log.keep[*i]) {
+                    if let Some(kinds) = personal {
+                        stats.scrub(kinds);
+                        if self.drops {
+                            *stats.quarantine.entry("personal_data").or_default() += 1;
+                            continue;
+                        }
+                    }
+                    // A query that is missing, or normalised to nothing.
+                    if query == 0 {
+                        *stats.quarantine.entry("null_query").or_default() += 1;
+                        continue;
+                    }
+                    let doc = ahead[i % AHEAD];
+                    if doc == 0 {
+                        continue;
+                    }
+                    if outside {
+                        dropped.outside_window += 1;
+                        continue;
+                    }
+                    if surfaces.as_ref().is_some_and(|keep| !keep[i]) {
+                        dropped.other_surface += 1;
+                        continue;
+                    }
+                    rows.push(Row {
+                        doc,
+                        time,
+                        dwell_ms: log.dwell_ms.as_ref().map_or(-1, |v| millis(v[i])),
+                        click_ms: log.click_ms.as_ref().map_or(-1, |v| millis(v[i])),
+                        position: log.position.as_ref().map_or(0, |v| v[i]),
+                        clicked: log.clicked[i] == 1,
+                    });
+                }
+                if rows.is_empty() {
                     continue;
                 }
-            }
-            // A query that is missing, or normalised to nothing.
-            if !same && queries.of(i) == 0 {
-                *stats.quarantine.entry("null_query").or_default() += 1;
-                continue;
-            }
-            let doc = ahead[i % AHEAD];
-            if doc == 0 {
-                continue;
-            }
-            if self.window.since.is_some_and(|s| time < s) || self.window.until.is_some_and(|u| time >= u) {
-                dropped.outside_window += 1;
-                continue;
-            }
-            if surfaces.as_ref().is_some_and(|keep| !keep[i]) {
-                dropped.other_surface += 1;
-                continue;
-            }
-            let row = Row {
-                doc,
-                time,
-                dwell_ms: log.dwell_ms.as_ref().map_or(-1, |v| millis(v[i])),
-                click_ms: log.click_ms.as_ref().map_or(-1, |v| millis(v[i])),
-                position: log.position.as_ref().map_or(0, |v| v[i]),
-                clicked: log.clicked[i] == 1,
-            };
-            if !same {
-                run.query = queries.of(i);
-                run.time = time;
-                let session = sessions.as_ref().map_or(Ident::default(), |s| s.of(i));
-                let search = match &searches {
-                    Some(searches) => searches.of(i),
-                    None if unit == Unit::Row => Ident::default(),
-                    None => {
-                        let session = log.session.as_ref().and_then(|c| c.row(i)).unwrap_or_default();
+                let search = match unit {
+                    _ if searches.is_some() => search,
+                    Unit::Row => Ident::default(),
+                    _ => {
                         let time = &time.to_be_bytes()[..if time == NULL_TIME { 0 } else { 8 }];
                         // Pages are told apart by query anyhow.
-                        let query = if private { 0 } else { run.query };
-                        searched(seed, ["page", "page check"], &[session, &query.to_be_bytes(), time])
+                        let query = if private { 0 } else { query };
+                        searched(seed, ["page", "page check"], &[named(start), &query.to_be_bytes(), time])
                     }
                 };
-                let user = users.as_ref().map_or(search, |u| u.of(i));
-                (run.user, run.session, run.search) = (user.code, session.code, search.code);
-                if private {
-                    // Users are grouped by all 128 bits, and nothing is set aside for what others have.
-                    run.rest = user.check;
+                let user = if users.is_some() { user } else { search };
+                let mut run = RunHead {
+                    user: user.code,
+                    // Users of a private release are grouped by all 128 bits, and nothing is set aside for what others have.
+                    rest: if private { user.check } else { 0 },
+                    search: search.code,
+                    query,
+                    session: session.code,
+                    time,
+                    check: if private { 0 } else { check(user, session, search) },
+                };
+                if unit == Unit::Row {
+                    for row in rows.iter() {
+                        // Identical rows meet under one code, whatever stands next to them.
+                        let content = [query.to_be_bytes(), row.doc.to_be_bytes(), time.to_be_bytes()];
+                        run.user = seed.hash("content", &[&content.concat()]);
+                        emit(&run, std::slice::from_ref(row))?;
+                    }
                 } else {
-                    run.check = check(user, session, search);
+                    emit(&run, rows)?;
                 }
-                last = Some(here);
-            }
-            if unit == Unit::Row {
-                // Identical rows meet under one code, whatever stands next to them.
-                let content = [run.query.to_be_bytes(), doc.to_be_bytes(), time.to_be_bytes()];
-                run.user = seed.hash("content", &[&content.concat()]);
-                emit(&run, false, &row)?;
-            } else {
-                emit(&run, same, &row)?;
             }
         }
         Ok(())
     }
+}
+
+/// Marks the rows that differ from the row before in any of these columns, in entries: comparing these is cheaper than making
+/// codes of every row.
+fn starts_of<'c>(
+    columns: impl Iterator<Item = &'c [u32]>,
+    times: Option<&[i64]>,
+    rows: usize,
+    starts: &mut Vec<bool>,
+) {
+    fn differ<T: PartialEq>(column: &[T], starts: &mut [bool]) {
+        for (start, two) in starts.iter_mut().skip(1).zip(column.windows(2)) {
+            *start |= two[0] != two[1];
+        }
+    }
+    starts.clear();
+    starts.resize(rows, false);
+    columns.for_each(|column| differ(column, starts));
+    if let Some(times) = times {
+        differ(times, starts);
+    }
+    starts.iter_mut().step_by(AHEAD).for_each(|start| *start = true);
 }
 
 /// The search order key, and bits to tell two searches of one key apart.

@@ -120,6 +120,15 @@ impl<'a> Out<'a> {
         write(&mut self.record);
         self.scatters[kind - kind::VOTES].push((query >> (64 - self.bits)) as usize, &self.record)
     }
+
+    /// Where a record of at most `len` bytes for the partition of `query` is to be appended.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    #[inline]
+    pub fn room(&mut self, kind: usize, query: u64, len: usize) -> Result<&mut Vec<u8>> {
+        self.scatters[kind - kind::VOTES].room((query >> (64 - self.bits)) as usize, len)
+    }
 }
 
 impl<'a> Bounder<'a> {

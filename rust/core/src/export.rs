@@ -7,7 +7,6 @@ mod counts;
 mod evidence;
 mod selected;
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -30,7 +29,7 @@ pub use evidence::EVIDENCE_COLUMNS;
 /// Rows per batch: large enough to amortise, small enough to weigh little.
 const BATCH: usize = 1 << 17;
 
-type Make = dyn Fn(Range<usize>) -> Result<RecordBatch> + Send + Sync;
+type Make = dyn Fn(Range<usize>, Wanted<'_>) -> Result<RecordBatch> + Send + Sync;
 
 /// A table: its schema, how many rows, and how to make its batches.
 #[derive(Clone)]
@@ -41,16 +40,38 @@ pub struct Table {
     pub rows: usize,
     ranges: Arc<Vec<Range<usize>>>,
     make: Arc<Make>,
+    /// Columns to make; empty for all.
+    wanted: Arc<Vec<String>>,
 }
 
 impl Table {
     pub(crate) fn new(
         rows: usize,
         ranges: Vec<Range<usize>>,
-        make: impl Fn(Range<usize>) -> Result<RecordBatch> + Send + Sync + 'static,
+        make: impl Fn(Range<usize>, Wanted<'_>) -> Result<RecordBatch> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let schema = plain(&make(0..0)?)?.schema();
-        Ok(Self { schema, rows, ranges: Arc::new(ranges), make: Arc::new(make) })
+        let schema = plain(&make(0..0, &[])?)?.schema();
+        Ok(Self {
+            schema,
+            rows,
+            ranges: Arc::new(ranges),
+            make: Arc::new(make),
+            wanted: Arc::new(Vec::new()),
+        })
+    }
+
+    /// Only these columns, in the order that they have here; the others are not made.
+    ///
+    /// # Errors
+    /// [`Error::usage`] for a column that the table does not have.
+    pub fn select(&self, columns: &[String]) -> Result<Self> {
+        let fields = self.schema.fields();
+        if let Some(unknown) = columns.iter().find(|c| fields.iter().all(|f| f.name() != *c)) {
+            return Err(not_found(unknown, fields.iter().map(|f| f.name().as_str())));
+        }
+        let kept = fields.iter().filter(|f| columns.contains(f.name())).cloned().collect::<Vec<_>>();
+        let schema = Arc::new(Schema::new_with_metadata(kept, self.schema.metadata().clone()));
+        Ok(Self { schema, wanted: Arc::new(columns.to_vec()), ..self.clone() })
     }
 
     /// The batches, each made when its turn comes.
@@ -74,7 +95,10 @@ impl Table {
     /// # Errors
     /// Where the spill cannot be read.
     pub fn coded(&self, i: usize) -> Result<RecordBatch> {
-        (self.make)(self.ranges[i].clone())
+        let batch = (self.make)(self.ranges[i].clone(), &self.wanted)?;
+        let names = self.schema.fields().iter().map(|f| batch.schema_ref().index_of(f.name()));
+        let places = names.collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(batch.project(&places)?)
     }
 }
 
@@ -109,15 +133,21 @@ impl<'a> Columns<'a> {
 /// Which columns to make; empty for all.
 pub(crate) type Wanted<'a> = &'a [String];
 
+/// Whether a column is among these.
+fn is_wanted(name: &str, wanted: Wanted<'_>) -> bool {
+    wanted.is_empty() || wanted.iter().any(|w| w == name)
+}
+
+fn not_found<'n>(unknown: &str, names: impl Iterator<Item = &'n str>) -> Error {
+    let names: Vec<&str> = names.collect();
+    Error::usage(format!("columns not found: [{unknown:?}]; available: {names:?}"))
+}
+
 pub(crate) fn batch(columns: Columns<'_>, wanted: Wanted<'_>) -> Result<RecordBatch> {
-    if let Some(unknown) = wanted.iter().find(|w| columns.0.iter().all(|(name, _)| name != w)) {
-        let names: Vec<&str> = columns.0.iter().map(|(name, _)| *name).collect();
-        return Err(Error::usage(format!("columns not found: [{unknown:?}]; available: {names:?}")));
-    }
     let made: Vec<(&str, ArrayRef)> = columns
         .0
         .iter()
-        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name))
+        .filter(|(name, _)| is_wanted(name, wanted))
         .map(|(name, make)| (*name, make()))
         .collect();
     let fields: Vec<Field> =
@@ -167,31 +197,21 @@ fn text(strings: &Strings, codes: impl Iterator<Item = u64>) -> ArrayRef {
     coded(codes, |code| strings.find(code), |place| strings.at(place))
 }
 
-/// Texts as a dictionary; where a code's text is, and what it says, is asked once for each code.
+/// Texts as a dictionary, in the order of their codes: texts lie in that order, too, and so are read one after another.
 pub(crate) fn coded<'a>(
     codes: impl Iterator<Item = u64>,
     place: impl Fn(u64) -> Option<usize>,
     text: impl Fn(usize) -> &'a str,
 ) -> ArrayRef {
-    let rows = codes.size_hint().0;
-    let mut known: HashMap<u64, u32, _> =
-        HashMap::with_capacity_and_hasher(rows, foldhash::fast::RandomState::default());
-    let (mut distinct, mut keys) = (Vec::new(), Vec::with_capacity(rows));
-    let mut last = None;
-    for code in codes {
-        let key = match last {
-            Some((before, key)) if before == code => key,
-            _ => *known.entry(code).or_insert_with(|| {
-                distinct.push(code);
-                distinct.len() as u32 - 1
-            }),
-        };
-        last = Some((code, key));
-        keys.push(key);
+    let mut order: Vec<(u64, u32)> = codes.zip(0..).collect();
+    order.sort_unstable();
+    let (mut distinct, mut keys) = (Vec::new(), vec![0; order.len()]);
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        same.iter().for_each(|(_, row)| keys[*row as usize] = distinct.len() as u32);
+        distinct.push(same[0].0);
     }
-    // A pass for the places and one for the texts: each waits for memory, and waits of one kind overlap.
-    let places: Vec<Option<usize>> = distinct.iter().map(|code| place(*code)).collect();
-    let values = StringArray::from_iter_values(places.iter().map(|at| at.map_or("", &text)));
+    let texts = distinct.iter().map(|code| place(*code).map_or("", &text));
+    let values = StringArray::from_iter_values(texts);
     Arc::new(DictionaryArray::<UInt32Type>::new(UInt32Array::from(keys), Arc::new(values)))
 }
 

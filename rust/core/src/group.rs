@@ -235,6 +235,11 @@ fn write_pair(pair: &Pair, out: &mut Vec<u8>) {
 fn read_pair(from: &mut Cursor<'_>) -> Pair {
     let mut pair = Pair::empty(from.u64());
     let bits = from.u16();
+    if bits == 1 {
+        // Shown, and nothing else: most pairs of a log without times.
+        pair.users_shown = from.varint() as u32;
+        return pair;
+    }
     let mut field = |i: u32| if bits & 1 << i == 0 { 0 } else { from.varint() };
     pair.users_shown = field(0) as u32;
     pair.users_clicked = field(1) as u32;

@@ -24,7 +24,7 @@ use foldhash::quality::RandomState;
 const SHARD_BITS: u32 = 8;
 const SHARDS: usize = 1 << SHARD_BITS;
 
-/// What an entry takes beside its bytes: code, length, and two slots of a table that is half full.
+/// What an entry takes beside its bytes: code, length, and two slots of a table that is half full on average.
 const ENTRY: usize = 8 + 4 + 2 * 8;
 
 /// Strings looked for at once: their misses of the cache overlap, and there are about as many as a core can have open.
@@ -43,7 +43,8 @@ struct Slot {
     at: u32,
 }
 
-/// Strings whose hash begins alike: an open-addressing table (linear probing, at most half full) over records of code,
+/// Strings whose hash begins alike: an open-addressing table (linear probing, at most three quarters full: it is met cold, and
+/// a line of the cache holds eight slots) over records of code,
 /// length and bytes, so that a look-up touches two places.
 #[derive(Default)]
 struct Shard {
@@ -95,7 +96,7 @@ impl Shard {
 
     /// Makes room for `more` strings.
     fn reserve(&mut self, more: usize) {
-        let wanted = ((self.strings + more) * 2).next_power_of_two().max(16);
+        let wanted = ((self.strings + more) * 4 / 3).next_power_of_two().max(16);
         if wanted <= self.slots.len() {
             return;
         }

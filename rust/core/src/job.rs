@@ -299,20 +299,17 @@ fn read<'b>(
                 let bad = stats.logged.batch(&log);
                 stats.count("propensity_impossible", bad);
             }
-            anonymizer.batch(&log, shape.unit, &mut stats, &mut dropped, |head, same, row| {
-                if !same
-                    && let Some(part) = part.filter(|p| !p.has_user(head.user))
-                {
+            anonymizer.batch(&log, shape.unit, &mut stats, &mut dropped, |head, rows| {
+                if let Some(part) = part.filter(|p| !p.has_user(head.user)) {
                     return Err(Error::data(format!(
                         "the log has a user who is not of {part}: whole users go to the part that split gives them, under \
                          the same key"
                     )));
                 }
-                seen.positions |= row.position > 0;
-                seen.unclicked |= !row.clicked;
-                runs.row(head, same, row)
+                seen.positions |= rows.iter().any(|row| row.position > 0);
+                seen.unclicked |= rows.iter().any(|row| !row.clicked);
+                runs.send(head, rows)
             })?;
-            runs.close()?;
         }
         runs.finish();
         let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
@@ -332,15 +329,12 @@ fn read<'b>(
     Ok(Read { queries, docs, stats, dropped, seen })
 }
 
-/// Gathers neighbouring rows of one page into a record.
+/// Sends runs of rows to their user's partition.
 struct Runs<'s, 'b> {
     scatter: Scatter<'s, 'b>,
     layout: Layout,
     bits: u32,
     head_len: usize,
-    record: Vec<u8>,
-    rows: usize,
-    partition: usize,
 }
 
 impl<'s, 'b> Runs<'s, 'b> {
@@ -350,29 +344,15 @@ impl<'s, 'b> Runs<'s, 'b> {
             layout,
             bits: store.partitions().ilog2(),
             head_len: RunHead::len(layout),
-            record: Vec::new(),
-            rows: 0,
-            partition: 0,
         }
     }
 
-    #[inline]
-    fn row(&mut self, head: &RunHead, same: bool, row: &Row) -> Result<()> {
-        if !same || self.rows == RUN || self.rows == 0 {
-            self.close()?;
-            head.write(self.layout, &mut self.record);
-            self.partition = (head.user >> (64 - self.bits)) as usize;
-        }
-        row.write(&mut self.record);
-        self.rows += 1;
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<()> {
-        if self.rows > 0 {
-            self.record[self.head_len - 1] = self.rows as u8;
-            self.scatter.push(self.partition, &self.record)?;
-            self.rows = 0;
+    fn send(&mut self, head: &RunHead, rows: &[Row]) -> Result<()> {
+        let partition = (head.user >> (64 - self.bits)) as usize;
+        for rows in rows.chunks(RUN) {
+            let out = self.scatter.room(partition, self.head_len + rows.len() * Row::MOST)?;
+            head.write(self.layout, rows.len(), out);
+            rows.iter().for_each(|row| row.write(out));
         }
         Ok(())
     }

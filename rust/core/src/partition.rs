@@ -165,12 +165,21 @@ impl Scatter<'_, '_> {
     /// Where the spill cannot be written.
     #[inline]
     pub fn push(&mut self, partition: usize, record: &[u8]) -> Result<()> {
-        let block = &mut self.open[partition];
-        if block.capacity() - block.len() < record.len() {
+        self.room(partition, record.len())?.extend_from_slice(record);
+        Ok(())
+    }
+
+    /// The block of `partition` that a record of at most `len` bytes, and of at most [`BLOCK`], is to be appended to.
+    ///
+    /// # Errors
+    /// Where the spill cannot be written.
+    #[inline]
+    pub fn room(&mut self, partition: usize, len: usize) -> Result<&mut Vec<u8>> {
+        let block = &self.open[partition];
+        if block.capacity() - block.len() < len {
             self.renew(partition)?;
         }
-        self.open[partition].extend_from_slice(record);
-        Ok(())
+        Ok(&mut self.open[partition])
     }
 
     #[cold]

@@ -149,7 +149,13 @@ impl<'a> Cursor<'a> {
     /// A number in as many bytes as it needs (LEB128).
     #[inline]
     pub fn varint(&mut self) -> u64 {
-        let (mut value, mut shift) = (0_u64, 0);
+        // Most numbers are small.
+        let first = u64::from(self.u8());
+        if first < 0x80 { first } else { self.long_varint(first & 0x7f) }
+    }
+
+    fn long_varint(&mut self, first: u64) -> u64 {
+        let (mut value, mut shift) = (first, 7);
         loop {
             let byte = self.u8();
             value |= u64::from(byte & 0x7f) << shift;
@@ -172,10 +178,9 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 impl RunHead {
-    /// Starts a record; its last byte, the number of rows, is set when the run ends.
+    /// Appends the head of a record of so many rows, at most [`RUN`].
     #[inline]
-    pub fn write(&self, layout: Layout, out: &mut Vec<u8>) {
-        out.clear();
+    pub fn write(&self, layout: Layout, rows: usize, out: &mut Vec<u8>) {
         if layout.user {
             out.extend_from_slice(&self.user.to_le_bytes());
         }
@@ -193,7 +198,7 @@ impl RunHead {
         if layout.check {
             out.extend_from_slice(&self.check.to_le_bytes());
         }
-        out.push(0);
+        out.push(rows as u8);
     }
 
     /// Bytes of a head.
@@ -217,6 +222,9 @@ impl RunHead {
 }
 
 impl Row {
+    /// Bytes of a row at most.
+    pub const MOST: usize = 19;
+
     /// Appends a row; its time is the run's.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -311,10 +319,12 @@ pub mod head {
 }
 
 impl VoteHead {
-    /// Starts a record.
+    /// Bytes of a head at most.
+    pub const MOST: usize = 18;
+
+    /// Appends the head of a record; its last byte, the number of votes, is set when they are known.
     #[inline]
     pub fn write(&self, times: bool, out: &mut Vec<u8>) {
-        out.clear();
         out.extend_from_slice(&self.query.to_le_bytes());
         if times {
             out.extend_from_slice(&self.time.to_le_bytes());
@@ -351,6 +361,9 @@ pub struct Vote {
 }
 
 impl Vote {
+    /// Bytes of a vote at most.
+    pub const MOST: usize = 26;
+
     /// Appends a vote of a run of that time; `detail` keeps the click before.
     #[inline]
     pub fn write(&self, run_time: i64, detail: bool, out: &mut Vec<u8>) {

@@ -331,10 +331,19 @@ impl<'a> Selector<'a> {
         self.ask(group)?;
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
-        rows.extend((0..group.pairs.len()).map(|i| self.evidence.row(group, i)));
+        rows.extend((0..group.pairs.len()).map(|i| match self.asks_for(&group.pairs[i], i, users) {
+            true => self.evidence.row(group, i),
+            false => NOTHING_COUNTED,
+        }));
         self.weighed(group, &rows, users)?;
         self.rows = rows;
         Ok(())
+    }
+
+    /// Whether anything asks for the evidence of a pair: it may be a positive, or a rule may propose it.
+    fn asks_for(&self, pair: &Pair, i: usize, users: u32) -> bool {
+        let proposed = |rule: &Rule| rule.preference().is_some() || self.proposes(*rule, pair, i);
+        pair.users_satisfied >= users || self.rules.iter().any(proposed)
     }
 
     /// Reads what alike queries tell of this one's documents.

@@ -45,6 +45,22 @@ pub struct Cell {
     pub satisfied_clicks: u32,
 }
 
+impl Cell {
+    /// A place without a vote.
+    pub fn empty(position: u16, previous_click: u16, fold: u8) -> Self {
+        Self { position, previous_click, fold, impressions: 0, clicks: 0, satisfied_clicks: 0 }
+    }
+
+    /// Adds a vote of these flags.
+    #[inline]
+    pub fn vote(&mut self, flags: u16) {
+        let bit = |f: u16| u32::from(flags & f != 0);
+        self.impressions = self.impressions.saturating_add(1);
+        self.clicks = self.clicks.saturating_add(bit(flag::CLICKED));
+        self.satisfied_clicks = self.satisfied_clicks.saturating_add(bit(flag::SATISFIED));
+    }
+}
+
 impl Summed for Cell {
     type Key = u64;
     fn key(&self) -> u64 {

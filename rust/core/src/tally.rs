@@ -9,7 +9,7 @@ use crate::group::Group;
 use crate::packed::{ByPosition, Part, Sizes};
 use crate::partition::Store;
 use crate::records::{
-    Cursor, Preference, Succession, SuccessionClick, Vote, VoteHead, flag, head, kind, read_page,
+    Cursor, Preference, Succession, SuccessionClick, Vote, VoteHead, head, kind, read_page,
 };
 use crate::tables::Summed;
 use crate::tables::{Cell, PageRow, Pair, PreferenceRow, SuccessionClickRow, SuccessionRow, sum, sum_pages};
@@ -60,7 +60,7 @@ impl<'a> Tally<'a> {
         let runs = std::mem::take(&mut self.runs);
         for same in runs.chunk_by(|a, b| a.head.query == b.head.query) {
             self.group.reset(same[0].head.query);
-            self.query.begin(same.iter().map(|r| r.votes as usize).sum());
+            self.query.begin(same.iter().map(|r| r.votes as usize).sum(), self.detail);
             for run in same {
                 self.run(run, &chunks);
             }
@@ -96,9 +96,18 @@ impl<'a> Tally<'a> {
         let mut from = Cursor(&chunks[run.chunk as usize][run.at as usize..]);
         for _ in 0..run.votes {
             let vote = Vote::read(&mut from, run.head.time, self.detail);
-            self.query.vote(&vote, if self.detail { run.head.fold } else { 0 });
+            self.query.vote(&vote, if self.detail { run.head.fold } else { 0 }, self.detail);
         }
     }
+}
+
+/// Positions, 0 for none and the first ones, that each pair has a place for: most votes are there.
+const NEAR: usize = 12;
+
+/// Cells of a pair at these positions, and which of them have votes, by bit.
+struct Near {
+    used: u16,
+    cells: [Cell; NEAR],
 }
 
 /// The documents of one query while their votes come in: two open-addressing tables, doubled when half full.
@@ -107,36 +116,49 @@ struct Query {
     pairs: Vec<Pair>,
     /// Pair + 1 by document; 0 is free.
     by_doc: Vec<u32>,
+    /// Cells at the first positions by pair, where cells keep nothing else apart.
+    near: Vec<Near>,
+    /// All other cells.
     cells: Vec<(u32, Cell)>,
     /// Cell + 1 by pair and place.
     by_place: Vec<u32>,
+    /// Documents, and which pair each is, to be put in order.
+    order: Vec<(u64, u32)>,
+    /// Place in the order by pair.
+    places: Vec<u32>,
 }
 
 impl Query {
     /// Starts anew, for so many votes. Tables are sized by them, so that small queries do not clear a large one's tables.
-    fn begin(&mut self, votes: usize) {
+    fn begin(&mut self, votes: usize, detail: bool) {
         self.pairs.clear();
+        self.near.clear();
         self.cells.clear();
-        for (table, most) in [(&mut self.by_doc, 1 << 12), (&mut self.by_place, 1 << 14)] {
+        let table = |table: &mut Vec<u32>, votes: usize, most: usize| {
             table.clear();
             table.resize((votes * 2).next_power_of_two().clamp(16, most), 0);
-        }
+        };
+        table(&mut self.by_doc, votes, 1 << 12);
+        // Without detail hardly any cell is not near, and the table grows where there are some.
+        table(&mut self.by_place, if detail { votes } else { 0 }, 1 << 14);
     }
 
     #[inline]
-    fn vote(&mut self, vote: &Vote, fold: u8) {
-        let pair = self.pair(vote.doc);
+    fn vote(&mut self, vote: &Vote, fold: u8, detail: bool) {
+        let pair = self.pair(vote.doc, detail);
         self.pairs[pair as usize].vote(vote);
+        if !detail && usize::from(vote.position) < NEAR {
+            let near = &mut self.near[pair as usize];
+            near.used |= 1 << vote.position;
+            near.cells[usize::from(vote.position)].vote(vote.flags);
+            return;
+        }
         let cell = self.cell(pair, vote.position, vote.previous_click, fold);
-        let cell = &mut self.cells[cell].1;
-        cell.impressions = cell.impressions.saturating_add(1);
-        cell.clicks = cell.clicks.saturating_add(u32::from(vote.flags & flag::CLICKED != 0));
-        let satisfied = u32::from(vote.flags & flag::SATISFIED != 0);
-        cell.satisfied_clicks = cell.satisfied_clicks.saturating_add(satisfied);
+        self.cells[cell].1.vote(vote.flags);
     }
 
     #[inline]
-    fn pair(&mut self, doc: u64) -> u32 {
+    fn pair(&mut self, doc: u64, detail: bool) -> u32 {
         let mask = self.by_doc.len() - 1;
         // Codes are hashes already.
         let mut slot = doc as usize & mask;
@@ -148,6 +170,10 @@ impl Query {
             }
         }
         self.pairs.push(Pair::empty(doc));
+        if !detail {
+            let cells = std::array::from_fn(|position| Cell::empty(position as u16, 0, 0));
+            self.near.push(Near { used: 0, cells });
+        }
         self.by_doc[slot] = self.pairs.len() as u32;
         if self.pairs.len() * 2 > self.by_doc.len() {
             self.by_doc = rebuilt(self.by_doc.len() * 2, self.pairs.iter().map(|p| p.doc));
@@ -157,7 +183,7 @@ impl Query {
 
     #[inline]
     fn cell(&mut self, pair: u32, position: u16, previous_click: u16, fold: u8) -> usize {
-        let place = Cell { position, previous_click, fold, impressions: 0, clicks: 0, satisfied_clicks: 0 };
+        let place = Cell::empty(position, previous_click, fold);
         let mask = self.by_place.len() - 1;
         let mut slot = place_hash(pair, &place) as usize & mask;
         loop {
@@ -183,18 +209,29 @@ impl Query {
 
     /// Moves pairs and cells to `group`, in order.
     fn finish(&mut self, group: &mut Group) {
-        let mut order: Vec<u32> = (0..self.pairs.len() as u32).collect();
-        order.sort_unstable_by_key(|i| self.pairs[*i as usize].doc);
-        let mut place = vec![0_u32; order.len()];
-        for (new, old) in order.iter().enumerate() {
-            place[*old as usize] = new as u32;
+        self.order.clear();
+        self.order.extend(self.pairs.iter().zip(0..).map(|(pair, i)| (pair.doc, i)));
+        self.order.sort_unstable();
+        if !self.cells.is_empty() {
+            self.places.clear();
+            self.places.resize(self.order.len(), 0);
+            for ((_, pair), place) in self.order.iter().zip(0..) {
+                self.places[*pair as usize] = place;
+            }
+            self.cells.iter_mut().for_each(|(pair, _)| *pair = self.places[*pair as usize]);
+            self.cells.sort_unstable_by_key(|(pair, cell)| u128::from(*pair) << 64 | u128::from(cell.key()));
         }
-        self.cells.iter_mut().for_each(|(pair, _)| *pair = place[*pair as usize]);
-        self.cells.sort_unstable_by_key(|(pair, cell)| u128::from(*pair) << 64 | u128::from(cell.key()));
-        group.pairs.extend(order.iter().map(|i| self.pairs[*i as usize]));
         let mut cells = self.cells.iter().peekable();
-        for pair in 0..order.len() as u32 {
-            while let Some((_, cell)) = cells.next_if(|(p, _)| *p == pair) {
+        for ((_, pair), place) in self.order.iter().zip(0..) {
+            group.pairs.push(self.pairs[*pair as usize]);
+            if let Some(near) = self.near.get(*pair as usize) {
+                let mut used = near.used;
+                while used != 0 {
+                    group.cells.push(near.cells[used.trailing_zeros() as usize]);
+                    used &= used - 1;
+                }
+            }
+            while let Some((_, cell)) = cells.next_if(|(p, _)| *p == place) {
                 group.cells.push(*cell);
             }
             group.ends.push(group.cells.len() as u32);

@@ -107,6 +107,7 @@ pub fn triplets(
     let n = config.num_negatives;
     let (mut out, mut dropped) = (Triplets { codes: Vec::new(), num_negatives: n }, 0);
     let mut rest = selected.negatives.as_slice();
+    let mut docs: Vec<u64> = Vec::new();
     let mut refill = Refiller::new(&evidence.released, knowledge.documents.codes());
     for positives in selected.positives.chunk_by(|a, b| a.query == b.query) {
         pulse.beat()?;
@@ -115,15 +116,17 @@ pub fn triplets(
         let own: &[Negative] = &rest[..rest.partition_point(|r| r.query == query)];
         for positive in positives {
             // Rows are in order of place, so equal documents are neighbours.
-            let mut docs: Vec<u64> = own
-                .iter()
-                .filter(|r| r.positive.is_none_or(|(doc, _)| doc == positive.doc))
-                .map(|r| r.pair.doc)
-                .collect();
+            docs.clear();
+            let of_it = own.iter().filter(|r| r.positive.is_none_or(|(doc, _)| doc == positive.doc));
+            docs.extend(of_it.map(|r| r.pair.doc));
             docs.dedup();
             for chunk in docs.chunks(n) {
+                if chunk.len() == n {
+                    out.codes.extend([query, positive.doc]);
+                    out.codes.extend(chunk);
+                    continue;
+                }
                 let row = match config.refill {
-                    _ if chunk.len() == n => Some(chunk.to_vec()),
                     Refill::Drop => None,
                     Refill::Repeat => {
                         Some(chunk.iter().chain(docs.iter().cycle()).take(n).copied().collect())

@@ -246,12 +246,12 @@ fn runs_keep_both_halves_of_a_user() {
     for (whole, session, time) in [(true, true, true), (true, false, false), (false, true, false)] {
         let layout = Layout { user: true, whole, session, time, check: false };
         let mut bytes = Vec::new();
-        head.write(layout, &mut bytes);
+        head.write(layout, 9, &mut bytes);
         assert_eq!(bytes.len(), RunHead::len(layout));
         let (read, rows) = RunHead::read(layout, &mut Cursor(&bytes));
         assert_eq!(
             (read.user, read.rest, read.search, read.query, rows),
-            (1, if whole { 2 } else { 0 }, 3, 4, 0)
+            (1, if whole { 2 } else { 0 }, 3, 4, 9)
         );
     }
 }

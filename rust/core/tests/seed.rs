@@ -61,6 +61,13 @@ fn seeds_domains_and_parts() {
 
 proptest! {
     #[test]
+    fn what_is_begun_ends_the_same(seed: u64, domain in "[a-z ]{0,30}", first: u64, second: u64) {
+        let seed = Seed::new(seed);
+        let whole = seed.hash(&domain, &[&first.to_be_bytes(), &second.to_be_bytes()]);
+        prop_assert_eq!(seed.begin(&domain, first).hash(second), whole);
+    }
+
+    #[test]
     fn cutting_parts_elsewhere_changes_the_hash(text in "[a\0]{1,12}", at in any::<prop::sample::Index>()) {
         let (seed, text) = (Seed::new(3), text.as_bytes());
         let (head, tail) = text.split_at(at.index(text.len()));

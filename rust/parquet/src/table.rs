@@ -60,6 +60,9 @@ pub fn write(
     threads: usize,
     watch: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
+    let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+    // The others need not be made.
+    let table = &table.select(&names)?;
     let places: Vec<usize> = columns.iter().map(|(name, _)| place(table, name)).collect::<Result<_>>()?;
     let fields = places.iter().zip(columns).map(|(i, (_, new))| {
         let field = table.schema.field(*i);
@@ -97,10 +100,7 @@ pub fn write(
 }
 
 fn place(table: &Table, name: &str) -> Result<usize> {
-    table.schema.index_of(name).map_err(|_| {
-        let names: Vec<&String> = table.schema.fields().iter().map(|f| f.name()).collect();
-        Error::usage(format!("columns not found: [{name:?}]; available: {names:?}"))
-    })
+    table.schema.index_of(name).map_err(|_| Error::internal("a table without a column that it has"))
 }
 
 /// The chunks of a row group, leaf by leaf.

@@ -66,6 +66,13 @@ impl Table {
         self.table.schema.fields().iter().map(|f| f.name().clone()).collect()
     }
 
+    /// Only these columns, in the order that they have here.
+    #[pyo3(signature = (columns, /))]
+    #[allow(clippy::needless_pass_by_value, reason = "pyo3 hands lists over")]
+    fn select(&self, columns: Vec<String>) -> PyResult<Self> {
+        Self::new(self.table.select(&columns))
+    }
+
     /// The same table, whose schema says this.
     fn with_metadata(&self, metadata: HashMap<String, String>) -> Self {
         let mut table = self.table.clone();

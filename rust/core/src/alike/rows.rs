@@ -79,8 +79,10 @@ impl Rows {
     ) -> Result<Self> {
         let released = &*evidence.released;
         let (budget, docs) = (released.tables.budget(), Docs::Strings(released.doc_strings.clone()));
+        // Where nothing is asked about, nothing is read.
+        let parts = if wanted.is_empty() { 0 } else { released.tables.len() };
         let packed = collect(
-            released.tables.len(),
+            parts,
             threads,
             || pulse.beat(),
             |part| {

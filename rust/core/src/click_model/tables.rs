@@ -38,12 +38,12 @@ impl ClickLog {
     /// Where the table cannot be made.
     pub fn pairs_table(self: &Arc<Self>) -> Result<Table> {
         let (own, pairs) = (self.clone(), self.all_pairs());
-        Table::new(pairs.len(), row_ranges(pairs.len()), move |range| {
+        Table::new(pairs.len(), row_ranges(pairs.len()), move |range, wanted| {
             let (own, pairs) = (&*own, &pairs[range]);
             let mut out = Columns::default();
             column!(out, "query", own.queries_of(pairs.iter().copied()));
             column!(out, "doc_id", own.docs_of(pairs.iter().copied()));
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -88,7 +88,7 @@ impl Fitted {
             )));
         }
         let (own, pairs) = (self.clone(), self.log.all_pairs());
-        Table::new(pairs.len(), row_ranges(pairs.len()), move |range| {
+        Table::new(pairs.len(), row_ranges(pairs.len()), move |range, wanted| {
             let (own, pairs) = (&*own, &pairs[range]);
             let all = || pairs.iter().copied();
             let value = |kind: &'static str| move |p: Pair| own.share(kind, p);
@@ -108,7 +108,7 @@ impl Fitted {
                 column!(out, "satisfaction_lower", float(all().map(|p| own.interval("s", p).map(|i| i.0))));
                 column!(out, "satisfaction_upper", float(all().map(|p| own.interval("s", p).map(|i| i.1))));
             }
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -166,7 +166,7 @@ impl Fitted {
         };
         rows.retain(|r| places.trials.get(r.2).is_some_and(|n| *n > 0.0));
         let own = self.clone();
-        Table::new(rows.len(), row_ranges(rows.len()), move |range| {
+        Table::new(rows.len(), row_ranges(rows.len()), move |range, wanted| {
             let (own, rows) = (&*own, &rows[range]);
             let places = &own.learnt.places;
             let mut out = Columns::default();
@@ -182,7 +182,7 @@ impl Fitted {
                 column!(out, "trust", float(rows.iter().map(|r| Some(trust(r)))));
             }
             column!(out, "trials", float(rows.iter().map(|r| Some(places.trials[r.2]))));
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -236,7 +236,7 @@ impl Fitted {
             rows.extend(predicted);
         }
         let log = log.clone();
-        Table::new(rows.len(), row_ranges(rows.len()), move |range| {
+        Table::new(rows.len(), row_ranges(rows.len()), move |range, wanted| {
             let (log, rows) = (&*log, &rows[range]);
             let pairs = || rows.iter().map(|r| Pair(r.bucket, r.pair));
             let mut out = Columns::default();
@@ -250,7 +250,7 @@ impl Fitted {
             column!(out, "click_given_above", float(rows.iter().map(|r| Some(r.given))));
             column!(out, "examined_given_above", float(rows.iter().map(|r| Some(r.examined))));
             column!(out, "attractiveness", float(rows.iter().map(|r| Some(r.attraction))));
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 }

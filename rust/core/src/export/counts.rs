@@ -4,9 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::{BooleanBuilder, ListBuilder, StringBuilder};
-use arrow_array::{RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
-use super::{Columns, Table, Wanted, batch, column, gathered, int, int32, part_ranges, text, time};
+use super::{
+    Columns, Table, Wanted, batch, column, gathered, int, int32, is_wanted, part_ranges, text, time,
+};
 use crate::counts::Counts;
 use crate::error::{Error, Result};
 use crate::packed::Sizes;
@@ -14,6 +16,35 @@ use crate::tables::{Cell, Pair};
 
 /// Makes a batch of some parts of a table.
 type Of<T> = fn(&T, Range<usize>, Wanted<'_>) -> Result<RecordBatch>;
+
+/// Reads a column off a pair.
+type Get = fn(&Pair) -> i64;
+
+macro_rules! getters {
+    ( $( $name:ident ),+ ) => { [ $( (stringify!($name), |p: &Pair| p.$name as i64) ),+ ] };
+}
+
+/// Columns of the table `pairs` after query and doc_id.
+const PAIR_COLUMNS: [(&str, Get); 18] = getters!(
+    users_shown,
+    users_clicked,
+    users_satisfied,
+    impressions,
+    clicks,
+    satisfied_clicks,
+    rejections,
+    skips,
+    skip_position_sum,
+    positioned,
+    position_sum,
+    examined_first,
+    examined_last,
+    last_clicks,
+    dwell_ms_sum,
+    dwells,
+    first_seen,
+    last_seen
+);
 
 macro_rules! ints {
     ($out:expr, $rows:expr, $get:expr, $( $name:ident ),+ ) => {
@@ -47,9 +78,12 @@ impl Counts {
             "pages" => (Self::pages, |s| s.pages),
             _ => return Err(Error::usage(format!("no counts table is called {name:?}"))),
         };
-        let (counts, wanted) = (self.clone(), wanted.to_vec());
+        let counts = self.clone();
         let ranges = part_ranges(&self.tables, rows);
-        Table::new(rows(self.sizes()) as usize, ranges, move |parts| make(&counts, parts, &wanted))
+        let table = Table::new(rows(self.sizes()) as usize, ranges, move |parts, wanted| {
+            make(&counts, parts, wanted)
+        })?;
+        if wanted.is_empty() { Ok(table) } else { table.select(wanted) }
     }
 
     fn queries(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
@@ -81,50 +115,47 @@ impl Counts {
     }
 
     fn pairs(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
-        let rows: &Vec<(u64, Pair)> = &gathered(&self.tables, parts, |g, out| {
-            out.extend(g.pairs.iter().map(|p| (g.query, *p)));
-        })?;
-        let mut out = Columns::default();
-        column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
-        column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1.doc)));
-        fn of(row: &(u64, Pair)) -> &Pair {
-            &row.1
+        let rows = parts.clone().map(|part| self.tables.sizes_of(part).pairs as usize).sum();
+        let room = || Vec::<u64>::with_capacity(rows);
+        let (mut queries, mut docs) = (room(), room());
+        // Column by column: whole pairs would be moved through memory once for each.
+        let mut columns: Vec<(&str, Get, Vec<i64>)> = PAIR_COLUMNS
+            .into_iter()
+            .filter(|(name, _)| is_wanted(name, wanted))
+            .map(|(name, get)| (name, get, Vec::with_capacity(rows)))
+            .collect();
+        for part in parts {
+            self.tables.part(part, |group| {
+                queries.extend(group.pairs.iter().map(|_| group.query));
+                docs.extend(group.pairs.iter().map(|p| p.doc));
+                columns.iter_mut().for_each(|(_, get, to)| to.extend(group.pairs.iter().map(*get)));
+                Ok(())
+            })?;
         }
-        ints!(
-            out,
-            rows,
-            of,
-            users_shown,
-            users_clicked,
-            users_satisfied,
-            impressions,
-            clicks,
-            satisfied_clicks,
-            rejections,
-            skips,
-            skip_position_sum,
-            positioned,
-            position_sum,
-            examined_first,
-            examined_last,
-            last_clicks,
-            dwell_ms_sum,
-            dwells
-        );
-        column!(out, "first_seen", time(rows.iter().map(|r| r.1.first_seen)));
-        column!(out, "last_seen", time(rows.iter().map(|r| r.1.last_seen)));
+        let (queries, docs) = (&queries, &docs);
+        let mut out = Columns::default();
+        column!(out, "query", text(&self.query_strings, queries.iter().copied()));
+        column!(out, "doc_id", text(&self.doc_strings, docs.iter().copied()));
+        for (name, _, values) in columns {
+            let array: ArrayRef = match name {
+                "first_seen" | "last_seen" => time(values.into_iter()),
+                _ => Arc::new(Int64Array::from(values)),
+            };
+            column!(out, name, array.clone());
+        }
         batch(out, wanted)
     }
 
     fn bounded(&self, parts: Range<usize>, wanted: Wanted<'_>) -> Result<RecordBatch> {
-        let rows: &Vec<(u64, Pair)> = &gathered(&self.tables, parts, |g, out| {
-            out.extend(g.pairs.iter().filter(|p| p.bounded_shown > 0).map(|p| (g.query, *p)));
+        let rows: &Vec<(u64, u64, u32, u32)> = &gathered(&self.tables, parts, |g, out| {
+            let bounded = g.pairs.iter().filter(|p| p.bounded_shown > 0);
+            out.extend(bounded.map(|p| (g.query, p.doc, p.bounded_shown, p.bounded_clicked)));
         })?;
         let mut out = Columns::default();
         column!(out, "query", text(&self.query_strings, rows.iter().map(|r| r.0)));
-        column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1.doc)));
-        column!(out, "users_shown", int(rows.iter().map(|r| r.1.bounded_shown.into())));
-        column!(out, "users_clicked", int(rows.iter().map(|r| r.1.bounded_clicked.into())));
+        column!(out, "doc_id", text(&self.doc_strings, rows.iter().map(|r| r.1)));
+        column!(out, "users_shown", int(rows.iter().map(|r| r.2.into())));
+        column!(out, "users_clicked", int(rows.iter().map(|r| r.3.into())));
         batch(out, wanted)
     }
 

@@ -34,7 +34,7 @@ impl Released {
             Some(_) => self.passed.after.pairs as usize,
         };
         let released = self.clone();
-        Table::new(rows, part_ranges(&self.tables, |s| s.cells), move |parts| {
+        Table::new(rows, part_ranges(&self.tables, |s| s.cells), move |parts, wanted| {
             let rows = &released.rows(parts)?;
             let zeros = || float(rows.iter().map(|_| Some(0.0)));
             let mut out = Columns::default();
@@ -47,7 +47,7 @@ impl Released {
             out.add("clicks_variance", zeros);
             out.add("impressions_variance", zeros);
             out.add("weighting", || float(rows.iter().map(|_| Some(1.0))));
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -153,7 +153,7 @@ impl Evidence {
         let evidence = self.clone();
         let tables = &self.released.tables;
         let rows = tables.sizes().pairs as usize;
-        Table::new(rows, part_ranges(tables, |s| s.pairs), move |parts| {
+        Table::new(rows, part_ranges(tables, |s| s.pairs), move |parts, wanted| {
             let released = &*evidence.released;
             let rows: Vec<(u64, Weighed)> = gathered(&released.tables, parts, |g, out| {
                 out.extend((0..g.pairs.len()).map(|i| (g.query, (g.pairs[i], evidence.row(g, i)))));
@@ -165,7 +165,7 @@ impl Evidence {
             for name in EVIDENCE_COLUMNS {
                 column!(out, name, evidence.column(name, rows.iter().map(|r| &r.1)));
             }
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -185,14 +185,14 @@ impl Evidence {
             .filter(|r| users(r.position)[0] >= k && shown(r.impressions) > 0)
             .map(|r| (r.position, shown(r.impressions), clicks(r)))
             .collect();
-        Table::new(rows.len(), row_ranges(rows.len()), move |range| {
+        Table::new(rows.len(), row_ranges(rows.len()), move |range, wanted| {
             let rows = &rows[range];
             let mut out = Columns::default();
             column!(out, "position", position(rows.iter().map(|r| r.0)));
             column!(out, "impressions", int(rows.iter().map(|r| r.1)));
             column!(out, "clicks", int(rows.iter().map(|r| r.2)));
             column!(out, "ctr", float(rows.iter().map(|r| Some(r.2 as f64 / r.1 as f64))));
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 }

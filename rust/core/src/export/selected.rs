@@ -37,7 +37,7 @@ impl Evidence {
         }
         let (evidence, selected, knowledge) = (self.clone(), made.selected.clone(), made.knowledge.clone());
         let rows = selected.negatives.len();
-        Table::new(rows, row_ranges(rows), move |range| {
+        Table::new(rows, row_ranges(rows), move |range, wanted| {
             let (rows, released) = (&selected.negatives[range], &*evidence.released);
             let docs = knowledge.docs(released);
             let weighed: &Vec<Weighed> = &rows.iter().map(|r| (r.pair, r.evidence)).collect();
@@ -82,7 +82,7 @@ impl Evidence {
                 let said = |r: &Negative| knowledge.beside.scores.of(r.query).doc(r.pair.doc).score;
                 column!(out, "score", float(rows.iter().map(said).map(known_score)));
             }
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -94,7 +94,7 @@ impl Evidence {
         let (released, selected, knowledge) =
             (self.released.clone(), made.selected.clone(), made.knowledge.clone());
         let rows = selected.positives.len();
-        Table::new(rows, row_ranges(rows), move |range| {
+        Table::new(rows, row_ranges(rows), move |range, wanted| {
             let rows = &selected.positives[range];
             let (released, knowledge) = (&*released, &*knowledge);
             let mut out = Columns::default();
@@ -104,7 +104,7 @@ impl Evidence {
                 let said = |r: &Positive| knowledge.beside.scores.of(r.query).doc(r.doc).score;
                 column!(out, "score", float(rows.iter().map(said).map(known_score)));
             }
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -116,7 +116,7 @@ impl Evidence {
         let mut names = vec!["query".to_owned(), "positive".to_owned()];
         names.extend((1..=num_negatives).map(|i| format!("negative_{i}")));
         let (released, rows, knowledge) = (self.released.clone(), made.rows.clone(), made.knowledge.clone());
-        Table::new(rows.len(), row_ranges(rows.len()), move |range| {
+        Table::new(rows.len(), row_ranges(rows.len()), move |range, _| {
             let strings =
                 |column| if column == 0 { &*released.query_strings } else { knowledge.docs(&released) };
             let columns: Vec<ArrayRef> = (0..num_negatives + 2)

@@ -52,7 +52,7 @@ impl RelatedTables {
     /// Only where Arrow refuses, which would be a bug.
     pub fn related(self: &Arc<Self>) -> Result<Table> {
         let (own, rows) = (self.clone(), self.found.related.len());
-        Table::new(rows, row_ranges(rows), move |range| {
+        Table::new(rows, row_ranges(rows), move |range, wanted| {
             let (rows, strings) = (&own.found.related[range], &*own.query_strings);
             let query = |i: u32| own.query_places[i as usize];
             let mut out = Columns::default();
@@ -60,7 +60,7 @@ impl RelatedTables {
             column!(out, "related_query", text(strings, rows.iter().map(|r| query(r.related))));
             column!(out, "cosine", float(rows.iter().map(|r| Some(f64::from(r.cosine) * COSINE_UNIT))));
             column!(out, "rank", int(rows.iter().map(|r| r.rank.into())));
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 
@@ -70,7 +70,7 @@ impl RelatedTables {
     /// Only where Arrow refuses, which would be a bug.
     pub fn documents(self: &Arc<Self>) -> Result<Table> {
         let (own, rows) = (self.clone(), self.found.documents.len());
-        Table::new(rows, row_ranges(rows), move |range| {
+        Table::new(rows, row_ranges(rows), move |range, wanted| {
             let own = &*own;
             let rows = &own.found.documents[range];
             let query = |r: &DocumentRow| own.query_places[r.query as usize];
@@ -80,7 +80,7 @@ impl RelatedTables {
             column!(out, "doc_id", text(&own.doc_strings, rows.iter().map(doc)));
             column!(out, "score", float(rows.iter().map(|r| Some(r.score as f64 * COSINE_UNIT))));
             column!(out, "rank", int(rows.iter().map(|r| r.rank.into())));
-            batch(out, &[])
+            batch(out, wanted)
         })
     }
 }
