@@ -25,6 +25,7 @@ macro_rules! getters {
 }
 
 /// Columns of the table `pairs` after query and doc_id.
+#[allow(clippy::unnecessary_cast, reason = "times are whole numbers already, counts are made such")]
 const PAIR_COLUMNS: [(&str, Get); 18] = getters!(
     users_shown,
     users_clicked,
