@@ -1,5 +1,7 @@
 //! What was seen of each document of some queries that are alike: as it travels, and packed.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -109,7 +111,7 @@ impl Packing {
         self.satisfied.extend_from_slice(seen.satisfied.as_flattened());
         self.prior.extend_from_slice(seen.prior.as_flattened());
         self.ratios.extend_from_slice(seen.ratios.as_flattened());
-        self.end(number, seen.square);
+        self.end(number, seen.square());
     }
 
     fn end(&mut self, number: u32, square: f64) {
@@ -172,17 +174,22 @@ impl<'a> View<'a> {
         self.numbers.binary_search_by_key(&(number as u32), |n| u32::from_le_bytes(*n)).ok()
     }
 
-    /// Documents of its query number `i`.
+    /// Which rows are those of its query number `i`.
+    pub(super) fn rows(&self, i: usize) -> Range<u32> {
+        let end = |i: usize| u32::from_le_bytes(self.ends[i]);
+        if i == 0 { 0..end(0) } else { end(i - 1)..end(i) }
+    }
+
+    /// Documents of its query number `i`, which are these rows.
     #[inline]
-    pub(super) fn seen(&self, i: usize) -> Seen<'a> {
-        let end = |i: usize| u32::from_le_bytes(self.ends[i]) as usize;
-        let rows = if i == 0 { 0 } else { end(i - 1) }..end(i);
+    pub(super) fn seen(&self, i: usize, rows: &Range<u32>) -> Seen<'a> {
+        let rows = rows.start as usize..rows.end as usize;
         Seen {
             docs: &self.docs[rows.clone()],
             satisfied: &self.satisfied[rows.clone()],
             prior: &self.prior[rows.clone()],
             ratios: &self.ratios[rows],
-            square: f64::from_le_bytes(self.squares[i]),
+            square: &self.squares[i],
         }
     }
 }
@@ -194,11 +201,15 @@ pub(super) struct Seen<'a> {
     satisfied: &'a [[u8; 4]],
     prior: &'a [[u8; 4]],
     ratios: &'a [[u8; 2 * KINDS]],
-    /// Sum of the squares of its satisfied clicks.
-    square: f64,
+    /// Sum of the squares of its satisfied clicks. Read where it is asked for: most that are looked up share no document.
+    square: &'a [u8; 8],
 }
 
 impl Seen<'_> {
+    fn square(&self) -> f64 {
+        f64::from_le_bytes(*self.square)
+    }
+
     /// How many.
     pub(super) fn len(&self) -> usize {
         self.docs.len()
@@ -232,7 +243,7 @@ impl Seen<'_> {
     /// product of all; None where one is left without any.
     pub(super) fn cosine_without(&self, i: usize, other: &Seen<'_>, j: usize, dot: f64) -> Option<f64> {
         let (own, theirs) = (f64::from(self.satisfied(i)), f64::from(other.satisfied(j)));
-        let norms = (self.square - own * own) * (other.square - theirs * theirs);
+        let norms = (self.square() - own * own) * (other.square() - theirs * theirs);
         (norms > 0.0).then(|| ((dot - own * theirs) / norms.sqrt()).clamp(0.0, 1.0))
     }
 }

@@ -57,15 +57,16 @@ pub(super) struct Rows {
     held: Option<Held>,
 }
 
-/// Where the documents of a query stand.
-#[derive(Clone, Copy)]
+/// Where the documents of a query stand: in one place, so that finding them waits for memory once.
+#[derive(Clone)]
 struct Place {
     piece: u32,
     query: u32,
+    rows: Range<u32>,
 }
 
 /// Of a query that has no documents here.
-const NOWHERE: Place = Place { piece: u32::MAX, query: 0 };
+const NOWHERE: Place = Place { piece: u32::MAX, query: 0, rows: 0..0 };
 
 impl Rows {
     /// Of a release: of queries that are `wanted` (by number); `shown`: by figures that may be shown.
@@ -256,7 +257,7 @@ fn places(views: &[View<'_>], numbers: Range<usize>) -> Vec<Place> {
     let mut out = vec![NOWHERE; numbers.len()];
     for (piece, view) in views.iter().enumerate() {
         for (query, number) in view.numbers.iter().enumerate() {
-            let place = Place { piece: piece as u32, query: query as u32 };
+            let place = Place { piece: piece as u32, query: query as u32, rows: view.rows(query) };
             out[u32::from_le_bytes(*number) as usize - numbers.start] = place;
         }
     }
@@ -302,8 +303,8 @@ impl<'a> Look<'a> {
     /// Documents of a query.
     #[inline]
     pub(super) fn seen(&self, query: usize) -> Option<Seen<'a>> {
-        let place = self.places[query - self.first];
-        Some(self.views.get(place.piece as usize)?.seen(place.query as usize))
+        let place = &self.places[query - self.first];
+        Some(self.views.get(place.piece as usize)?.seen(place.query as usize, &place.rows))
     }
 }
 
@@ -323,7 +324,9 @@ impl Own<'_> {
         let rows = self.rows;
         if let Some(place) = rows.places.get(query) {
             let piece = rows.packed.get(place.piece as usize);
-            return Ok(piece.and_then(Packed::in_memory).map(|view| view.seen(place.query as usize)));
+            return Ok(piece
+                .and_then(Packed::in_memory)
+                .map(|view| view.seen(place.query as usize, &place.rows)));
         }
         let Some(piece) = rows.piece(query) else { return Ok(None) };
         let packed = &rows.packed[piece];
@@ -339,6 +342,6 @@ impl Own<'_> {
             }
         };
         let view = View::new(bytes, packed.queries);
-        Ok(view.find(query).map(|i| view.seen(i)))
+        Ok(view.find(query).map(|i| view.seen(i, &view.rows(i))))
     }
 }
