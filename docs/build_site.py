@@ -163,7 +163,7 @@ def _options() -> str:
     plain = [
         ("seed", "N", Config.seed, "Of all sampling."),
         ("threads", "N", Config.threads, "Worker threads; 0 takes every core."),
-        ("memory", "SIZE", Config.memory, "Budget for counting, such as 512MB; 0 takes a quarter of the memory."),
+        ("memory", "SIZE", Config.memory, "Budget, such as 512MB; 0 takes a quarter of the memory."),
         ("spill_dir", "DIR", Config.spill_dir, "Where encrypted spill goes; the system's temporary folder otherwise."),
     ]
     parts = [

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,6 +80,22 @@ def spoiled_arrow(folder: Path) -> Path:
     return path
 
 
+def astray_arrow(new: Callable[..., Any]) -> Callable[[Path], object]:
+    """A text of its says that it goes on far beyond what there is: Arrow does not look."""
+
+    def make(folder: Path) -> Path:
+        path = folder / "log.arrow"
+        table = pa.table({**rows(), "query": ["abcdefg"] * N})
+        with new(path, table.schema) as writer:
+            writer.write_table(table)
+        content, offsets = path.read_bytes(), struct.pack("<4i", 0, 7, 14, 21)
+        assert content.count(offsets) == 1
+        path.write_bytes(content.replace(offsets, struct.pack("<4i", 0, 1 << 29, 14, 21)))
+        return path
+
+    return make
+
+
 LINES = [json.dumps({name: column[i] for name, column in rows().items()}) for i in range(N)]
 CSV = [",".join(rows())] + [",".join(str(column[i]).lower() for column in rows().values()) for i in range(N)]
 CLICKS = having(clicked=[True] * N)
@@ -103,6 +121,8 @@ ERRORS: dict[str, tuple[Callable[[Path], object], type[hn.HardnegError], list[st
     "truncated": (damaged(lambda b: b[:-100]), hn.FileError, ["log.parquet", "cut short"]),
     "spoiled": (damaged(lambda b: b[:4] + b"\xff" * 300 + b[304:]), hn.DataError, ["log.parquet", "damaged"]),
     "spoiled_arrow": (spoiled_arrow, hn.FileError, ["log.arrow", "damaged"]),
+    "astray_arrow": (astray_arrow(pa.ipc.new_file), hn.FileError, ["log.arrow", "damaged"]),
+    "astray_arrow_stream": (astray_arrow(pa.ipc.new_stream), hn.FileError, ["log.arrow", "damaged"]),
     "doubled_csv": (file("log.csv", "query,query,doc_id,clicked\na,b,c,1\n"), hn.ColumnError, ["'query'", "rename"]),
     "unknown_format": (file("log.bin", b"neither here nor there"), hn.DataError, ["log.bin", "--read.format"]),
     "nowhere": (lambda f: f / "nowhere.parquet", hn.FileError, ["nowhere.parquet", "no such file"]),

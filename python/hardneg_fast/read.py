@@ -274,8 +274,8 @@ def _streamed(
             report.rows_in = 0
             report.quarantine.clear()
         reader = first.pop() if first else stream()
-        # Arrow's own scanner stays bare: its batches come without the interpreter.
-        bare = isinstance(source, ColumnarSource) and report.shape == "rows"
+        # Arrow's own scanner stays bare: its batches come without the interpreter. Those of Arrow files are looked at.
+        bare = isinstance(source, ColumnarSource) and report.shape == "rows" and source.format != "ipc"
         return reader if bare else _guarded(reader, log)
 
     log = RawLog(first[0].schema, base, has_pages, report, reopen)

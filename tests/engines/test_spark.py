@@ -23,6 +23,7 @@ from hardneg_fast import pipeline_private
 from hardneg_fast import spark as on_spark
 from hardneg_fast.calibration import BIAS_ONE, GRID
 from hardneg_fast.ledger import Ledger
+from hardneg_fast.spark.storage import Storage
 from same_dataset import assert_same_dataset, bits
 
 TABLES = ("negatives", "triplets", "positives", "queries", "by_position")
@@ -146,6 +147,33 @@ def test_what_stands_there_stays_unless_it_may_go(log, key, tmp_path):
         on_spark.mine(log, "nosuch://bucket/out", privacy=NONE, key=key)
 
 
+@pytest.mark.parametrize("lost", [(2,), (2, 3)], ids=["the new one stays out", "the old one cannot come back"])
+def test_what_is_to_be_replaced_is_never_lost(spark, tmp_path, monkeypatch, lost):
+    """Whatever a file system throws between the two moves."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.json").write_text("old")
+    moved, calls = Storage._moved, []
+
+    def thrown(self, one, other):
+        calls.append(one)
+        if len(calls) in lost:
+            raise OSError("quota")
+        moved(self, one, other)
+
+    monkeypatch.setattr(Storage, "_moved", thrown)
+    with pytest.raises(hn.FileError) as raised, Storage(spark, out).whole(overwrite=True) as stage:
+        stage.write("report.json", b"new")
+    (left,) = tmp_path.iterdir()
+    assert (left / "report.json").read_text() == "old"
+    assert left == out if lost == (2,) else left.name in str(raised.value)
+
+
+def test_names_that_are_patterns_are_refused(log, key, tmp_path):
+    with pytest.raises(hn.UsageError, match="pattern"):
+        on_spark.mine(log, tmp_path / "out[1]", privacy=NONE, key=key)
+
+
 def test_a_run_that_fails_leaves_nothing(log, key, tmp_path, monkeypatch):
     """As where each machine writes to a disk of its own: the driver does not find what tasks wrote."""
     write = DataFrameWriter.parquet
@@ -257,7 +285,8 @@ class Written:
         return b"\n".join(path.read_bytes()[self._before.get(path, 0) :] for path in self._files())
 
 
-def test_nothing_raw_is_written(spark, log_path, key, places, tmp_path):
+@pytest.mark.parametrize("with_texts", [True, False], ids=["texts", "ids"])
+def test_nothing_raw_is_written(spark, log_path, key, places, tmp_path, with_texts):
     table = pq.read_table(log_path)
     # A page of the planted query, twelve times, that is passed over down to a click on the planted document.
     page = [row for row in table.to_pylist() if row["search_id"] == table["search_id"][0].as_py()]
@@ -288,7 +317,7 @@ def test_nothing_raw_is_written(spark, log_path, key, places, tmp_path):
     people = [u.encode() for u in table["user_id"].unique().to_pylist()[:200]]
 
     listening = Written(places)
-    on_spark.mine(log, tmp_path / "out", privacy=NONE, key=key, documents=texts)
+    on_spark.mine(log, tmp_path / "out", privacy=NONE, key=key, documents=texts if with_texts else None)
     found = listening.everything()
     assert (
         PLANTED["query"].lower()

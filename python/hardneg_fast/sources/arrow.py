@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ..exceptions import ColumnError, DataError, HardnegError, UsageError
 from ..plain import has_capsule, unwrapped
 from .base import Source
-from .columnar import check_doubles, leaves, parts, type_at
+from .columnar import check_doubles, checked, leaves, parts, type_at
 from .files import DataFile, naming
 from .report import ReadReport
 
@@ -160,7 +160,7 @@ def of_streams(files: list[DataFile]) -> ArrowSource:
     def batches() -> Iterator[pa.RecordBatch]:
         for file in files:
             with naming(file.name):
-                yield from pa.ipc.open_stream(file.open())
+                yield from checked(pa.ipc.open_stream(file.open()), file.name)
 
     source = ArrowSource(opens)
     source.format, source.names = "ipc", tuple(file.name for file in files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 import pyarrow as pa
@@ -56,6 +56,18 @@ def check_doubles(names: list[str], paths: Iterable[str], where: str) -> None:
     doubled = sorted({path for path in paths if names.count(path) > 1})
     if doubled:
         raise ColumnError(f"{where}: columns occur more than once: {doubled}; rename all but one")
+
+
+def checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
+    """Batches of Arrow files that hold what they claim: Arrow takes over buffers as they are, offsets beyond them too.
+
+    Raises:
+        FileError: one does not.
+    """
+    with naming(name):
+        for batch in batches:
+            batch.validate(full=True)
+            yield batch
 
 
 class ColumnarSource(Source):
@@ -158,6 +170,8 @@ class ColumnarSource(Source):
             ).to_reader()
         if self.rows is not None:
             report.rows_in = self.rows
+        if self.format == "ipc":
+            return pa.RecordBatchReader.from_batches(reader.schema, checked(reader, self.names[0]))
         return reader
 
     def broken(self) -> HardnegError | None:

@@ -132,7 +132,8 @@ def mine(
         privacy: what may leave; there is no default.
         key: gets the master key, in the driver and in each task: `functools.partial(Key.load, "/run/secrets/hn.key")`,
             `functools.partial(Key.from_env, "HARDNEG_KEY")`, or a function that asks a secret store.
-        config: options; their defaults otherwise. `memory` and `threads` are those of the driver.
+        config: options; their defaults otherwise. `memory` (for counting and releasing) and `threads` are those of the
+            driver.
         parts: parts of the users, and of the queries; `spark.sql.shuffle.partitions` by default.
         memory: budget of a task for counting, which has one thread.
         documents: as for `hardneg_fast.mine`, and so are all but the last after it; the driver reads them.

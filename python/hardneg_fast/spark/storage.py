@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Storage:
         out: the directory.
 
     Raises:
-        UsageError: the session has no JVM here (Spark Connect), or the name is of no file system it knows.
+        UsageError: the session has no JVM here (Spark Connect); the name is a pattern, or of no file system it knows.
     """
 
     def __init__(self, session: Any, out: Path | str) -> None:
@@ -35,6 +35,8 @@ class Storage:
                 "out needs a session of this process: over Spark Connect leave out `out`, and write the tables of the "
                 "result"
             ) from None
+        if pattern := sorted({*self.out} & {*"*?[]{}"}):
+            raise UsageError(f"{self.out}: Spark takes {pattern[0]!r} in a name for a pattern; give another directory")
         self._path: Any = jvm.org.apache.hadoop.fs.Path
         try:
             asked = self._path(self.out)
@@ -109,18 +111,39 @@ class Storage:
             # Looked at again: a long job must not replace what somebody else has put there meanwhile.
             self.check(overwrite=overwrite)
             with self._named():
-                held = bool(self._files.exists(self._final))
-                if held:
-                    self._moved(self._final, aside)
-                try:
-                    self._moved(begun, self._final)
-                except HardnegError:
-                    if held:
-                        self._moved(aside, self._final)
-                    raise
+                self._replace(begun, aside)
         finally:
-            for path in (begun, aside):
-                self._files.delete(path, True)
+            # What is in the way of nobody: that it stays must not hide why, or that the dataset stands.
+            with suppress(Exception):
+                self._files.delete(begun, True)
+
+    def _replace(self, begun: Any, aside: Any) -> None:
+        """Moves what was begun to the target; what stood there goes once that has succeeded, and comes back if not."""
+        held = bool(self._files.exists(self._final))
+        if held:
+            self._moved(self._final, aside)
+        try:
+            self._moved(begun, self._final)
+            self._check_moved(self._path(self._final, begun.getName()))
+        except BaseException:
+            if held:
+                try:
+                    self._moved(aside, self._final)
+                except Exception:
+                    raise FileError(
+                        f"cannot write {self.out}: neither the new dataset nor the old one could be moved there; the "
+                        f"old one is whole, in {aside.getName()} beside it"
+                    ) from None
+            raise
+        if held:
+            with suppress(Exception):
+                self._files.delete(aside, True)
+
+    def _check_moved(self, within: Any) -> None:
+        """Some file systems take a move onto a directory, made meanwhile by somebody else, for one into it."""
+        if self._files.exists(within):
+            self._files.delete(within, True)
+            raise FileError(f"cannot write {self.out}: another job has made it meanwhile; give another directory")
 
     def _moved(self, one: Any, other: Any) -> None:
         if not self._files.rename(one, other):

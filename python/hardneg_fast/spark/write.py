@@ -202,7 +202,8 @@ class _Job:
         """Documents that appear, each once, in ranges of their bytes: partition after partition they ascend."""
         parts, some = self._work.parts, self._figures.documents
         ends = [some[len(some) * i // parts] for i in range(1, parts)] if some else []
-        ranges = Ranges(self._work.key, self._work.labels, ends)
+        table = pa.table({"doc_id": pa.array(ends, pa.string())})
+        ranges = Ranges(self._work.key, self._work.labels, sealed_table(table, (0, parts), self._key))
         tables = frame.select("label", "negatives", "queries", "positives", "triplets")
         return tables.mapInArrow(ranges, TRAVEL).repartition(parts, "label")
 

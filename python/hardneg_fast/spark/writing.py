@@ -96,18 +96,18 @@ class Ranges:
 
     key: KeySource
     labels: Sequence[int]
-    ends: Sequence[str]
-    """Where ranges end, ascending by bytes; one less than there are ranges."""
+    ends: bytes
+    """Where ranges end, ascending by bytes, one less than there are ranges, or none: documents, so a sealed table."""
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """As `mapInArrow` calls it."""
         for _, blocks in _parts(batches):
             key = self.key()
             found = pa.table({"doc_id": _documents({name: table_of(block, key) for name, block in blocks.items()})})
-            start, parts = 0, len(self.labels)
+            start, parts, ends = 0, len(self.labels), table_of(self.ends, key)["doc_id"].to_pylist()
             for place, label in enumerate(self.labels):
                 last = place == parts - 1
-                end = found.num_rows if last else _before(found["doc_id"], self.ends[place]) if self.ends else 0
+                end = found.num_rows if last else _before(found["doc_id"], ends[place]) if ends else 0
                 if end > start:
                     block = sealed_table(found.slice(start, end - start), (place, parts), key)
                     yield row_of({"label": label}, {"block": block})

@@ -101,8 +101,10 @@ impl Counts {
                 Vec::from_iter(different).join(", ")
             )));
         }
-        let (query_strings, query_clashes) = self.query_strings.merge(&other.query_strings, pulse)?;
-        let (doc_strings, doc_clashes) = self.doc_strings.merge(&other.doc_strings, pulse)?;
+        let (mut query_strings, query_clashes) = self.query_strings.merge(&other.query_strings, pulse)?;
+        let (mut doc_strings, doc_clashes) = self.doc_strings.merge(&other.doc_strings, pulse)?;
+        query_strings.hold(self.tables.budget());
+        doc_strings.hold(self.tables.budget());
         if query_clashes.len() + doc_clashes.len() > 0 {
             return Err(Error::data(
                 "these counts cannot be merged: two different queries or documents share a code (code_clash); count both logs \

@@ -539,8 +539,7 @@ impl<'a> Selector<'a> {
             })
             .collect();
         places.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| docs.get(a.1).cmp(docs.get(b.1))));
-        let most = self.config.max_negatives_per_query;
-        places.truncate(most - self.config.semi_negatives - self.config.easy_negatives);
+        places.truncate(self.config.hard_negatives());
         let place_of: BTreeMap<usize, u32> =
             places.iter().enumerate().map(|(i, p)| (p.2, i as u32)).collect();
         let all = candidates.len();

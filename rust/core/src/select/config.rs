@@ -246,6 +246,11 @@ impl SelectConfig {
         }
     }
 
+    /// How many of a query's negatives can be hard.
+    pub(super) fn hard_negatives(&self) -> usize {
+        self.max_negatives_per_query - self.semi_negatives - self.easy_negatives
+    }
+
     /// Whether documents are drawn from all that were released.
     pub(crate) fn draws(&self) -> bool {
         self.easy_negatives > 0 || self.fill == Fill::Easy || self.refill == Refill::Random

@@ -65,7 +65,7 @@ impl Yields {
         }
         self.searches += searches;
         passed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let most = config.max_negatives_per_query;
+        let most = config.hard_negatives();
         let mut rest = passed.iter().peekable();
         // Those that are kept so far; the last of them makes room.
         let mut kept: BinaryHeap<(Stand, u64)> = BinaryHeap::new();
