@@ -153,6 +153,7 @@ def of_streams(files: list[DataFile]) -> ArrowSource:
         for file in files:
             with naming(file.name), pa.ipc.open_stream(file.open()) as reader:
                 schemas.append(reader.schema)
+                leaves(reader.schema)  # names that are no text show when they are asked for
             if not schemas[-1].equals(schemas[0]):
                 raise ColumnError(f"{file.name}: columns differ from those of {files[0].name}; read the files apart")
         return pa.RecordBatchReader.from_batches(schemas[0], batches())

@@ -96,7 +96,9 @@ class ColumnarSource(Source):
             with naming(file.name):
                 return self.footers[self.files.index(file)].schema.to_arrow_schema()
         with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
-            return pyarrow.orc.ORCFile(stream).schema if self.format == "orc" else pa.ipc.open_file(stream).schema
+            schema = pyarrow.orc.ORCFile(stream).schema if self.format == "orc" else pa.ipc.open_file(stream).schema
+            leaves(schema)  # names that are no text show when they are asked for
+            return schema
 
     def columns(self) -> list[str]:  # noqa: D102 - as in Source
         return leaves(self.schemas[0])
