@@ -106,7 +106,14 @@ def test_limit(evidence):
 
 @pytest.mark.parametrize(
     ("cap", "order", "easy"),
-    [(3, "examined", 0), (3, "examined", 1), (3, "random", 0), (3, "skip_weight", 0), (1_000, "examined", 0)],
+    [
+        (3, "examined", 0),
+        (3, "examined", 1),
+        (3, "examined", 3),
+        (3, "random", 0),
+        (3, "skip_weight", 0),
+        (1_000, "examined", 0),
+    ],
 )
 def test_yields_are_what_limits_yield(evidence, cap, order, easy):
     free = {"max_negatives_per_query": cap, "max_queries_per_document": 10**6, "order": order, "easy_negatives": easy}

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardneg_fast.coverage import EDGES, coverage, coverage_of_released
+from hardneg_fast.coverage import EDGES, counted_by_users, coverage_of_released, shown_by_users
 
 LOGS = st.dictionaries(
     st.text("abc", min_size=1, max_size=3), st.tuples(st.integers(1, 30_000), st.integers(0, 6)), max_size=12
@@ -30,7 +30,7 @@ def test_equals_counting_by_hand(log, k):
         if counts[0]:
             names = ("from", "below", "queries", "with_1", "with_4")
             expected.append(dict(zip(names, (edge * least, below and below * least, *counts), strict=True)))
-    assert coverage(queries, negatives, k) == expected
+    assert shown_by_users(counted_by_users(queries, negatives, k), k) == expected
 
 
 @given(

@@ -18,25 +18,13 @@ EDGES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 COUNTED = ("queries", "with_1", "with_4")
 
 
-def coverage(queries: pa.Table, negatives: pa.Table, k: int | None) -> list[dict[str, int | None]]:
-    """Queries that may be named, and those of them with at least one and at least four negatives, by users.
+def counted_by_users(queries: pa.Table, negatives: pa.Table, k: int | None) -> list[list[int]]:
+    """By class of `EDGES`: queries, those with a negative, those with four; exact, and they add up over parts.
 
     Args:
         queries: query, users; one row a query of the log.
         negatives: query, neg_id; rows of a query follow each other, and in it those of a document.
-        k: the threshold; only queries with so many users count, and counts of queries are rounded down to multiples
-            of it. None: all count.
-
-    Returns:
-        A row a class with queries in it: users `from` and `below` (null: any more), `queries`, `with_1`, `with_4`.
-    """
-    return shown_by_users(counted_by_users(queries, negatives, k), k)
-
-
-def counted_by_users(queries: pa.Table, negatives: pa.Table, k: int | None) -> list[list[int]]:
-    """By class of `EDGES`: queries, those with a negative, those with four; exact, and they add up over parts.
-
-    Args: as for `coverage`.
+        k: the threshold; only queries with so many users count. None: all count.
     """
     least = k or 1
     queries = queries.filter(pc.greater_equal(queries["users"], least))
@@ -46,7 +34,11 @@ def counted_by_users(queries: pa.Table, negatives: pa.Table, k: int | None) -> l
 
 
 def shown_by_users(counted: Sequence[Sequence[int]], k: int | None) -> list[dict[str, int | None]]:
-    """What `counted_by_users` counted, as it may be shown."""
+    """What `counted_by_users` counted, as it may be shown: counts of queries are rounded down to multiples of K.
+
+    Returns:
+        A row a class with queries in it: users `from` and `below` (null: any more), `queries`, `with_1`, `with_4`.
+    """
     least = k or 1
     ends = [None if edge is None else edge * least for edge in (*EDGES[1:], None)]
     return [
@@ -65,10 +57,10 @@ def coverage_of_released(released: pa.Table, negatives: pa.Table) -> list[dict[s
 
     Args:
         released: query, impressions (with noise, so below 1, too), rows of a query together and alike.
-        negatives: as for `coverage`.
+        negatives: as for `counted_by_users`.
 
     Returns:
-        As `coverage`, of released impressions instead of users; `from` is null where they are below 1.
+        As `shown_by_users`, of released impressions instead of users; `from` is null where they are below 1.
     """
     asked = released.group_by("query", use_threads=False).aggregate([("impressions", "first")])
     each = _each(asked["query"], negatives)

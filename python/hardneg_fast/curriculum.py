@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,12 +42,11 @@ def with_curriculum(negatives: pa.Table, steps: pa.Table | None = None) -> pa.Ta
 def steps_of(negatives: pa.Table) -> pa.Table:
     """Rows by how hard they are, the easiest first: kind (its place in `KINDS`), level in it, rows."""
     kind, level = _steps(negatives)
-    return steps_together([pa.table({"kind": kind, "level": level, "rows": np.ones(len(kind), np.int64)})])
+    return steps_together(pa.table({"kind": kind, "level": level, "rows": np.ones(len(kind), np.int64)}))
 
 
-def steps_together(parts: Sequence[pa.Table]) -> pa.Table:
-    """Those of all parts."""
-    every = pa.concat_tables(parts)
+def steps_together(every: pa.Table) -> pa.Table:
+    """Those of all parts, one after another, as those of all rows."""
     kind, level, rows = (every[name].to_numpy() for name in ("kind", "level", "rows"))
     order = np.lexsort((level, kind))
     kind, level, rows = kind[order], level[order], rows[order]

@@ -213,7 +213,7 @@ class Chosen:
 
     def steps(self) -> pa.Table:
         """What the curriculum goes by."""
-        return steps_together([self._table("steps")])
+        return steps_together(self._table("steps"))
 
     def _table(self, name: str) -> pa.Table:
         rows = self.parts.fetched(self.frame, "part", name)

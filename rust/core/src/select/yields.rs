@@ -90,7 +90,7 @@ impl Yields {
             point.variance += variance;
             point.queries += u64::from(n >= 1);
             point.queries_4 += u64::from(n >= 4);
-            point.queries_full += u64::from(n == most);
+            point.queries_full += u64::from(n > 0 && n == most);
             point.searches_4 += if n >= 4 { searches } else { 0 };
         }
     }
