@@ -82,6 +82,7 @@ lint-rustfmt:
 
 lint-clippy: $(DEPS)
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	CARGO_TARGET_DIR=target $(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 
 lint-ruff: $(DEPS)
 	$(BIN)/ruff check

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     let file = if *how == 255 { bytes.to_vec() } else { counts::file(bytes) };
     let path = SCRATCH.file("log.counts", &file);
     let memory = if how & 1 == 1 { 0 } else { 1 << 30 };
-    let budget = Budget::new(memory, SCRATCH.folder());
+    let budget = Arc::new(Budget::new(memory, SCRATCH.folder()));
     let Ok(loaded) = load(&path, &budget, &mut Pulse::silent()) else { return };
     let loaded = Arc::new(loaded);
     for table in

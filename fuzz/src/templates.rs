@@ -65,7 +65,7 @@ pub fn templates() -> Vec<Template> {
 }
 
 fn columns(nullable: bool) -> Vec<ArrayRef> {
-    let valid = |i: usize| !nullable || i % 5 != 0;
+    let valid = |i: usize| !nullable || !i.is_multiple_of(5);
     let text: Vec<Option<String>> = (0..ROWS)
         .map(|i| valid(i).then(|| if i % 7 == 6 { String::new() } else { format!("v{}", i % 3) }))
         .collect();
