@@ -79,10 +79,11 @@ lint: lint-rustfmt lint-clippy lint-ruff lint-mypy lint-imports lint-stub ## for
 
 lint-rustfmt:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 
 lint-clippy: $(DEPS)
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	CARGO_TARGET_DIR=target $(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
+	$(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml --target-dir $${CARGO_TARGET_DIR:-target} --all-targets -- -D warnings
 
 lint-ruff: $(DEPS)
 	$(BIN)/ruff check
