@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "python/hardneg_fast"
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", "target", "site", "dist", "demo", "build", ".cache", ".*_cache", "__pycache__", ".hypothesis"
+    ".git", ".venv*", "corpus", "artifacts", "target", "site", "dist", "demo", "build", ".cache", ".*_cache", "__pycache__", ".hypothesis"
 )
 
 
