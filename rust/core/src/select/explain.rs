@@ -7,9 +7,11 @@ use crate::group::Group;
 use crate::seed::Seed;
 use crate::tables::Pair;
 
+use super::asked::{Asked, Known};
 use super::fill::NOTHING_COUNTED;
 use super::guard::SCORE_GUARDS;
-use super::{Asked, Fill, GUARDS, Guard, Knowledge, Known, Rule, SelectConfig, Selected, Selector, Verdict};
+use super::selector::Selector;
+use super::{Fill, GUARDS, Guard, Knowledge, Rule, SelectConfig, Selected, Verdict};
 
 /// What became of a document.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,9 +5,12 @@ use crate::evidence::EvidenceRow;
 use crate::group::Group;
 use crate::tables::Pair;
 
+use super::asked::clicked_after;
 use super::guard::SCORE_GUARDS;
 use super::order::Marks;
-use super::{Fill, Guard, Negative, Rule, Selected, Selector, cap, clicked_after, order};
+use super::selected::cap;
+use super::selector::Selector;
+use super::{Fill, Guard, Negative, Rule, Selected, order};
 
 /// Draws that a missing place is worth before it is given up.
 const DRAWS: u64 = 64;

@@ -4,7 +4,8 @@ use std::collections::BinaryHeap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SelectConfig, Stand};
+use super::SelectConfig;
+use super::place::Stand;
 
 /// Limits, from a thousandth to one in equal steps of the logarithm.
 const POINTS: usize = 61;
