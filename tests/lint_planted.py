@@ -14,7 +14,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "python/hardneg_fast"
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv*", "corpus", "artifacts", "target", "site", "dist", "demo", "build", ".cache", ".*_cache", "__pycache__", ".hypothesis"
+    ".git",
+    ".venv*",
+    "corpus",
+    "artifacts",
+    "target",
+    "site",
+    "dist",
+    "demo",
+    "build",
+    ".cache",
+    ".*_cache",
+    "__pycache__",
+    ".hypothesis",
 )
 
 
@@ -44,6 +56,12 @@ PLANTS = [
         f"{PACKAGE}/count.py",
         "\nfrom . import evidence as planted\n",
         "count -> hardneg_fast.evidence",
+    ),
+    Plant(
+        "lint-imports",
+        f"{PACKAGE}/pipeline/broken.py",
+        "\nfrom . import mine as planted\n",
+        "pipeline.broken -> hardneg_fast.pipeline.mine",
     ),
     Plant(
         "lint-imports",

@@ -22,10 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import hardneg_fast as hn
-from hardneg_fast import calibration, pipeline_private, release_private
+from hardneg_fast import calibration, release_private
 from hardneg_fast.audit_dp import Outcome, Pair, audit_mechanism
 from hardneg_fast.audit_dp.findings import Finding
 from hardneg_fast.ledger import Ledger
+from hardneg_fast.pipeline import private
 
 DOCS = ("a", "b")
 MOST = 4
@@ -100,7 +101,7 @@ def mined(
 
     with (
         tempfile.TemporaryDirectory(dir=folder) as place,
-        mock.patch.object(pipeline_private, "release_private", recorded),
+        mock.patch.object(private, "release_private", recorded),
     ):
         Ledger.create(f"{place}/ledger", epsilon=claim.epsilon * 1.001, delta=claim.delta * 1.001)
         result = hn.mine(

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
-from hardneg_fast import cli, pipeline
+from hardneg_fast import cli
+from hardneg_fast.pipeline import mine as pipeline
 
 K = 3
 LOOSE = hn.Config(

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
-from hardneg_fast import cli, pipeline_private
+from hardneg_fast import cli
 from hardneg_fast.ledger import Ledger
+from hardneg_fast.pipeline import private as pipeline
 
 DOCS = ("a", "b", "c", "d")
 BASE = ["--read.position-base", "1"]
@@ -103,13 +104,13 @@ def test_a_release_without_after_differential_privacy(kind, files, ledger, tmp_p
 
 
 def test_what_ends_the_claim_while_a_release_runs_takes_its_label(files, ledger, monkeypatch):
-    released = pipeline_private.release_private
+    released = pipeline.release_private
 
     def late(*args: object, **options: object) -> object:
         Ledger(ledger).no_dp_claim("web", window="all", what="an anonymized log", override=True)
         return released(*args, **options)
 
-    monkeypatch.setattr(pipeline_private, "release_private", late)
+    monkeypatch.setattr(pipeline, "release_private", late)
     privacy = hn.Privacy.dp(
         epsilon=4,
         delta=1e-6,

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardneg_fast import Config, _hardneg, pipeline
+from hardneg_fast import Config, _hardneg
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import DataError, UsageError
+from hardneg_fast.pipeline.count import count
 from hardneg_fast.read import open_log
 
 ROWS = 5_000
@@ -242,7 +243,7 @@ def test_counts_are_those_of_the_stream(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pq.write_table(log_table(), path, row_group_size=700)
     assert isinstance(open_log(path, ReadConfig()).direct(), _hardneg.ParquetLog)
-    direct, streamed = pipeline.count(path), pipeline.count(pq.read_table(path))
+    direct, streamed = count(path), count(pq.read_table(path))
     for name in ("queries", "pairs", "preferences"):
         assert pa.table(direct.table(name)).equals(pa.table(streamed.table(name)))
 
@@ -260,4 +261,4 @@ def test_a_damaged_file_is_a_named_error(tmp_path: Path) -> None:
     content[40:400] = bytes(360)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"log\.parquet"):
-        pipeline.count(path, config=Config(read=ReadConfig(position_base="1")))
+        count(path, config=Config(read=ReadConfig(position_base="1")))

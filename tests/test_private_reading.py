@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
-from hardneg_fast import _hardneg, pipeline_private
+from hardneg_fast import _hardneg
 from hardneg_fast.calibration import GRID
 from hardneg_fast.ledger import Ledger
+from hardneg_fast.pipeline import private
 from private_logs import distance, keys
 
 DOCS = ("a", "b", "c")
@@ -115,14 +116,14 @@ FORMATS = {"parquet": parquet, "dictionaries": dictionaries, "csv": text(","), "
 def contributed(log: object, folder: Path, patch: pytest.MonkeyPatch) -> _hardneg.Contributions:
     """What the real job counts from."""
     seen = []
-    honest = pipeline_private.contribute_stream
+    honest = private.contribute_stream
 
     def recorded(*given: Any, **options: Any) -> Any:
         seen.append(honest(*given, **options))
         return seen[-1]
 
     with patch.context() as within:
-        within.setattr(pipeline_private, "contribute_stream", recorded)
+        within.setattr(private, "contribute_stream", recorded)
         ledger = folder / f"ledger{len(list(folder.iterdir()))}"
         Ledger.create(ledger, epsilon=2, delta=1e-5)
         privacy = hn.Privacy.dp(

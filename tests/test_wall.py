@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
-from hardneg_fast import _hardneg, pipeline_private
+from hardneg_fast import _hardneg
 from hardneg_fast.contribute import Contributions
 from hardneg_fast.ledger import Ledger
+from hardneg_fast.pipeline import private
 from hardneg_fast.read import RawLog, open_log
 from hardneg_fast.release_private import PrivateReleased
 from hardneg_fast.sources import Source
@@ -88,17 +89,17 @@ def test_what_goes_on_after_the_release_holds_nothing_of_the_log(
     after: list[str] = []
 
     def watched(name: str) -> None:
-        honest = getattr(pipeline_private, name)
+        honest = getattr(private, name)
 
         def call(*given: Any, **options: Any) -> Any:
             found = honest(*given, **options)
             made.append(weakref.ref(found))
             return found
 
-        monkeypatch.setattr(pipeline_private, name, call)
+        monkeypatch.setattr(private, name, call)
 
     def guarded(name: str) -> None:
-        honest = getattr(pipeline_private, name)
+        honest = getattr(private, name)
 
         def call(*given: Any, **options: Any) -> Any:
             gc.collect()
@@ -108,7 +109,7 @@ def test_what_goes_on_after_the_release_holds_nothing_of_the_log(
             assert not [x for x in reached([given, options]) if isinstance(x, OF_THE_LOG)]
             return honest(*given, **options)
 
-        monkeypatch.setattr(pipeline_private, name, call)
+        monkeypatch.setattr(private, name, call)
 
     watched("open_log")
     watched("contribute_stream")
@@ -147,7 +148,7 @@ def test_stages_after_the_release_import_nothing_that_reads() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(ran.stdout.split())
     assert {"hardneg_fast.contrast", "hardneg_fast.write"} <= modules
-    reading = {"read", "count", "contribute", "anonymize", "pipeline", "pipeline_private", "keys"}
+    reading = {"read", "count", "contribute", "anonymize", "pipeline", "keys"}
     assert not modules & {f"hardneg_fast.{name}" for name in reading}
     assert not [m for m in modules if m.startswith("hardneg_fast.sources")]
 

@@ -45,18 +45,15 @@ if TYPE_CHECKING:
     from .export import export
     from .inspection import Inspection, inspect
     from .keys import Key
-    from .pipeline import (
-        anonymize,
-        click_log,
-        count,
-        estimate_propensities,
-        fit_click_model,
-        mine,
-        read,
-        related_queries,
-        split,
-    )
+    from .pipeline.anonymize import anonymize
+    from .pipeline.click_model import click_log, fit_click_model
+    from .pipeline.count import count
+    from .pipeline.mine import mine
+    from .pipeline.propensities import estimate_propensities
+    from .pipeline.related import related_queries
+    from .pipeline.split import split
     from .propensities import Propensities, Weights
+    from .read import read
     from .related import RelatedQueries
     from .release import Released, gather, load_released, release
     from .result import Result
@@ -154,32 +151,32 @@ _LAZY = {
     "Simulated": "simulate",
     "Weights": "propensities",
     "Whole": "whole",
-    "anonymize": "pipeline",
+    "anonymize": "pipeline.anonymize",
     "answer": "whole",
     "audit": "audit",
-    "click_log": "pipeline",
-    "count": "pipeline",
-    "estimate_propensities": "pipeline",
+    "click_log": "pipeline.click_model",
+    "count": "pipeline.count",
+    "estimate_propensities": "pipeline.propensities",
     "evidence": "evidence",
     "export": "export",
-    "fit_click_model": "pipeline",
+    "fit_click_model": "pipeline.click_model",
     "gather": "release",
     "inspect": "inspection",
     "load_counts": "count",
     "load_released": "release",
     "merge": "count",
-    "mine": "pipeline",
+    "mine": "pipeline.mine",
     "normalize": "anonymize",
     "pseudonymize": "anonymize",
-    "read": "pipeline",
-    "related_queries": "pipeline",
+    "read": "read",
+    "related_queries": "pipeline.related",
     "release": "release",
     "retrieve": "retrieve",
     "reveal": "reversible",
     "scrub": "anonymize",
     "select": "select",
     "simulate": "simulate",
-    "split": "pipeline",
+    "split": "pipeline.split",
     "write_table": "write",
 }
 

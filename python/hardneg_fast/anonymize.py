@@ -14,11 +14,11 @@ from . import _hardneg
 from .config import ScrubConfig
 from .detector import Detector
 from .exceptions import UsageError
-from .keys import Key
-from .sources.arrow import arrays_of
+from .keys import Key, checked
+from .sources.arrow import arrays_of, is_arrow
 from .sources.keepable import NotByPages
 
-__all__ = ["IDENTIFIERS", "anonymized", "copied", "normalize", "pseudonymize", "scrub", "scrubbing"]
+__all__ = ["IDENTIFIERS", "anonymized", "copied", "normalize", "normalizing", "pseudonymize", "scrub", "scrubbing"]
 
 Field = Literal["user_id", "session_id", "search_id"]
 
@@ -61,8 +61,7 @@ def pseudonymize(
         ColumnError: floats, lists, or another type that is no identifier.
         UsageError: a key or field that is none, or values that are no Arrow data.
     """
-    if not isinstance(key, Key):
-        raise UsageError("key must be a Key: Key.load(FILE), or Key.ephemeral()")
+    checked(key)
     if field not in IDENTIFIERS:
         raise UsageError(f"field is {field!r}; choose one of {', '.join(IDENTIFIERS)}")
 
@@ -143,10 +142,19 @@ def scrubbing(config: ScrubConfig) -> tuple[str, Detector | None]:
     return json.dumps({"action": config.action, "kinds": list(config.kinds)}), config.detector
 
 
+def normalizing(queries: str, log: object) -> bool:
+    """Whether query texts of a log are to be normalised: `normalize`, or `auto` and they come from files.
+
+    Raises:
+        UsageError: no such word.
+    """
+    if queries not in ("auto", "given", "normalize"):
+        raise UsageError(f"queries is {queries!r}; choose one of auto, given, normalize")
+    return queries == "normalize" or (queries == "auto" and not is_arrow(log))
+
+
 def _material(key: Key | None) -> bytes | None:
-    if key is not None and not isinstance(key, Key):
-        raise UsageError("key must be a Key: Key.load(FILE), or Key.ephemeral()")
-    return key.material() if key else None
+    return None if key is None else checked(key).material()
 
 
 def anonymized(

@@ -46,7 +46,7 @@ def _anonymize(command: argparse.ArgumentParser) -> None:
 
 def run_anonymize(args: argparse.Namespace) -> None:
     """Writes a pseudonymised copy of a log."""
-    from .pipeline import anonymize
+    from .pipeline.anonymize import anonymize
 
     key = shared.key(args.key)
     done = anonymize(

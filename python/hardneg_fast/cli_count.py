@@ -34,7 +34,7 @@ def run_count(args: argparse.Namespace) -> None:
     if args.users is not None:
         raise UsageError("--users goes with --merge: within one log a user is always counted once")
     from .count import TABLES
-    from .pipeline import count_to_file
+    from .pipeline.count import count_to_file
     from .progress import Progress
 
     tables = TABLES[:-2] if args.tables is None else tuple(name for name in args.tables.split(",") if name)

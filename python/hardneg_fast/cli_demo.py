@@ -65,7 +65,7 @@ def _demo_dp(out: Path, log: Path) -> Privacy:
 
 
 def _demo_mined(log: Path, out: Path, privacy: Privacy) -> Result:
-    from .pipeline import mine
+    from .pipeline.mine import mine
     from .progress import Progress
 
     # For differential privacy: what positions begin with is said and not found, and two standard deviations.

@@ -79,7 +79,7 @@ def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]
 
 
 def _of_log(args: argparse.Namespace, query: str, statement: dict[str, Any], report: dict[str, Any]) -> list[str]:
-    from .pipeline import mine
+    from .pipeline.mine import mine
 
     if statement["mode"] == "dp":
         raise UsageError("a release under differential privacy is not made again to explain it; leave out --log")

@@ -57,7 +57,7 @@ def run_mine(args: argparse.Namespace) -> None:
     if args.dry_run:
         _dry(args, privacy, config)
         return
-    from .pipeline import mine
+    from .pipeline.mine import mine
     from .progress import Progress
 
     with Progress() as progress:

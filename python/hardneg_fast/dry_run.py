@@ -14,13 +14,13 @@ from typing import Any
 
 from . import options
 from .config import Config, Privacy
-from .from_counts import in_place_of_a_log, is_saved
 from .inspection import LACKING
 from .keys import Key
 from .ledger import Ledger
-from .pipeline import BESIDE, check_beside, check_job, check_users, kind_of, with_propensities
-from .pipeline_private import EXACT, check_private, public_lists, refuse_log
-from .pipeline_private import beside as private_beside
+from .pipeline.admission import check_job, check_users, kind_of
+from .pipeline.beside import BESIDE, check_beside, with_propensities
+from .pipeline.from_counts import in_place_of_a_log, is_saved
+from .pipeline.private import EXACT, check_private, private_folder, public_lists, refuse_log
 from .read import glance
 from .release import release
 from .release_private import budget_of
@@ -127,7 +127,7 @@ def dry_run(
     elif privacy.lineage is not None and privacy.ledger is not None:
         Ledger(privacy.ledger).allow(privacy.lineage, what=kind_of(privacy), override=privacy.override_dp_claim)
     writes: dict[str, tuple[str, ...]] = {str(out): LAYOUT} | (
-        {str(private_beside(out)): EXACT} if privacy.mode == "dp" else {}
+        {str(private_folder(out)): EXACT} if privacy.mode == "dp" else {}
     )
     lacking = [what for name, what in LACKING.items() if name not in names] if report.shape == "rows" else []
     return DryRun(

@@ -21,7 +21,7 @@ from typing import Any
 
 from .exceptions import FileError, UsageError
 
-__all__ = ["Key", "SealedError", "shred"]
+__all__ = ["Key", "SealedError", "checked", "or_fresh", "shred"]
 
 HEADER = "hardneg_fast key 1"
 SEALED = "hardneg_fast key 2"
@@ -237,6 +237,26 @@ def _write(handle: int, text: str) -> bool:
         file.flush()
         os.fsync(file.fileno())
     return True
+
+
+def checked(key: object) -> Key:
+    """The key that is given.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(key, Key):
+        raise UsageError("key must be a Key: Key.load(FILE), or Key.ephemeral()")
+    return key
+
+
+def or_fresh(key: Key | None) -> Key:
+    """The key that is given; where none is, a fresh one.
+
+    Raises:
+        UsageError: it is none.
+    """
+    return Key.ephemeral() if key is None else checked(key)
 
 
 def shred(path: Path | str) -> str:

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from . import _hardneg
-from .config import ReadConfig
+from . import _hardneg, options
+from .config import Config, ReadConfig
 from .exceptions import ColumnError, DataError, HardnegError, PrivacyError, UsageError
 from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, searches, types
 from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
 
-__all__ = ["RawLog", "ReadReport", "bring", "glance", "open_clicks", "open_log", "open_pages"]
+__all__ = ["RawLog", "ReadReport", "bring", "glance", "open_clicks", "open_log", "open_pages", "read"]
 
 SESSIONS = "sessions stand for users"
 CLICKS_ONLY = (
@@ -73,6 +73,16 @@ class RawLog:
         self.error = None
         found = self.open_direct()
         return self.reader() if found is None else found
+
+
+def read(log: object, *, config: Config | None = None) -> pa.RecordBatchReader:
+    """The log as a stream of canonical impressions, raw identifiers and queries included.
+
+    Raises:
+        DataError: the log cannot be read.
+    """
+    raw = open_log(log, options.checked(config or Config()).read)
+    return pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.reader(), position_base=raw.position_base))
 
 
 def open_log(log: object, config: ReadConfig, keep: tuple[str, ...] = ()) -> RawLog:

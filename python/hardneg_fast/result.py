@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -100,10 +100,12 @@ def built(
     selected: Any,
     config: Config,
     measures: Measures | None = None,
+    *,
+    beside: Collection[str] = (),
 ) -> Result:
     """The result of one run. Under k-users every figure of the report is rounded down to a multiple of K.
 
-    `measures` are those of the selection where they were taken before.
+    `measures` are those of the selection where they were taken before; `beside` names what was given beside the log.
     """
     privacy: Privacy = released.privacy
     negatives, positives = pa.table(selected.negatives), pa.table(selected.positives)
@@ -118,7 +120,7 @@ def built(
         positives=positives_of(queries, positives),
         queries=queries,
         by_position=pa.table(weighed.positions()),
-        report=reported(raw, counts, released, weighed, selected, config, measures),
+        report=reported(raw, counts, released, weighed, selected, config, measures, beside=beside),
         privacy=stated(privacy, raw, config.scrub),
         _selected=selected,
     )
@@ -132,7 +134,15 @@ def _asked(counts: Any, k: int | None) -> pa.Table:
 
 
 def reported(
-    raw: Any, counts: Any, released: Any, weighed: Any, selected: Any, config: Config, measures: Measures
+    raw: Any,
+    counts: Any,
+    released: Any,
+    weighed: Any,
+    selected: Any,
+    config: Config,
+    measures: Measures,
+    *,
+    beside: Collection[str] = (),
 ) -> dict[str, Any]:
     """The report, of figures alone: where the rows lie is all the same."""
     k = released.privacy.k
@@ -143,6 +153,8 @@ def reported(
     del report["evidence"]["places"]
     report["yield"] = curve(selected.told, selected.funnel["queries_with_positive"], k)
     report["examples"] = shown_examples(measures)
+    if beside:
+        report["beside"] = [*beside]
     return report
 
 

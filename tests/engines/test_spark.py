@@ -19,10 +19,10 @@ from pyspark.sql import DataFrameWriter
 from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
 
 import hardneg_fast as hn
-from hardneg_fast import pipeline_private
 from hardneg_fast import spark as on_spark
 from hardneg_fast.calibration import BIAS_ONE, GRID
 from hardneg_fast.ledger import Ledger
+from hardneg_fast.pipeline import private
 from hardneg_fast.spark.storage import Storage
 from same_dataset import assert_same_dataset, bits
 
@@ -373,7 +373,7 @@ class Recorder:
 
 def test_private_rows_come_to_the_driver_and_are_released_there_once(log, log_path, key, tmp_path, monkeypatch):
     recorder = Recorder()
-    monkeypatch.setattr(pipeline_private, "release_private", recorder)
+    monkeypatch.setattr(private, "release_private", recorder)
     config = hn.Config(read=hn.ReadConfig(position_base="1"))
     entries = []
     for name, mined in (("here", partial(hn.mine, log_path)), ("there", partial(on_spark.mine, log, key=key))):

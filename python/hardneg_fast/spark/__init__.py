@@ -18,19 +18,11 @@ from ..blocks import BLOCKS, rows_of
 from ..config import Config, Privacy, ReadConfig, SelectConfig
 from ..exceptions import DataError, UsageError
 from ..keys import Key
-from ..pipeline import (
-    check_beside,
-    check_job,
-    chosen_by,
-    enter,
-    finished,
-    kind_of,
-    refuse_nothing,
-    tables_beside,
-    with_propensities,
-)
-from ..pipeline import mine as mine_here
-from ..pipeline_private import window
+from ..pipeline.admission import check_job, enter, kind_of, refuse_nothing, window
+from ..pipeline.beside import check_beside, names_beside, tables_beside, with_propensities
+from ..pipeline.mine import finished
+from ..pipeline.mine import mine as mine_here
+from ..pipeline.select import chosen_by
 from ..release import gather
 from ..result import Result, built, reported, stated
 from ..scores import Scorer, load_scorer
@@ -234,14 +226,11 @@ def mine(
         selected = chosen_by(of, config, beside, documents=texts, scorer=scorer)
         shown = SimpleNamespace(privacy=privacy, passed=counts.shown(privacy.k))
         told = (raw, counts, shown, selected.weighed, selected, config, selected.figures.measures)
-        names = sorted([*beside, *([] if scorer is None else ["scorer"])])
-        also = {"beside": names} if names else {}
+        names = names_beside(beside, scorer)
         if storage is None:
-            result = built(*told)
-            result.report.update(also)
-            return result
+            return built(*told, beside=names)
         statement = stated(privacy, raw, config.scrub)
-        report = reported(*told) | also
+        report = reported(*told, beside=names)
         return write(selected, storage, report=report, privacy=statement, documents=texts, overwrite=overwrite)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ..config import Config, Privacy, ReadConfig
 from ..exceptions import UsageError
-from ..pipeline import check_users
+from ..pipeline.admission import check_users
 from ..read import ReadReport, glance
 from ..sources import open_source, positions
 

@@ -16,7 +16,8 @@ from ..curriculum import steps_of
 from ..evidence import evidence
 from ..keys import Key
 from ..measures import measured
-from ..pipeline import MINED_TABLES, count, split
+from ..pipeline.count import MINED_TABLES, count
+from ..pipeline.split import split
 from ..release import load_released, release
 from ..result import positives_of, queries_of
 from ..select import select

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from . import _hardneg
-from .anonymize import scrubbing
-from .config import Config, CountConfig, ReadConfig
-from .count import Counts, load_counts
-from .exceptions import DataError, UsageError
-from .read import SESSIONS
-from .sources.files import COUNTS
-from .sources.report import ReadReport
+from .. import _hardneg
+from ..anonymize import scrubbing
+from ..config import Config, CountConfig, ReadConfig
+from ..count import Counts, load_counts
+from ..exceptions import DataError, UsageError
+from ..read import SESSIONS
+from ..sources.files import COUNTS
+from ..sources.report import ReadReport
 
 __all__ = ["in_place_of_a_log", "is_saved"]
 

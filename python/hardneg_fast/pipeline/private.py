@@ -16,26 +16,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
-from . import options
-from .anonymize import normalize, scrubbing
-from .config import Config, Privacy
-from .contrast import Contrasts, check, contrasts, filled
-from .contribute import Progress, contribute_stream
-from .count import default_memory, micros
-from .exceptions import ColumnError, DataError, PrivacyError, UsageError
-from .ledger import Ledger, Reservation
-from .read import ReadReport, open_log
-from .release_private import PrivateReleased, budget_of, release_private
-from .release_weights import examined
-from .result import Result
-from .result_private import private_result
-from .retrieve import retrieve
-from .write import Mined, check_target, write
-from .writers.atomic import check_directory, whole_directory
-from .writers.given import given_table
-from .writers.stable_json import to_json
+from .. import options
+from ..anonymize import normalize, scrubbing
+from ..config import Config, Privacy
+from ..contrast import Contrasts, check, contrasts, filled
+from ..contribute import Progress, contribute_stream
+from ..count import default_memory, micros
+from ..exceptions import ColumnError, DataError, PrivacyError, UsageError
+from ..ledger import Ledger, Reservation
+from ..read import ReadReport, open_log
+from ..release_private import PrivateReleased, budget_of, release_private
+from ..release_weights import examined
+from ..result import Result
+from ..result_private import private_result
+from ..write import check_target
+from ..writers.atomic import check_directory, whole_directory
+from ..writers.given import given_table
+from ..writers.stable_json import to_json
+from .admission import window
+from .select import retrieved_for
+from .write import write
 
-__all__ = ["EXACT", "beside", "check_private", "mine_private", "public_lists", "refuse_log", "window"]
+__all__ = ["EXACT", "check_private", "mine_private", "private_folder", "public_lists", "refuse_log"]
 
 pc: Any = pyarrow.compute
 
@@ -67,23 +69,17 @@ def mine_private(
     chosen = _contrasts(released, config)
     if config.select.retriever == "bm25":
         # Of a public corpus, for queries that were released: no look at anything else.
-        found = retrieve(
-            pc.unique(chosen.positives["query"]),
-            documents,
-            top=config.select.retrieved_to,
-            threads=config.threads,
-            progress=progress,
-        )
+        found = retrieved_for(chosen.positives, documents, config, progress)
         chosen = filled(chosen, released.table, found, select=config.select, seed=config.seed)
     ledger.commit(passed.entry)
     # Asked now: what ended the claim may have been entered while this ran.
     claim = ledger.claim(lineage)
     result = private_result(released, chosen, config, claim=claim, window=window(config), sessions=passed.sessions)
     if out is not None:
-        with whole_directory(beside(out), replaceable=EXACT if overwrite else (), private=True) as partial:
+        with whole_directory(private_folder(out), replaceable=EXACT if overwrite else (), private=True) as partial:
             (partial / EXACT[0]).write_bytes(to_json(passed.exact))
             # Within, so that where it cannot be written both stay as they were.
-            write(_mined(result), Path(out), documents=documents, overwrite=overwrite)
+            write(result, out, documents=documents, overwrite=overwrite)
     return result
 
 
@@ -95,7 +91,7 @@ def check_private(out: Path | str | None, *, privacy: Privacy, config: Config, o
     """
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
-        check_directory(beside(out), replaceable=EXACT if overwrite else ())
+        check_directory(private_folder(out), replaceable=EXACT if overwrite else ())
     _refuse(config)
     return Ledger(str(privacy.ledger))
 
@@ -158,28 +154,10 @@ def _contrasts(released: PrivateReleased, config: Config) -> Contrasts:
     return contrasts(released.table, seen, config=config.contrast, select=config.select, seed=config.seed)
 
 
-def beside(out: Path | str) -> Path:
+def private_folder(out: Path | str) -> Path:
     """The directory of exact figures that goes with a private output."""
     named = Path(out) if Path(out).name else Path(os.path.realpath(out))
     return named.with_name(named.name + ".private")
-
-
-def _mined(result: Result) -> Mined:
-    return Mined(
-        negatives=result.negatives,
-        triplets=result.triplets,
-        positives=result.positives,
-        queries=result.queries,
-        evidence_by_position=result.by_position,
-        report=result.report,
-        privacy=result.privacy,
-    )
-
-
-def window(config: Config) -> str:
-    """The time window that is asked for, in words; the claim is about rows in it."""
-    since, until = (None if t is None else t.isoformat() for t in (config.count.since, config.count.until))
-    return f"{since or 'the beginning'} to {until or 'the end'} of the log"
 
 
 def _fingerprint(config: Config, privacy: Privacy) -> str:

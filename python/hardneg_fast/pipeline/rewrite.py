@@ -1,0 +1,161 @@
+"""rewrite: the two ways to an anonymized log, Parquet files copied by pages and rows written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .. import _hardneg
+from ..anonymize import IDENTIFIERS, anonymized, copied
+from ..config import Config, CountConfig, ReadConfig, ScrubConfig
+from ..exceptions import ColumnError, PrivacyError
+from ..keys import Key
+from ..read import THRESHOLDED, RawLog, bring
+from ..result import quarantined
+from ..reversible import Sealer
+from ..sources import Source, keepable
+from ..sources.files import DataFile
+from ..writers.atomic import whole_file
+from ..writers.parquet import open_parquet
+from .broken import named_errors, unbroken
+from .count import count
+
+__all__ = ["Job", "by_pages", "by_rows"]
+
+ROWS_STAY = "rows stay as they are: those that mine would set aside are in the copy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What was asked for, checked, and the log, opened."""
+
+    source: Source
+    files: list[DataFile]
+    out: Path
+    config: Config
+    key: Key
+    epoch: str
+    dataset: str
+    time: Literal["day", "keep"]
+    query_text: Literal["normalise", "keep"]
+    keep: tuple[str, ...]
+    reversible: tuple[str, ...]
+    overwrite: bool
+    enter: Callable[[], None]
+    """Tells the ledger."""
+
+    def opened(self) -> tuple[RawLog, _hardneg.Stream]:
+        """The log, and its rows without raw identifiers, once from the beginning."""
+        raw = bring(self.source, self.files, self.config.read, self.keep)
+        return raw, anonymized(
+            raw.reader(),
+            position_base=raw.position_base,
+            key=self.key,
+            epoch=self.epoch,
+            dataset=self.dataset,
+            time=self.time,
+            query_text=self.query_text,
+            scrub=self.config.scrub,
+            keep=self.keep,
+            plain=self.reversible,
+        )
+
+
+def by_pages(job: Job, key_id: str | None) -> dict[str, Any]:
+    """Copies pages of Parquet files.
+
+    Raises:
+        NotByPages: rows have to be decoded.
+    """
+    pages = keepable.pages(job.source, job.files, job.config.read, job.keep)
+    job.enter()
+    with whole_file(job.out, overwrite=job.overwrite) as partial:
+        done = copied(
+            pages.files,
+            pages.columns,
+            partial,
+            key=job.key,
+            epoch=job.epoch,
+            dataset=job.dataset,
+            threads=job.config.threads,
+        )
+    return {
+        "rows": done.rows,
+        "rows_read": done.rows,
+        "quarantine": {},
+        "suppressed": 0,
+        "scrubbed": {},
+        "columns": [*done.how],
+        "how": done.how,
+        "left_in": [name for name in done.how if name not in IDENTIFIERS],
+        "key_id": key_id,
+        "notes": [ROWS_STAY],
+    }
+
+
+def by_rows(job: Job, key_id: str | None, k_users: int | None, why: str) -> dict[str, Any]:
+    """Rewrites rows; `why` says why they have to be."""
+    asked = None
+    if k_users is not None:
+        raw, stream = job.opened()
+        if "user_id" not in raw.schema.names:
+            raise PrivacyError("the k-user threshold needs user ids, and the log has none: map a column to user_id")
+        job.enter()
+        with named_errors(raw, stream):
+            asked = _asked_by(stream, job.config, k_users)
+    raw, stream = job.opened()
+    if lacking := sorted({*job.reversible} - {*raw.schema.names}):
+        raise ColumnError(f"reversible names {lacking}, which the log does not have")
+    job.enter()
+    sealers = {name: Sealer(job.key, name, job.epoch, job.dataset) for name in job.reversible}
+    rows = suppressed = 0
+    with named_errors(raw), whole_file(job.out, overwrite=job.overwrite) as partial:
+        reader = pa.RecordBatchReader.from_stream(stream)
+        schema = pa.schema([(f.name, pa.string() if f.name in sealers else f.type) for f in reader.schema])
+        with open_parquet(partial, schema) as writer:
+            for batch in unbroken(reader, raw, stream):
+                kept = batch if asked is None else batch.filter(pc.is_in(batch["query"], value_set=asked))
+                rows += kept.num_rows
+                suppressed += batch.num_rows - kept.num_rows
+                columns = [
+                    sealers[name].seal(column) if name in sealers else column
+                    for name, column in zip(schema.names, kept.columns, strict=True)
+                ]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+            if k_users is not None:
+                writer.add_key_value_metadata({THRESHOLDED.decode(): str(k_users)})
+    stats = stream.stats()
+    return {
+        "rows": rows,
+        "rows_read": stats["rows"],
+        "quarantine": quarantined(raw.report.quarantine, stats["quarantine"]),
+        "suppressed": suppressed,
+        "scrubbed": stats["scrubbed"],
+        "columns": reader.schema.names,
+        "how": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}")
+        | dict.fromkeys(sealers, "tokens by AES-SIV: whoever has the key can read the ids back"),
+        "left_in": [*(["query"] if job.query_text == "keep" else []), *job.keep],
+        "key_id": key_id,
+        "notes": raw.report.notes,
+    }
+
+
+def _asked_by(stream: object, config: Config, k: int) -> pa.Array:
+    """Queries that at least `k` users issued, of an anonymized log: its very texts, tokens of its epoch included."""
+    everything = CountConfig(robots="keep", min_page_length=1, max_position=65_535)
+    plain = Config(
+        threads=config.threads,
+        memory=config.memory,
+        spill_dir=config.spill_dir,
+        read=ReadConfig(position_base="1"),
+        scrub=ScrubConfig(action="off"),
+        count=everything,
+    )
+    counts = count(pa.RecordBatchReader.from_stream(stream), config=plain, tables=("queries",))
+    table = pa.RecordBatchReader.from_stream(counts.table("queries", columns=("query", "users"))).read_all()
+    return table.filter(pc.greater_equal(table["users"], k))["query"].combine_chunks()

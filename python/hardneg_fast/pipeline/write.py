@@ -1,0 +1,31 @@
+"""A result, as the write stage takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from ..result import Result
+from ..write import Mined
+from ..write import write as write_directory
+
+__all__ = ["write"]
+
+
+def write(result: Result, out: Path | str, *, documents: pa.Table | None, overwrite: bool) -> None:
+    """Writes a result to its directory, whole or not at all.
+
+    Raises:
+        FileError, UsageError: as `write.write`.
+    """
+    mined = Mined(
+        negatives=result.negatives,
+        triplets=result.triplets,
+        positives=result.positives,
+        queries=result.queries,
+        evidence_by_position=result.by_position,
+        report=result.report,
+        privacy=result.privacy,
+    )
+    write_directory(mined, Path(out), documents=documents, overwrite=overwrite)
