@@ -151,8 +151,9 @@ def test_k_users_and_differential_privacy_are_not_combined_by_accident(files, le
     assert cli.main(private) == 4
     assert "a threshold on exact counts before the noise is a leak" in capsys.readouterr().err
     privacy = hn.Privacy.dp(epsilon=1, lineage="web", ledger=ledger)
+    read = hn.ReadConfig(position_base="1", columns={n: n for n in ("user_id", "query", "doc_id", "clicked")})
     with pytest.raises(hn.PrivacyError, match="threshold on exact counts"):
-        hn.mine(pq.read_table(safe), privacy=privacy, config=hn.Config(read=hn.ReadConfig(position_base="1")))
+        hn.mine(pq.read_table(safe), privacy=privacy, config=hn.Config(read=read))
     assert Ledger(ledger).claims() == []
     hn.anonymize(files / "log.parquet", safe, overwrite=True)
     assert cli.main(private) == 0

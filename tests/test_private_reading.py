@@ -10,17 +10,21 @@ import csv
 import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import polars as pl
 import pyarrow as pa
+import pyarrow.json
 import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
 from hardneg_fast import _hardneg
 from hardneg_fast.calibration import GRID
+from hardneg_fast.dry_run import dry_run
 from hardneg_fast.ledger import Ledger
 from hardneg_fast.pipeline import private
 from private_logs import distance, keys
@@ -113,8 +117,10 @@ def pages(rows: list[tuple[Any, ...]], folder: Path) -> Path:
 FORMATS = {"parquet": parquet, "dictionaries": dictionaries, "csv": text(","), "tsv": text("\t"), "pages": pages}
 
 
-def contributed(log: object, folder: Path, patch: pytest.MonkeyPatch) -> _hardneg.Contributions:
-    """What the real job counts from."""
+def contributed(
+    log: object, folder: Path, patch: pytest.MonkeyPatch, names: Sequence[str] = NAMES
+) -> _hardneg.Contributions:
+    """What the real job counts from; of what is no file, these columns."""
     seen = []
     honest = private.contribute_stream
 
@@ -135,7 +141,8 @@ def contributed(log: object, folder: Path, patch: pytest.MonkeyPatch) -> _hardne
             candidates_class="function_of_public_corpus",
         )
         config = hn.Config(
-            read=hn.ReadConfig(position_base="1"), count=hn.CountConfig(min_page_length=1, robots="keep")
+            read=hn.ReadConfig(position_base="1", columns={} if isinstance(log, Path) else {n: n for n in names}),
+            count=hn.CountConfig(min_page_length=1, robots="keep"),
         )
         hn.mine(log, privacy=privacy, config=config)
     core: _hardneg.Contributions = seen[0]._core
@@ -186,3 +193,100 @@ def test_nasty_rows_of_one_user_move_nothing_of_others(
     assert 0.5 < moved <= 1 + 1e-4
     moved = math.dist(*zip(*[(cells(without)[c], cells(with_)[c]) for c in cells(without)], strict=True))
     assert 0.1 < moved <= 1 + 1e-4
+
+
+FIELDS = ("user_id", "query", "doc_id", "position", "clicked")
+
+
+def records(rows: list[tuple[Any, ...]], folder: Path) -> Path:
+    """As JSON; the nasty user has fields that nobody else has."""
+    plain = ({name: row[NAMES.index(name)] for name in FIELDS} for row in rows)
+    own = [
+        {"user_id": "v", "query": "shoes", "doc_id": "a", "search_id": "x", "timestamp": "never", "documents": ["a"]}
+    ]
+    with (folder / "log.ndjson").open("w", encoding="utf-8") as file:
+        for record in [*(own if len(rows) > len(crowd()) else []), *plain]:
+            file.write(json.dumps(record) + "\n")
+    return folder / "log.ndjson"
+
+
+FRAMES: dict[str, Callable[[Path], object]] = {
+    "polars": lambda path: pl.scan_ndjson(path, infer_schema_length=None),
+    "duckdb": lambda path: duckdb.read_json(str(path), sample_size=-1),
+    "arrow": lambda path: pyarrow.json.read_json(path),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_fields_that_one_user_alone_has_move_nothing_of_others(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a frame whose columns were found by looking at rows, only those are taken that were named beforehand."""
+    own = [("v", "", "shoes", d, p, d == "c", "") for p, d in enumerate(DOCS, start=1)]
+    without = contributed(FRAMES[name](records(crowd(), tmp_path)), tmp_path, monkeypatch, FIELDS)
+    with_ = contributed(FRAMES[name](records([*own, *crowd()], tmp_path)), tmp_path, monkeypatch, FIELDS)
+    assert 0.5 < distance(scores(without), scores(with_)) <= 1 + 1e-4
+    both = cells(without), cells(with_)
+    moved = math.dist(*zip(*[(both[0][c], both[1][c]) for c in both[0]], strict=True))
+    assert 0.1 < moved <= 1 + 1e-4
+
+
+@pytest.mark.parametrize("named", [(), ("user_id", "query", "doc_id")])
+@pytest.mark.parametrize("name", FRAMES)
+def test_frames_whose_columns_nobody_named_are_refused(name: str, named: tuple[str, ...], tmp_path: Path) -> None:
+    privacy = hn.Privacy.dp(epsilon=1, lineage="web", ledger=tmp_path / "ledger")
+    ledger = tmp_path / "ledger"
+    Ledger.create(ledger, epsilon=2, delta=1e-5)
+    before = ledger.read_bytes()
+    config = hn.Config(read=hn.ReadConfig(position_base="1", columns={n: n for n in named}))
+    log = FRAMES[name](records(crowd(), tmp_path))
+    with pytest.raises(hn.PrivacyError, match=r"are named beforehand, and .*clicked (is|are) not"):
+        hn.mine(log, privacy=privacy, config=config)
+    assert ledger.read_bytes() == before
+
+
+LINES = """
+[source]
+shape = "rows"
+format = "lines"
+lines = ['(?P<user>[^\\t]*)\\t(?P<query>[^\\t]*)', '>(?P<doc>[^\\t]*)\\t(?P<place>\\d+)\\t(?P<click>\\d)']
+{hold}
+[columns]
+user_id = "user"
+query = "query"
+doc_id = "doc"
+position = "place"
+clicked = "click"
+{page}
+"""
+
+
+@pytest.mark.parametrize("hold", ['fill = ["user", "query"]', ""])
+def test_lines_that_fill_others_or_number_them_are_refused(hold: str, tmp_path: Path) -> None:
+    """One user's line would change what the lines after it mean."""
+    mapping, log = tmp_path / "blocks.toml", tmp_path / "log.txt"
+    page = 'search_id = "_block"' if not hold else ""
+    mapping.write_text(LINES.format(hold=hold, page=page), encoding="utf-8")
+    log.write_text("u1\tshoes\n>a\t1\t1\n", encoding="utf-8")
+    ledger = tmp_path / "ledger"
+    Ledger.create(ledger, epsilon=2, delta=1e-5)
+    before = ledger.read_bytes()
+    privacy = hn.Privacy.dp(epsilon=1, lineage="web", ledger=ledger)
+    config = hn.Config(read=hn.ReadConfig(position_base="1", preset=str(mapping)))
+    for job in (hn.mine, dry_run):
+        with pytest.raises(hn.PrivacyError, match="a line stands by itself"):
+            job(log, tmp_path / "out", privacy=privacy, config=config)
+    assert ledger.read_bytes() == before
+
+
+def test_a_line_that_fits_no_pattern_ends_what_was_held_on_to(tmp_path: Path) -> None:
+    """It may have been a head: what follows is not booked on whoever came before."""
+    mapping, log = tmp_path / "blocks.toml", tmp_path / "log.txt"
+    mapping.write_text(LINES.format(hold='fill = ["user", "query"]', page='search_id = "_block"'), encoding="utf-8")
+    # The second user's query holds a tab.
+    log.write_text("u1\tshoes\n>a\t1\t1\nv\tso\tmine\n>of v alone\t1\t1\nu2\tboots\n>b\t1\t0\n", encoding="utf-8")
+    rows = hn.read(log, config=hn.Config(read=hn.ReadConfig(position_base="1", preset=str(mapping)))).read_all()
+    found = list(zip(*(rows[name].to_pylist() for name in ("query", "doc_id")), strict=True))
+    assert {("shoes", "a"), ("boots", "b")} <= {*found}
+    assert all(query is None for query, doc in found if doc == "of v alone")
+    assert len(set(rows["search_id"].to_pylist())) == len(rows)

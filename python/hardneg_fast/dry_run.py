@@ -116,7 +116,7 @@ def dry_run(
         return replace(_of_counts(log, out, privacy, config), beside=used)
     if privacy.mode == "dp":
         check_private(out, privacy=privacy, config=config, overwrite=overwrite)
-    found, kinds, report = glance(log, config.read)
+    found, kinds, report = glance(log, config.read, named=privacy.mode == "dp")
     names = {*found.columns, *found.constants}
     check_users(privacy, names)
     charge = None

@@ -17,8 +17,20 @@ from .sources import ReadReport, Source, events, keepable, mapping, open_source,
 from .sources.arrow import FAILED
 from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
+from .sources.lines import BLOCK
+from .sources.named import NamedSource
 
-__all__ = ["RawLog", "ReadReport", "bring", "glance", "open_clicks", "open_log", "open_pages", "read"]
+__all__ = [
+    "RawLog",
+    "ReadReport",
+    "bring",
+    "glance",
+    "named_only",
+    "open_clicks",
+    "open_log",
+    "open_pages",
+    "read",
+]
 
 SESSIONS = "sessions stand for users"
 CLICKS_ONLY = (
@@ -27,6 +39,7 @@ CLICKS_ONLY = (
 )
 THRESHOLDED = b"hardneg_fast.k_users"
 """Key in the metadata of an anonymized log whose rare queries were left out."""
+NAMED = ("user_id", "query", "doc_id", "clicked")
 CLICKED = ("query", "doc_id", "clicked")
 COUNTED = ("query", "doc_id", "clicks")
 SHOWN = ("search_id", "query", "doc_id", "position", "clicked")
@@ -85,21 +98,43 @@ def read(log: object, *, config: Config | None = None) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.reader(), position_base=raw.position_base))
 
 
-def open_log(log: object, config: ReadConfig, keep: tuple[str, ...] = ()) -> RawLog:
+def open_log(log: object, config: ReadConfig, keep: tuple[str, ...] = (), *, named: bool = False) -> RawLog:
     """Opens a log and settles what its columns mean and what it calls the top position.
 
     Args:
         log: a path, directory, glob, URI or list of those; an Arrow object; a polars LazyFrame.
         config: format, shape, preset, columns.
         keep: further columns that come along under their own names.
+        named: of what is no file, only columns that `config` names; see `named_only`.
 
     Raises:
         ColumnError: columns are missing, doubled, or of types that cannot be read.
         FileError, DataError: nothing there, or not what it was taken for.
         UsageError: options that cannot be.
+        PrivacyError: as `named_only`.
     """
     source, files = open_source(log, config)
-    return bring(source, files, config, keep)
+    return bring(named_only(source, config) if named and not files else source, files, config, keep)
+
+
+def named_only(source: Source, config: ReadConfig) -> Source:
+    """A frame, table or stream without the columns that the caller did not name.
+
+    Which columns it has may have been found by looking at rows (as of JSON, or where an engine reads CSV), so that one
+    row with a field more would change what everybody's rows mean. What is named was not found.
+
+    Raises:
+        PrivacyError: a column that every log needs is not named.
+    """
+    if lacking := [name for name in NAMED if not (config.columns.get(name) or name in config.constants)]:
+        raise PrivacyError(
+            f"with --epsilon the columns of a frame, table or stream are named beforehand, and {', '.join(lacking)} "
+            f"{'is' if len(lacking) == 1 else 'are'} not: which columns it has may have been found by looking at rows, "
+            'and one user could change that for everybody. Say columns={"user_id": …, "query": …, "doc_id": …, '
+            '"clicked": …} and whatever of search_id, session_id, position, timestamp and dwell_ms there is (others are '
+            "left aside); or give the log as a Parquet or CSV file"
+        )
+    return NamedSource(source, filter(None, config.columns.values()))
 
 
 def open_clicks(log: object, config: ReadConfig) -> RawLog:
@@ -187,16 +222,24 @@ def bring(
     return _rows(source, found, config, report, keep)
 
 
-def glance(log: object, config: ReadConfig) -> tuple[mapping.Mapping, dict[str, pa.DataType], ReadReport]:
+def glance(
+    log: object, config: ReadConfig, *, named: bool = False
+) -> tuple[mapping.Mapping, dict[str, pa.DataType], ReadReport]:
     """What the columns of a log stand for, by their names and types: no row is read, of NDJSON the first thousand.
+
+    Args:
+        log: as for `open_log`.
+        config: likewise.
+        named: likewise.
 
     Returns:
         canonical names to columns and constants; column → type; what is known of the log by now.
 
     Raises:
-        ColumnError, FileError, DataError, UsageError: as `open_log`, as far as names and types tell.
+        ColumnError, FileError, DataError, UsageError, PrivacyError: as `open_log`, as far as names and types tell.
     """
     source, files = open_source(log, config, ahead=True)
+    source = named_only(source, config) if named and not files else source
     config = mapping.effective(config)
     try:
         found = mapping.resolve(source, config)
@@ -218,6 +261,7 @@ def _begun(source: Source, files: list[DataFile], found: mapping.Mapping, config
         preset=preset.name if preset else None,
         notes=list(preset.notes) if preset else [],
         thresholded=any(THRESHOLDED in (schema.metadata or {}) for schema in source.schemas),
+        held=preset is not None and (bool(preset.fill) or BLOCK in _inputs(found)),
     )
     if preset and preset.clicks_only:
         report.notes.append(CLICKS_ONLY)
@@ -226,6 +270,11 @@ def _begun(source: Source, files: list[DataFile], found: mapping.Mapping, config
         if SESSIONS not in report.notes:
             report.notes.append(SESSIONS)
     return report
+
+
+def _inputs(found: mapping.Mapping) -> set[str]:
+    """The log's own columns behind what it stands for."""
+    return {own for paths in found.columns.values() for path in paths for own in found.preset.inputs(path)}
 
 
 def _events(source: Source, found: mapping.Mapping, config: ReadConfig, report: ReadReport) -> RawLog:

@@ -374,7 +374,7 @@ class Recorder:
 def test_private_rows_come_to_the_driver_and_are_released_there_once(log, log_path, key, tmp_path, monkeypatch):
     recorder = Recorder()
     monkeypatch.setattr(private, "release_private", recorder)
-    config = hn.Config(read=hn.ReadConfig(position_base="1"))
+    config = hn.Config(read=hn.ReadConfig(position_base="1", columns={name: name for name in log.columns}))
     entries = []
     for name, mined in (("here", partial(hn.mine, log_path)), ("there", partial(on_spark.mine, log, key=key))):
         ledger = Ledger.create(tmp_path / name, epsilon=10, delta=1e-6)
@@ -396,7 +396,15 @@ def test_private_rows_come_to_the_driver_and_are_released_there_once(log, log_pa
 def test_a_private_release(log, key, tmp_path):
     Ledger.create(tmp_path / "ledger", epsilon=10, delta=1e-6)
     privacy = hn.Privacy.dp(epsilon=8, lineage="web", ledger=tmp_path / "ledger")
-    config = hn.Config(read=hn.ReadConfig(position_base="1"))
+    before, columns = (tmp_path / "ledger").read_bytes(), {name: name for name in log.columns}
+    for read, error, why in [
+        (hn.ReadConfig(position_base="1"), hn.PrivacyError, "are named beforehand"),
+        (hn.ReadConfig(columns=columns), hn.UsageError, "say what the log calls the top position"),
+    ]:
+        with pytest.raises(error, match=why):
+            on_spark.mine(log, privacy=privacy, key=key, config=hn.Config(read=read))
+    assert (tmp_path / "ledger").read_bytes() == before
+    config = hn.Config(read=hn.ReadConfig(position_base="1", columns=columns))
     written = on_spark.mine(log, tmp_path / "out", privacy=privacy, key=key, config=config)
     assert written.privacy["mode"] == "dp"
     assert written.table("negatives").count() == written.report["written"]["negatives"]

@@ -37,7 +37,7 @@ from .admission import window
 from .select import retrieved_for
 from .write import write
 
-__all__ = ["EXACT", "check_private", "mine_private", "private_folder", "public_lists", "refuse_log"]
+__all__ = ["EXACT", "check_private", "mine_private", "private_folder", "public_lists", "refuse_log", "refuse_options"]
 
 pc: Any = pyarrow.compute
 
@@ -92,7 +92,7 @@ def check_private(out: Path | str | None, *, privacy: Privacy, config: Config, o
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
         check_directory(private_folder(out), replaceable=EXACT if overwrite else ())
-    _refuse(config)
+    refuse_options(config)
     return Ledger(str(privacy.ledger))
 
 
@@ -112,7 +112,7 @@ def _to_the_wall(
     log: object, ledger: Ledger, *, privacy: Privacy, config: Config, progress: Progress | None
 ) -> _Passed:
     """Opens the log, reserves, reads and releases; nothing but this function holds any of it."""
-    raw = open_log(log, config.read)
+    raw = open_log(log, config.read, named=True)
     refuse_log(raw.schema.names, raw.report)
     candidates, queries = public_lists(privacy, config)
     budget = budget_of(privacy, config.release)
@@ -167,8 +167,12 @@ def _fingerprint(config: Config, privacy: Privacy) -> str:
     return hashlib.sha256(to_json(tree)).hexdigest()
 
 
-def _refuse(config: Config) -> None:
-    """Options that would make one user's contribution hang on others."""
+def refuse_options(config: Config) -> None:
+    """Options that would make one user's contribution hang on others.
+
+    Raises:
+        UsageError: such options.
+    """
     if config.read.position_base == "auto":
         raise UsageError(
             "with --epsilon say what the log calls the top position, --read.position-base 1 or 0: finding it out looks "
@@ -226,6 +230,11 @@ def refuse_log(names: Collection[str], report: ReadReport) -> None:
         raise PrivacyError(
             "with --epsilon columns are known before rows are read, and which fields NDJSON has, only its rows tell: a "
             "user with one field more would change what everybody's rows mean; write the log as Parquet or CSV"
+        )
+    if report.format == "lines" and report.held:
+        raise PrivacyError(
+            "with --epsilon a line stands by itself, and here lines fill those after them or are counted into blocks: "
+            "one user's line would change what others' mean; write the log as Parquet or CSV, page by page"
         )
 
 

@@ -2,8 +2,9 @@
 
 Some groups hold on: they fill the lines after theirs, within a session where one is named. A line that says nothing but
 such groups (the head of a block, the metadata of a session) is no record. Lines that fit no pattern, or are not of the
-encoding, are quarantined as `broken_line`. The virtual column `_block` counts the lines that said
-something to hold on to.
+encoding, are quarantined as `broken_line`, and what was held on to is let go of: such a line may have been a head, and
+the rows after it would else be booked on whoever came before. The virtual column `_block` counts the lines that said
+something to hold on to, and the broken ones.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class LineSource(Source):
                 if match is None:
                     report.rows_in += 1
                     report.count("broken_line")
+                    # It may have been the head of what follows, which is nobody's until the next head.
+                    held, block = {}, block + 1
                     continue
                 found = {name: value for name, value in match.groupdict().items() if value is not None}
                 if within and found.get(within) != held.get(within):

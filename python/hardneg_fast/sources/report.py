@@ -27,6 +27,8 @@ class ReadReport:
     """Whether user_id and session_id are one column: a threshold of users is then one of sessions."""
     thresholded: bool = False
     """Whether `anonymize` left out rare queries when it made the log."""
+    held: bool = False
+    """Whether lines say something for those after them, or are counted into blocks."""
     notes: list[str] = field(default_factory=list)
     """Sentences for the user."""
     timestamp_notations: dict[str, int] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from ..pipeline.admission import check_job, enter, kind_of, refuse_nothing, wind
 from ..pipeline.beside import check_beside, names_beside, tables_beside, with_propensities
 from ..pipeline.mine import finished
 from ..pipeline.mine import mine as mine_here
+from ..pipeline.private import check_private
 from ..pipeline.select import chosen_by
 from ..release import gather
 from ..result import Result, built, reported, stated
@@ -168,6 +169,9 @@ def mine(
             here = storage.local("a release under differential privacy")
         elif config.select.chain_users > 0:
             here = storage.local("what select.chain_users guards")
+    if privacy.mode == "dp":
+        # Before any job looks at a row.
+        check_private(here, privacy=privacy, config=config, overwrite=overwrite)
     master = key()
     parts = parts or int(session.conf.get("spark.sql.shuffle.partitions") or 200)
     log = log_of(df, config, privacy)
@@ -179,13 +183,15 @@ def mine(
     given |= {"extra_negatives": extra_negatives, "retrieved": retrieved, "scores": scores}
     given |= {"query_vectors": query_vectors, "document_vectors": document_vectors}
     if privacy.mode == "dp":
-        private = replace(config, read=ReadConfig(position_base=base))
         with named():
+            rows = _rows(log.df, replace(work, parts=1, labels=[0]), master)
+            # Of the columns that the caller named, under the names that they have here.
+            read = ReadConfig(position_base=base, columns={name: name for name in rows.schema.names})
             result = mine_here(
-                _rows(log.df, replace(work, parts=1, labels=[0]), master),
+                rows,
                 here,
                 privacy=privacy,
-                config=private,
+                config=replace(config, read=read),
                 documents=documents,
                 scorer=scorer,
                 propensities=propensities,

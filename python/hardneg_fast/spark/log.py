@@ -36,9 +36,8 @@ def log_of(df: DataFrame, config: Config, privacy: Privacy) -> Log:
     """What is known of the log before a row is read."""
     from pyspark.sql import functions as F  # noqa: N812 - as everybody calls them
 
-    found, _, report = glance(
-        pa.schema([(f.name, _type(f.dataType)) for f in df.schema.fields]).empty_table(), config.read
-    )
+    empty = pa.schema([(f.name, _type(f.dataType)) for f in df.schema.fields]).empty_table()
+    found, _, report = glance(empty, config.read, named=privacy.mode == "dp")
     if found.shape != "rows":
         raise UsageError(
             f"on Spark a log has a row per result shown, and this has {found.shape}: explode lists of results, or join "
