@@ -131,8 +131,8 @@ def named_only(source: Source, config: ReadConfig) -> Source:
             f"with --epsilon the columns of a frame, table or stream are named beforehand, and {', '.join(lacking)} "
             f"{'is' if len(lacking) == 1 else 'are'} not: which columns it has may have been found by looking at rows, "
             'and one user could change that for everybody. Say columns={"user_id": …, "query": …, "doc_id": …, '
-            '"clicked": …} and whatever of search_id, session_id, position, timestamp and dwell_ms there is (others are '
-            "left aside); or give the log as a Parquet or CSV file"
+            '"clicked": …} and whatever of search_id, session_id, position, timestamp and dwell_ms there is (others '
+            "are left aside); or give the log as a Parquet or CSV file"
         )
     return NamedSource(source, filter(None, config.columns.values()))
 
