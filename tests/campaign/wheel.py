@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,7 +69,10 @@ def main() -> None:
             sums = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels]
             print(f"{wheels[0].name}: {sums[0]}")
             if sums[0] != sums[1]:
-                kept = [wheel.rename(ROOT / "build" / f"{n}.whl") for n, wheel in enumerate(wheels)]
+                kept = ROOT / "build" / "wheels"
+                for n, wheel in enumerate(wheels):
+                    (kept / str(n)).mkdir(parents=True, exist_ok=True)
+                    shutil.copy(wheel, kept / str(n))
                 sys.exit(f"built again it is {sums[1]}: see {kept}")
             print("built twice, in two folders: the same bytes")
             wheel = wheels[0]
