@@ -75,6 +75,32 @@ def test_load_dataset_opens_every_config(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("to", [None, "st-ids", "pylate", "croissant"])
+def test_load_dataset_takes_no_other_dataset_of_the_same_name_from_its_cache(tmp_path, to):
+    """Its cache goes by the name of the directory and the card's configs, whatever is in the tables."""
+    from datasets import load_dataset
+
+    def written(folder: str, rows: pa.Table) -> Path:
+        out = tmp_path / folder / "negatives"
+        write(mined(negatives=rows), out if to is None else tmp_path / folder / "mined", documents=documents(),
+              overwrite=True)  # fmt: skip
+        if to is not None:
+            export(tmp_path / folder / "mined", out, to=to, overwrite=True)
+        return out
+
+    def loaded(out: Path) -> list:
+        config = {None: "negatives", "croissant": "negatives"}.get(to, "train")
+        found = load_dataset(str(out), config, split="train", cache_dir=str(tmp_path / "cache"))
+        return pq.read_table(sorted((out / config).glob("*.parquet"))[0]).to_pylist() == found.to_list()
+
+    given = mined().negatives
+    assert loaded(written("one", given))
+    assert loaded(written("one", given.slice(0, 1))), "mined anew"
+    assert loaded(written("two", given.slice(0, 2))), "of the same name, elsewhere"
+    cards = [(written(folder, given) / "README.md").read_text() for folder in ("one", "three")]
+    assert cards[0] == cards[1], "same tables, same card"
+
+
 def test_without_documents_there_are_ids(tmp_path):
     write(mined(), tmp_path / "out")
     assert load(tmp_path / "out").to_list() == mined().triplets.to_pylist()

@@ -16,6 +16,7 @@ from .targets.features import Features
 from .targets.job import Scores
 from .writers.atomic import whole_directory
 from .writers.given import given_table, of_object
+from .writers.parquet import digest_of
 from .writers.privacy_words import statement
 
 __all__ = ["export"]
@@ -129,8 +130,10 @@ def _readme(target: Target, job: Job) -> str:
     """What this is, how it is opened, and how far it is private. Constants and counts: no word of the data."""
     headline, paragraphs = statement(job.source.privacy, job.source.report.get("release", {}))
     head = ["---", "configs:"]
+    digest = digest_of(job.out) if target.configs else ""
     for config in target.configs:
-        head += [f"- config_name: {config}", "  data_files:", "  - split: train", f"    path: {config}/train.parquet"]
+        head += [f"- config_name: {config}", f'  description: "{digest}"']
+        head += ["  data_files:", "  - split: train", f"    path: {config}/train.parquet"]
     parts = [
         *(["\n".join([*head, "---"])] if target.configs else []),
         "# Hard negatives from click logs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ..exceptions import FileError
 from ..write import completed, pages
 from ..writers.dataset import Written as Counted
 from ..writers.hardness import hardness_of, places_in_sample, words_of
+from ..writers.stable_json import to_json
 from ..writers.texts import Texts
 from .parts import Chosen
 from .sealing import sealed_table, table_of
@@ -88,6 +90,7 @@ def write(
         job = _Job(chosen, stage, documents)
         counted = job.run()
         report = completed(report, counted, job.texts, by_position=[], hardness=job.hardness(privacy.get("k")))
+        counted.digest = hashlib.sha256(to_json({"sums": job.sums, "config": report["config"]})).hexdigest()[:16]
         said = pages(report, privacy, counted)
         for name, content in said.items():
             stage.write(name, content)
@@ -109,6 +112,9 @@ class _Job:
         self._key, self._work, self._figures = chosen.parts.key, chosen.work, chosen.figures
         self._rows = {name: sum(part[name] for part in self._figures.rows) for name in self._figures.rows[0]}
         self.texts: Texts | None = None
+        self.sums: dict[str, str] = {}
+        """Folder → the sum of its rows' hashes, whatever their order: that follows from the rows and the options. The
+        bytes are with the tasks, and few file systems know a sum of them."""
         self._sample: pa.Table | None = None
 
     def hardness(self, k: int | None) -> dict[str, Any]:
@@ -171,11 +177,15 @@ class _Job:
 
         session = self._chosen.frame.sparkSession
         each = [
-            session.read.schema(_ddl(schema)).parquet(self._stage.folder(name)).select(F.lit(name).alias("name"))
+            session.read.schema(_ddl(schema))
+            .parquet(self._stage.folder(name))
+            .select(F.lit(name).alias("name"), F.xxhash64("*").cast("decimal(38,0)").alias("hash"))
             for name, schema in schemas.items()
         ]
-        found = dict.fromkeys(schemas, 0)
-        found |= dict(reduce(lambda one, other: one.union(other), each).groupBy("name").count().collect())
+        rows = reduce(lambda one, other: one.union(other), each).groupBy("name")
+        told = rows.agg(F.count("hash"), F.sum("hash")).collect()
+        found = dict.fromkeys(schemas, 0) | {name: n for name, n, _ in told}
+        self.sums = {name: str(total) for name, _, total in told}
         expected = {name: n for name, n in self._rows.items() if name in found}
         if self._documents is None:
             expected["triplets"] -= found.get("validation", 0)

@@ -56,7 +56,7 @@ def card(report: Figures, privacy: Figures, written: Written) -> str:
     headline, paragraphs = statement(privacy, release)
     maker = " ".join(["hardneg_fast", ".".join(map(_name, str(report.get("version", "")).split(".")))]).strip()
     parts = [
-        _yaml(validation=written.held_out > 0),
+        _yaml(written.digest, validation=written.held_out > 0),
         "# Hard negatives from click logs",
         "For each query a document that satisfied it and *hard negatives*: documents that looked right, were shown, "
         f"and were not wanted. Mined from a search log by {maker}.",
@@ -102,8 +102,11 @@ _LIMITS = """- A negative is a document that users passed over. Some are relevan
 - Use random or in-batch negatives beside these: all of these are close to their query."""
 
 
-def _yaml(*, validation: bool) -> str:
-    """Constants only: nothing of the input gets near the YAML."""
+def _yaml(digest: str, *, validation: bool) -> str:
+    """Constants and a digest only: no text of the input gets near the YAML.
+
+    With the digest `load_dataset` tells this dataset from what it has cached of another of the same name.
+    """
     lines = [
         "---",
         "pretty_name: Hard negatives from click logs",
@@ -113,7 +116,7 @@ def _yaml(*, validation: bool) -> str:
         "configs:",
     ]
     for config in CONFIGS:
-        lines.append(f"- config_name: {config}")
+        lines += [f"- config_name: {config}", f'  description: "{digest}"']
         if config == CONFIGS[0]:
             lines.append("  default: true")
         lines += ["  data_files:", "  - split: train", f"    path: {config}/train-*.parquet"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from .mined import Mined
-from .parquet import ROW_GROUP_ROWS, plain_schema, write_parts
+from .parquet import ROW_GROUP_ROWS, digest_of, plain_schema, write_parts
 from .texts import Texts
 
 pc: Any = pyarrow.compute
@@ -36,6 +36,8 @@ class Written:
     """Triplets left out because a document of theirs has no text."""
     documents_without_text: int = 0
     """Documents left out of `documents` because they have no text."""
+    digest: str = ""
+    """16 hex digits that another content of the tables would not have."""
 
 
 def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written:
@@ -51,6 +53,7 @@ def write_dataset(mined: Mined, texts: Texts | None, directory: Path) -> Written
     _write_table("positives", mined.positives, directory, written)
     _write_table("queries", mined.queries, directory, written)
     _write_documents(mined, texts, directory, written)
+    written.digest = digest_of(directory)
     return written
 
 
