@@ -163,7 +163,8 @@ BESIDE = {
     "positives": "query, doc_id: documents that satisfy a query, best first, before those of the log",
     "known_relevant": "query, doc_id: documents that are no negatives of a query",
     "extra_negatives": "query, doc_id: negatives of a query, as they are",
-    "retrieved": "query, doc_id: what a search engine returns, by rank (--select.semi-negatives, --select.fill)",
+    "retrieved": "query, doc_id, rank (without rank, rows best first): what a search engine returns "
+    "(--select.semi-negatives, --select.fill)",
     "scores": "query, doc_id, score: what a model says (--select.max-score and what follows it)",
     "query_vectors": "query, vector: scores are then by vectors (--select.similarity) …",
     "document_vectors": "doc_id, vector: … with these",

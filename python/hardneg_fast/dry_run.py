@@ -27,6 +27,7 @@ from .release_private import budget_of
 from .scores import check_types, filters, load_scorer
 from .write import LAYOUT
 from .writers.given import check_given
+from .writers.ranks import check_ranks
 from .writers.texts import COLUMNS, check_documents
 
 __all__ = ["DryRun", "dry_run"]
@@ -109,6 +110,8 @@ def dry_run(
         schema = check_given(table, name, BESIDE[name])
         if name == "scores":
             check_types(schema)
+        if name == "retrieved":
+            check_ranks(schema, name)
     if scorer is not None:
         load_scorer(scorer)
     used = tuple(_given(config, beside or {}, documents=documents, scorer=scorer))

@@ -109,6 +109,13 @@ def check(select: SelectConfig, *, documents: bool, retrieved: bool) -> None:
             raise UsageError(
                 "retrieved documents are given, and nothing takes them: set select.semi_negatives or select.fill"
             )
+        # With fill easy random ones take the places of those that are not there.
+        if not retrieved and (select.semi_negatives > 0 or select.fill == "semi") and select.fill != "easy":
+            what = "select.semi_negatives takes" if select.semi_negatives > 0 else "select.fill semi takes"
+            raise UsageError(
+                f"{what} retrieved documents, and none are given: --retrieved FILE (retrieved=…), or "
+                "--select.retriever bm25"
+            )
         return
     if not documents:
         raise UsageError(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import pyarrow as pa
+
 from . import _hardneg
 from .blocks import Header, sealed
 from .config import SelectConfig
 from .core_options import select_hash, select_json
 from .exceptions import UsageError
 from .keys import Key
+from .plain import plain_table
+from .writers.given import of_object
+from .writers.ranks import by_rank
 
 __all__ = ["Selected", "select"]
 
@@ -107,7 +112,8 @@ def select(
             those of the log.
         known_relevant: the same: documents that are no negatives of a query.
         extra_negatives: the same: negatives of a query, taken as they are, unless the tables above say otherwise.
-        retrieved: the same, in order of rank: what a search engine returns, for `select.semi_negatives` and `fill`.
+        retrieved: the same, with `rank` (from 1, without gaps) or else best first: what a search engine returns, for
+            `select.semi_negatives` and `fill`.
         scores: table with `query` (normalised), `doc_id` and any of `score` (higher is more relevant), `word_overlap`
             and `vector_cosine` (with the nearest positive): what the guards of scores, and `order`, go by. Of a
             document that comes twice for a query the greatest figures count; null is not known.
@@ -117,7 +123,7 @@ def select(
     Raises:
         UsageError: options that cannot be, or go by scores where none are given; evidence of another part, or shares of
             another configuration.
-        DataError: no rule can run on this log; a given table has null values.
+        DataError: no rule can run on this log; a given table has null values, or ranks that cannot be.
         ColumnError: a given table lacks a column.
     """
     options, carry = select_json(config)
@@ -138,11 +144,18 @@ def select(
             positives=positives,
             known_relevant=known_relevant,
             extra_negatives=extra_negatives,
-            retrieved=retrieved,
+            retrieved=None if retrieved is None else _ranked(retrieved),
             scores=scores,
         ),
         header,
     )
+
+
+def _ranked(given: object) -> pa.Table:
+    table = of_object(given, "retrieved must be a table with query, doc_id, rank")
+    names = table.column_names
+    # What is no such table the core refuses by name.
+    return by_rank(plain_table(table), "retrieved") if {"query", "doc_id"} <= {*names} else table
 
 
 def _named(part: tuple[int, int] | None) -> str:

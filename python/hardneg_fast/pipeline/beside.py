@@ -17,6 +17,7 @@ from ..retrieve import check as check_retriever
 from ..scores import check as check_scores
 from ..scores import scores_table
 from ..writers.given import given_table
+from ..writers.ranks import RANKS, by_rank
 
 __all__ = ["BESIDE", "check_beside", "names_beside", "tables_beside", "with_propensities"]
 
@@ -70,7 +71,8 @@ def _beside(name: str, given: object, scrub: ScrubConfig, key: Key | None) -> pa
     Raises:
         FileError, ColumnError, DataError, UsageError: it is no such table.
     """
-    table = given_table(given, name, BESIDE[name])
+    table = given_table(given, name, BESIDE[name], RANKS if name == "retrieved" else ())
+    table = by_rank(table, name) if name == "retrieved" else table
     table = scores_table(table) if name == "scores" else table
     if table.num_rows == 0 or "query" not in table.column_names:
         return table

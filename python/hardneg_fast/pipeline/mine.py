@@ -23,6 +23,7 @@ from .admission import check_job, check_users, enter, kind_of, refuse_nothing, w
 from .beside import check_beside, names_beside, tables_beside, with_propensities
 from .count import MINED_TABLES, counted
 from .from_counts import in_place_of_a_log, is_saved
+from .matched import notes_beside
 from .private import mine_private
 from .select import chosen_by
 from .write import write
@@ -64,7 +65,8 @@ def mine(
             of the log.
         known_relevant: the same: documents that are no negatives of a query.
         extra_negatives: the same: negatives of a query, as they are.
-        retrieved: the same, in order of rank: what a search engine returns (`select.semi_negatives`, `select.fill`).
+        retrieved: the same with rank, from 1 without gaps, or else best first: what a search engine returns
+            (`select.semi_negatives`, `select.fill`).
         scores: the same with score, higher for more relevant: what a model says (`select.max_score` and the options
             around it). Scores go into `negatives` and `positives`.
         query_vectors: in their place, table or Parquet file with query and vector …
@@ -151,6 +153,7 @@ def finished(
 
     selected = chosen_by(of, config, beside, documents=documents, scorer=scorer, progress=progress)
     result = built(raw, counts, released, weighed, selected, config, beside=names_beside(beside, scorer))
+    result.report["input"]["notes"] += notes_beside(config.select, beside, queries=result.queries, released=released)
     if out is not None:
         write(result, out, documents=documents, overwrite=overwrite)
     return result

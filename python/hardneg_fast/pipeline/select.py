@@ -58,7 +58,8 @@ def _selected(
     unscored = {name: table for name, table in beside.items() if name != "scores"}
     if chosen.retriever == "bm25":
         positives = pa.table(of(unscored, drafted(chosen)).positives)
-        unscored["retrieved"] = retrieved_for(positives, sources.documents, config, progress)
+        found = retrieved_for(positives, sources.documents, config, progress)
+        unscored["retrieved"] = found.select(["query", "doc_id"])
     if not sources.makes(chosen):
         return of(beside | unscored, chosen)
     draft = of(unscored, drafted(chosen))

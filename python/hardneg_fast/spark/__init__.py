@@ -20,6 +20,7 @@ from ..exceptions import DataError, UsageError
 from ..keys import Key
 from ..pipeline.admission import check_job, enter, kind_of, refuse_nothing, window
 from ..pipeline.beside import check_beside, names_beside, tables_beside, with_propensities
+from ..pipeline.matched import notes_beside
 from ..pipeline.mine import finished
 from ..pipeline.mine import mine as mine_here
 from ..pipeline.private import check_private
@@ -234,9 +235,13 @@ def mine(
         told = (raw, counts, shown, selected.weighed, selected, config, selected.figures.measures)
         names = names_beside(beside, scorer)
         if storage is None:
-            return built(*told, beside=names)
+            gathered = built(*told, beside=names)
+            gathered.report["input"]["notes"] += notes_beside(config.select, beside, queries=gathered.queries)
+            return gathered
         statement = stated(privacy, raw, config.scrub)
         report = reported(*told, beside=names)
+        # Which queries are in the output, the driver does not know.
+        report["input"]["notes"] += notes_beside(config.select, beside)
         return write(selected, storage, report=report, privacy=statement, documents=texts, overwrite=overwrite)
 
 
