@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,12 @@ def built(folder: Path) -> Path:
     env = dict(line.split("=", 1) for line in make.splitlines() if "=" in line)
     maturin = Path(sys.executable).with_name("maturin")
     run(maturin, "build", "--release", "--locked", "--out", folder / "dist", cwd=source, **env)
-    return next((folder / "dist").glob("*.whl"))
+    wheel = next((folder / "dist").glob("*.whl"))
+    with zipfile.ZipFile(wheel) as files:
+        telling = [name for name in files.namelist() if str(folder).encode() in files.read(name)]
+    if telling:
+        sys.exit(f"the wheel says in which folder it was built: {telling}")
+    return wheel
 
 
 def lowest() -> list[str]:
