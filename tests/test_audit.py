@@ -279,6 +279,58 @@ def test_a_short_id_as_a_whole_value(tmp_path: Path) -> None:
     assert audit(tmp_path / "safe.parquet", log=tmp_path / "log.parquet").failed == ("identifiers",)
 
 
+@pytest.mark.parametrize("reversible", [(), ("user_id",), ("session_id", "user_id")])
+def test_a_log_that_was_anonymized(reversible: tuple[str, ...], made: Path, tmp_path: Path, capsys) -> None:
+    """Pseudonyms are bytes, tokens are texts: both are ids of the log that an output was made of."""
+    safe, out = tmp_path / "safe.parquet", tmp_path / "out"
+    hn.anonymize(log_of(made), safe, key=KEY, reversible=reversible)
+    assert cli.main(["mine", str(safe), "-o", str(out), "--k-users", str(K)]) == 0
+    assert cli.main(["audit", str(out), "--log", str(safe)]) == 0
+    ids = pq.read_table(safe, columns=["user_id", "session_id", "search_id"])
+    assert f"{sum(len(pc.unique(column)) for column in ids.columns):,} ids looked for" in capsys.readouterr().out
+    for column in ("search_id", "user_id"):
+        value = ids[column][0].as_py()
+        value = value if isinstance(value, bytes) else value.encode()
+        for text in (value, value.hex().encode(), base64.b64encode(value)):
+            (out / "notes.txt").write_bytes(b"seen: " + text + b" twice")
+            assert audit(out, log=safe).failed == ("identifiers",)
+    # Copied whole, they stand in a column.
+    shutil.copy(safe, tmp_path / "copy.parquet")
+    assert "are ids of the log" in "\n".join(audit(tmp_path / "copy.parquet", log=safe).lines())
+
+
+def said_of(found: hn.Audit, name: str) -> str:
+    return next(check.said for check in found.checks if check.name == name)
+
+
+@pytest.mark.parametrize("manifest", [None, "safe.json"])
+def test_tokens_are_by_design(manifest: str | None, made: Path, tmp_path: Path) -> None:
+    safe = tmp_path / "safe.parquet"
+    named = None if manifest is None else tmp_path / manifest
+    hn.anonymize(log_of(made), safe, key=KEY, reversible=("user_id",), manifest=named)
+    for key, says in ((None, "by their form"), (KEY, "each opened with the key" if manifest else "by their form")):
+        found = audit(safe, log=log_of(made), key=key)
+        assert found.passed
+        assert f"tokens in user_id, by design ({says}" in said_of(found, "personal data")
+    # What has no such form is looked at, there too, and so is what has it elsewhere.
+    table = pq.read_table(safe)
+    users = table["user_id"].to_pylist()
+    metadata = {b"hardneg_fast.reversible": b"user_id"}
+
+    def with_first(column: str, value: str) -> hn.Audit:
+        values = [value, *table[column].to_pylist()[1:]]
+        changed = table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
+        pq.write_table(changed.replace_schema_metadata(metadata), safe)
+        return audit(safe, key=KEY)
+
+    assert with_first("user_id", "jane.doe@example.com").failed == ("personal data",)
+    assert with_first("query", users[0]).failed == ("personal data",)
+    forged = "hfr1_" + base64.urlsafe_b64encode(hashlib.sha256(b"no token").digest()).decode().rstrip("=")
+    assert with_first("user_id", forged).passed == (manifest is None)
+    metadata.clear()
+    assert with_first("user_id", users[0]).passed == (manifest is not None)
+
+
 def test_digits_of_longer_numbers_are_no_ids(tmp_path: Path) -> None:
     rows = {"user_id": ["12345678"], "query": ["a b"], "doc_id": ["x"], "clicked": [True], "position": [1]}
     pq.write_table(pa.table({**rows, "search_id": ["23456789"]}), tmp_path / "log.parquet")

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 from .exceptions import TokenError, UsageError
 from .keys import Key
@@ -27,12 +28,20 @@ from .sources.arrow import arrays_of
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-__all__ = ["Sealer", "reveal"]
+__all__ = ["REVERSIBLE", "Sealer", "reveal", "shaped"]
+
+pc: Any = pyarrow.compute
 
 INFO = b"hardneg_fast/reversible/v1"
 PREFIX = "hfr1_"
 BLOCK = 16
 FIELDS = ("user_id", "session_id", "search_id")
+
+REVERSIBLE = b"hardneg_fast.reversible"
+"""Key in a file's metadata: its columns of tokens, parted by commas."""
+
+SHAPE = rf"^{PREFIX}[A-Za-z0-9_-]{{43,}}$"
+"""What tokens look like: at least two blocks in base64url."""
 
 
 class Sealer:
@@ -79,6 +88,12 @@ class Sealer:
                 "of its log names them"
             ) from None
         return padded[: padded.rindex(b"\x80")]
+
+
+def shaped(values: pa.Array) -> pa.Array:
+    """Whether texts have the form of tokens; whether they are, only the key knows."""
+    blocks = pc.bit_wise_and(pc.divide(pc.multiply(pc.subtract(pc.utf8_length(values), len(PREFIX)), 3), 4), BLOCK - 1)
+    return pc.and_(pc.match_substring_regex(values, SHAPE), pc.equal(blocks, 0))
 
 
 def reveal(tokens: object, /, *, key: Key, field: str = "user_id", epoch: str = "", dataset: str = "") -> pa.Array:

@@ -91,7 +91,7 @@ def audit(
     private, threshold = output.mode == "dp", output.mode in ("k_users", "none", "log")
     checks = [
         *(statement(output) if private else []),
-        personal_data(output),
+        personal_data(output, key),
         *([thresholds_in_output(output), thresholds_in_log(output, read, tokens=tokens)] if threshold else []),
         identifiers(output, read, made, found),
         rare_queries(output, made, found),

@@ -42,7 +42,7 @@ def wanted(output: Output, log: Log) -> Wanted:
     """Needles of the log."""
     every = pc.unique(pa.chunked_array([part for values in log.ids.values() for part in _chunks(values)]))
     lengths = pc.binary_length(every)
-    long = every.filter(pc.greater_equal(lengths, WIDTH)).cast(pa.large_binary()).to_pylist()
+    long = every.filter(pc.greater_equal(lengths, WIDTH)).to_pylist()
     named, texts = _rare(output, log)
     spoken = [text for text in texts if len(text.encode()) >= LENGTH and len(text.split()) >= WORDS]
     # A query_id is the hash of a query that may be named: an id that is such a query cannot be told from it.
@@ -58,7 +58,7 @@ def wanted(output: Output, log: Log) -> Wanted:
         "ids": Needles(long, fold=True, words=True),
         "queries": Needles(made.queries, fold=True),
         "hashes of ids": Needles(_hashes(hashed.to_pylist())),
-        "hashes of queries": Needles(_hashes(texts)),
+        "hashes of queries": Needles(_hashes([text.encode() for text in texts])),
     }
     return made
 
@@ -67,9 +67,9 @@ def _chunks(values: Any) -> list[Any]:
     return values.chunks if isinstance(values, pa.ChunkedArray) else [values]
 
 
-def _hashes(texts: Sequence[str]) -> list[bytes]:
+def _hashes(values: Sequence[bytes]) -> list[bytes]:
     """The first eight bytes: hashes that were cut are found, too."""
-    return [of(text.encode()).digest()[:WIDTH] for text in texts for of in HASHES]
+    return [of(value).digest()[:WIDTH] for value in values for of in HASHES]
 
 
 def _rare(output: Output, log: Log) -> tuple[Any, list[str]]:
@@ -130,8 +130,8 @@ def _whole_cells(output: Output, log: Log) -> dict[str, int]:
     hits: dict[str, int] = {}
     for path in output.parquet:
         for column, _, values in columns(path):
-            if column in IDENTIFIERS and column in log.ids and values.type == pa.large_string():
-                same = pc.sum(pc.is_in(values, value_set=log.ids[column].cast(values.type))).as_py() or 0
+            if column in IDENTIFIERS and column in log.ids:
+                same = pc.sum(pc.is_in(values.cast(pa.large_binary()), value_set=log.ids[column])).as_py() or 0
                 hits[column] = max(hits.get(column, 0), same)
     return hits
 

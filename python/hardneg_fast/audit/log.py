@@ -30,7 +30,7 @@ class Log:
     """What of a log an audit needs. Raw, and for this process alone."""
 
     ids: Mapping[str, Any]
-    """Identifier column → its distinct values."""
+    """Identifier column → its distinct values, as bytes: ids may be pseudonyms of a log that was anonymized."""
     documents: Any
     """Distinct ids of documents."""
     raw_queries: Any
@@ -73,11 +73,15 @@ def read_log(log: object, *, read: ReadConfig, scrub: ScrubConfig, key: Key | No
     reader = pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.reader(), position_base=raw.position_base))
     code = Key.ephemeral()
     named = [name for name in IDENTIFIERS if name in reader.schema.names]
+
+    def kind_of(name: str) -> Any:
+        return pa.large_binary() if name in named else pa.large_string()
+
     distinct: dict[str, list[Any]] = {name: [] for name in (*named, "doc_id", "query")}
     rows: dict[str, list[Array]] = {name: [] for name in ("query", "doc_id", "user_id", "search_id", "clicked")}
     for batch in reader:
         for name, found in distinct.items():
-            found.append(pc.unique(batch[name].cast(_text(batch[name].type))))
+            found.append(_distinct(batch[name]).cast(kind_of(name)))
         text = batch["query"].cast(_text(batch["query"].type)).dictionary_encode()
         query = normalize(text.dictionary, scrub=scrub, key=key).take(text.indices)
         there = pc.and_(pc.is_valid(query), pc.and_(pc.is_valid(batch["user_id"]), pc.is_valid(batch["doc_id"])))
@@ -88,7 +92,7 @@ def read_log(log: object, *, read: ReadConfig, scrub: ScrubConfig, key: Key | No
                 found.append(codes(query.filter(there), code))
             elif name in batch.schema.names:
                 found.append(codes(batch[name].filter(there), code))
-    one = {name: pc.unique(pa.chunked_array(found, pa.large_string())) for name, found in distinct.items()}
+    one = {name: pc.unique(pa.chunked_array(found, kind_of(name))) for name, found in distinct.items()}
     texts = pc.drop_null(one["query"])
     kinds = {"clicked": np.bool_}
     return Log(
@@ -103,6 +107,11 @@ def read_log(log: object, *, read: ReadConfig, scrub: ScrubConfig, key: Key | No
         },
         code=code,
     )
+
+
+def _distinct(column: Any) -> Any:
+    values = pc.unique(column)
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def _text(kind: Any) -> Any:

@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..anonymize import IDENTIFIERS
 from ..exceptions import DataError, FileError
 from ..read import THRESHOLDED
+from ..reversible import REVERSIBLE
 from .contents import files_of, is_parquet, name_of
 
 WORDS = {
@@ -56,6 +58,12 @@ class Output:
     def parquet(self) -> list[Path]:
         """Files that are tables."""
         return [path for path in self.files if is_parquet(path)]
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """Columns of identifiers that are said to be tokens which the key's holder can read back."""
+        said = self.statement.get("reversible") if self.mode == "log" else None
+        return frozenset(said if isinstance(said, list) else ()) & {*IDENTIFIERS}
 
     def name(self, path: Path) -> str:
         """The name of a file as findings say it."""
@@ -109,13 +117,15 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _in_metadata(tables: list[Path]) -> dict[str, Any]:
-    """What an anonymized log says of itself without its manifest: its threshold, if there is one."""
+    """What an anonymized log says of itself without its manifest: its threshold, and its columns of tokens."""
     try:
-        said = [(pq.read_schema(table).metadata or {}).get(THRESHOLDED) for table in tables]
+        said = [pq.read_schema(table).metadata or {} for table in tables]
     except (pa.ArrowException, OSError) as error:
         raise FileError(f"the log cannot be read ({type(error).__name__}); is it damaged?") from None
-    found = [int(k) for k in said if k is not None and k.isdigit()]
-    return {"k_users": min(found)} if found and len(found) == len(tables) else {}
+    found = [int(k) for k in (one.get(THRESHOLDED) for one in said) if k is not None and k.isdigit()]
+    tokens = {name for one in said for name in one.get(REVERSIBLE, b"").decode("utf-8", "replace").split(",") if name}
+    stated: dict[str, Any] = {"reversible": sorted(tokens)} if tokens else {}
+    return stated | ({"k_users": min(found)} if found and len(found) == len(tables) else {})
 
 
 def _manifest(path: Path, tables: list[Path]) -> dict[str, Any]:

@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ..anonymize import scrub
+from ..exceptions import TokenError
+from ..keys import Key
+from ..reversible import Sealer, shaped
 from .checks import Check
 from .contents import columns
 from .output import Output
@@ -27,11 +30,16 @@ QUERY_ID = re.compile(r"[0-9a-f]{16}")
 MASK = re.compile(r"<([a-z_]+)>")
 
 
-def personal_data(output: Output) -> Check:
-    """Looks through tables, card and report; counts texts by kind, and shows none."""
+def personal_data(output: Output, key: Key | None = None) -> Check:
+    """Looks through tables, card and report; counts texts by kind, and shows none.
+
+    Tokens that can be read back, in columns that the output says to hold them, look like keys and are none: left out is
+    what has their form, or, where `key` is theirs, what it opens.
+    """
+    tokens = _Tokens(output, key)
     found: dict[str, Counter[str]] = {"elsewhere": Counter(), "documents": Counter()}
     texts, documents, places = 0, set[str](), list[str]()
-    for whose, name, values in _texts(output):
+    for whose, name, values in _texts(output, tokens):
         texts += len(values)
         for text, kinds in _hits(values):
             # Pages show documents too, cut short: what begins like one that was found is one.
@@ -44,11 +52,16 @@ def personal_data(output: Output) -> Check:
                 places.append(name)
     bad, given = found["elsewhere"], found["documents"]
     said = f"{texts:,} texts looked through"
+    if tokens.found:
+        how = "each opened with the key" if tokens.opener else "by their form: --key tells whether they are"
+        said += f"; besides, tokens in {', '.join(sorted(tokens.found))}, by design ({how})"
     if given:
         said += f"; documents, which leave as given, hold {_listed(given)}"
     if bad:
         said = f"{_listed(bad)} in {', '.join(places[:4])}{' …' if len(places) > 4 else ''}; {said}"
     figures = {"texts": texts, "found": dict(bad), "in_documents": dict(given), "places": places}
+    if tokens.found:
+        figures["tokens"] = dict(tokens.found)
     return Check("personal data", "fail" if bad else "pass", said, figures=figures)
 
 
@@ -56,7 +69,40 @@ def _listed(kinds: Counter[str]) -> str:
     return ", ".join(f"{n:,} {kind}" for kind, n in sorted(kinds.items()))
 
 
-def _texts(output: Output) -> Iterator[tuple[str, str, Any]]:
+class _Tokens:
+    """Values that are the tool's own tokens, counted by column."""
+
+    def __init__(self, output: Output, key: Key | None) -> None:
+        said = output.statement
+        self.found: Counter[str] = Counter()
+        self.columns = output.tokens
+        self.opener = key if key is not None and said.get("key_id") == key.id else None
+        self._named = {name: str(said.get(name, "")) for name in ("epoch", "dataset")}
+
+    def without(self, column: str, values: Any) -> Any:
+        """The other values of a column."""
+        if column not in self.columns:
+            return values
+        are = shaped(values)
+        if self.opener is not None:
+            sealer = Sealer(self.opener, column, **self._named)
+            opened = [
+                one and _opens(sealer, text) for one, text in zip(are.to_pylist(), values.to_pylist(), strict=True)
+            ]
+            are = pa.array(opened, pa.bool_())
+        self.found[column] += pc.sum(are).as_py() or 0
+        return values.filter(pc.invert(are))
+
+
+def _opens(sealer: Sealer, token: str) -> bool:
+    try:
+        sealer.open(token)
+    except TokenError:
+        return False
+    return True
+
+
+def _texts(output: Output, tokens: _Tokens) -> Iterator[tuple[str, str, Any]]:
     """Documents or elsewhere, place, distinct texts; documents first."""
     rest: list[tuple[str, str, Any]] = []
     columns_seen: set[str] = set()
@@ -66,7 +112,7 @@ def _texts(output: Output) -> Iterator[tuple[str, str, Any]]:
             if is_text:
                 whose = "documents" if DOCUMENTS.fullmatch(column) else "elsewhere"
                 place = _shown(f"column {column!r} of {output.name(path)}")
-                found = (whose, place, _without_query_ids(column, values))
+                found = (whose, place, tokens.without(column, _without_query_ids(column, values)))
                 if whose == "documents":
                     yield found
                 else:

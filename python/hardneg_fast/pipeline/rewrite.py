@@ -17,7 +17,7 @@ from ..exceptions import ColumnError, PrivacyError
 from ..keys import Key
 from ..read import THRESHOLDED, RawLog, bring
 from ..result import quarantined
-from ..reversible import Sealer
+from ..reversible import REVERSIBLE, Sealer
 from ..sources import Source, keepable
 from ..sources.files import DataFile
 from ..writers.atomic import whole_file
@@ -129,6 +129,8 @@ def by_rows(job: Job, key_id: str | None, k_users: int | None, why: str) -> dict
                 writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
             if k_users is not None:
                 writer.add_key_value_metadata({THRESHOLDED.decode(): str(k_users)})
+            if sealers:
+                writer.add_key_value_metadata({REVERSIBLE.decode(): ",".join(sorted(sealers))})
     stats = stream.stats()
     return {
         "rows": rows,
