@@ -335,8 +335,75 @@ def test_rare_queries_are_left_out(k, left, tmp_path):
     done = hn.anonymize(asked(tmp_path), tmp_path / "o", k_users=k)
     assert pq.read_table(tmp_path / "o")["query"].sort().to_pylist() == left
     assert done["rows"] == len(left)
-    assert done["suppressed"] == 7 - len(left)
-    assert done["quarantine"] == {"null_query": 1}
+    assert done["suppressed"] == (7 - len(left)) // k * k
+    assert done["rows_read"] == 8 // k * k
+    assert done["quarantine"] == {}, "one row is less than k"
+
+
+def test_figures_beside_a_threshold_are_rounded(tmp_path, capsys):
+    """Neighbouring logs, that differ in rows that are not written: neither the manifest nor a printed line tells."""
+    rows = [{"user_id": f"u{i}", "query": "shoes", "doc_id": "d", "clicked": True} for i in range(6)]
+    rare = [
+        {"user_id": "u1", "query": f"write to jane{i}@example.com", "doc_id": "d", "clicked": True} for i in range(6)
+    ]
+    none = [{"user_id": "u2", "query": None, "doc_id": "d", "clicked": False} for _ in range(6)]
+
+    def said(more: list[dict]) -> tuple[str, str]:
+        pq.write_table(pa.Table.from_pylist(rows + more), tmp_path / "log.parquet")
+        args = [
+            "anonymize",
+            str(tmp_path / "log.parquet"),
+            "-o",
+            str(tmp_path / "o"),
+            "--manifest",
+            str(tmp_path / "m"),
+        ]
+        assert cli.main([*args, "--k-users", "3", "--overwrite"]) == 0
+        return capsys.readouterr().out, (tmp_path / "m").read_text()
+
+    assert said(rare[:3]) == said(rare[:5])
+    assert said(none[:3]) == said(none[:5])
+    assert said(none[:3]) != said(none)
+    assert said(rare[:2]) == said([])
+    text, manifest = said(rare + none)
+    assert "left out: 6 rows of queries with fewer than 3 users" in text
+    assert (json.loads(manifest)["rows_read"], json.loads(manifest)["quarantine"]) == (18, {"null_query": 6})
+
+
+def test_the_manifest_says_what_became_of_each_column(tmp_path):
+    """What a privacy officer signs: values, not how pages were written."""
+    rows = {
+        "user_id": ["u1"],
+        "session_id": ["s"],
+        "search_id": ["p"],
+        "query": ["Jane@example.com 1"],
+        "doc_id": ["D"],
+    }
+    rows |= {"position": [0], "clicked": [True], "timestamp": [datetime.datetime(2026, 1, 2, 3)], "price": [2.5]}
+    config = hn.Config(read=hn.ReadConfig(position_base="0"))
+
+    def how(**options) -> dict[str, str]:
+        manifest = tmp_path / "m"
+        hn.anonymize(
+            pa.table(rows), tmp_path / "o", config=config, keep=("price",), manifest=manifest, overwrite=True, **options
+        )
+        said = json.loads(manifest.read_text())
+        assert said["how"].keys() == said["written"].keys() == {*said["columns"]}
+        return said["how"]
+
+    said = how(key=KEY, epoch="2026", reversible=("user_id",))
+    assert said["user_id"].startswith(f"token by AES-SIV, key id {KEY.id}, epoch '2026': ")
+    assert said["session_id"] == said["search_id"] == f"HMAC-SHA256 pseudonym, 16 bytes, key id {KEY.id}, epoch '2026'"
+    assert said["query"].startswith("normalised; personal data of known structure masked")
+    assert said["query"].endswith("(personal data found: 1)")
+    assert said["timestamp"] == "to the day"
+    assert said["position"] == "counted from 1, not from 0; else as it was"
+    assert said["doc_id"] == said["clicked"] == "as it was"
+    assert said["price"] == "as it was, what is in it was not looked at"
+    said = how(time="keep", query_text="keep")
+    assert said["user_id"] == "HMAC-SHA256 pseudonym, 16 bytes, under a key that was forgotten with the run"
+    assert said["timestamp"] == "as it was"
+    assert said["query"] == "as it was, what is in it was not looked at"
 
 
 def test_rare_queries_with_tokens_of_an_epoch(tmp_path):
@@ -356,9 +423,9 @@ def test_rare_queries_on_the_command_line(tmp_path, capsys):
     path = tmp_path / "manifest.json"
     args = ["anonymize", str(asked(tmp_path)), "-o", str(tmp_path / "o"), "--k-users", "3", "--manifest", str(path)]
     assert cli.main(args) == 0
-    assert "left out: 4 rows of queries with fewer than 3 users" in capsys.readouterr().out
+    assert "left out: 3 rows of queries with fewer than 3 users" in capsys.readouterr().out
     said = json.loads(path.read_text())
-    assert (said["file"], said["k_users"], said["rows"], said["suppressed"], said["key_id"]) == ("o", 3, 3, 4, None)
+    assert (said["file"], said["k_users"], said["rows"], said["suppressed"], said["key_id"]) == ("o", 3, 3, 3, None)
     assert said["how"].keys() == {"user_id", "query", "doc_id", "clicked"}
     assert "not anonymous" in said["claim"]
     assert "mine alone" not in path.read_text()

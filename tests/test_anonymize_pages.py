@@ -119,8 +119,8 @@ WRITERS = {
 def test_files_of_pyarrow(writer, tmp_path):
     pq.write_table(made(), tmp_path / "log.parquet", **WRITERS[writer])
     done = check(tmp_path / "log.parquet", tmp_path / "out.parquet", keep=("price", "tags"))
-    assert {done["how"][name] for name in IDS} == {REWRITTEN}
-    assert {said for name, said in done["how"].items() if name not in IDS} == {COPIED}
+    assert {done["written"][name] for name in IDS} == {REWRITTEN}
+    assert {said for name, said in done["written"].items() if name not in IDS} == {COPIED}
     assert done["left_in"] == [name for name in done["columns"] if name not in IDS]
 
 
@@ -153,14 +153,14 @@ def test_dictionaries_given_up_in_the_middle(version, compression, tmp_path):
         data_page_version=version, compression=compression,
     )  # fmt: skip
     done = check(tmp_path / "log.parquet", tmp_path / "out.parquet")
-    assert done["how"]["session_id"] == "decoded and encoded: pages that are not dictionary-coded"
-    assert done["how"]["doc_id"] == COPIED
+    assert done["written"]["session_id"] == "decoded and encoded: pages that are not dictionary-coded"
+    assert done["written"]["doc_id"] == COPIED
 
 
 def test_no_dictionaries(tmp_path):
     pq.write_table(made(), tmp_path / "log.parquet", use_dictionary=False)
     done = check(tmp_path / "log.parquet", tmp_path / "out.parquet")
-    assert {done["how"][name] for name in IDS} == {"decoded and encoded: pages that are not dictionary-coded"}
+    assert {done["written"][name] for name in IDS} == {"decoded and encoded: pages that are not dictionary-coded"}
     pq.write_table(
         made(), tmp_path / "log.parquet", use_dictionary=False, column_encoding={"user_id": "DELTA_BYTE_ARRAY"}
     )
@@ -179,12 +179,12 @@ def test_empty_identifiers_become_null(dictionary, nullable, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet")["user_id"].null_count == 23
     if dictionary and nullable:
         said = "dictionary rewritten; decoded and encoded in 1 of 3 row groups: empty values, which become null"
-        assert done["how"]["user_id"] == said
+        assert done["written"]["user_id"] == said
     required = table.set_column(1, fields[1], pa.array([f"raw-user-{i % 50}" for i in range(600)]))
     pq.write_table(required, tmp_path / "log.parquet", row_group_size=200, use_dictionary=dictionary)
     done = check(tmp_path / "log.parquet", tmp_path / "out.parquet")
     if dictionary:
-        assert done["how"]["user_id"] == REWRITTEN
+        assert done["written"]["user_id"] == REWRITTEN
         assert pq.read_schema(tmp_path / "out.parquet").field("user_id").nullable == nullable
 
 
@@ -238,7 +238,7 @@ def test_several_files_are_one(tmp_path):
     table = made(900)
     pq.write_table(table.set_column(6, "position", table["position"].cast(pa.int64())), paths[0])
     done = hn.anonymize(paths[:2], tmp_path / "out.parquet", key=KEY, overwrite=True, **KEEP)
-    assert set(done["how"].values()) == {"decoded and encoded: position has not the same type in every file"}
+    assert set(done["written"].values()) == {"decoded and encoded: position has not the same type in every file"}
 
 
 def test_empty_logs(tmp_path):
@@ -306,7 +306,7 @@ def test_columns_that_are_called_otherwise(tmp_path):
     with pytest.raises(hn.UsageError, match="holds user_id"):
         hn.anonymize(tmp_path / "log.parquet", tmp_path / "o", config=config, keep=("who",), **KEEP)
     done = hn.anonymize(tmp_path / "log.parquet", tmp_path / "o", key=KEY, config=config, **KEEP)
-    assert set(done["how"].values()) == {"decoded and encoded: user_id is no column of the top level in every file"}
+    assert set(done["written"].values()) == {"decoded and encoded: user_id is no column of the top level in every file"}
     assert (
         pq.read_table(tmp_path / "o")["user_id"].to_pylist()
         == hn.pseudonymize(pa.array(["raw-user-1"]), key=KEY).to_pylist()
@@ -319,8 +319,8 @@ def test_decoding_keeps_columns_too(tmp_path):
         done = hn.anonymize(
             tmp_path / "log.parquet", tmp_path / "o", key=KEY, keep=("price", "tags"), overwrite=True, **mode
         )
-        assert len({*done["how"].values()}) == 1
-        assert next(iter(done["how"].values())).startswith("decoded and encoded: ")
+        assert len({*done["written"].values()}) == 1
+        assert next(iter(done["written"].values())).startswith("decoded and encoded: ")
         raw = {row["price"]: row for row in made(800).to_pylist()}
         found = pq.read_table(tmp_path / "o").to_pylist()
         assert len(found) == done["rows"] > 700
@@ -330,7 +330,7 @@ def test_decoding_keeps_columns_too(tmp_path):
             assert row["query"] == (own["query"] if mode.get("query_text") else own["query"].strip().lower())
     table = made(100)
     done = hn.anonymize(table, tmp_path / "o", key=KEY, keep=("price",), overwrite=True, **KEEP)
-    assert set(done["how"].values()) == {"decoded and encoded: the log is not in Parquet files"}
+    assert set(done["written"].values()) == {"decoded and encoded: the log is not in Parquet files"}
     assert done["left_in"] == ["query", "price"]
 
 
@@ -376,8 +376,10 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
     args = ["anonymize", str(tmp_path / "log.parquet"), "-o", str(tmp_path / "o"), "--query-text", "keep"]
     assert cli.main([*args, "--time", "keep", "--keep", "price,tags", "--keep", "ip", "--threads", "2"]) == 0
     said = capsys.readouterr().out
-    assert "pages copied: query, doc_id, position, clicked, dwell_ms, timestamp, price, tags, ip" in said
-    assert "decoded and encoded: pages that are not dictionary-coded: " in said
+    assert "query, doc_id, position, clicked, dwell_ms, timestamp, price, tags, ip: pages copied" in said
+    assert ": decoded and encoded: pages that are not dictionary-coded" in said
+    assert "user_id, session_id, search_id: HMAC-SHA256 pseudonym, 16 bytes, under a key that was forgotten" in said
+    assert "query, price, tags, ip: as it was, what is in it was not looked at" in said
     assert "left in as they are, what is in them was not looked at: query, doc_id" in said
     assert "rows stay as they are: those that mine would set aside are in the copy" in said
     assert cli.main([*args, "--overwrite"]) == 0

@@ -120,6 +120,20 @@ def test_nothing_is_shown_of_fewer_than_k_users(log, k, tmp_path_factory):
         assert not [q for q in secret if q in path.read_text()], path.name
 
 
+@pytest.mark.parametrize("k", [None, 5])
+def test_a_log_without_a_row_to_use_counts_as_shown(k):
+    rows = [{"user_id": f"u{i}", "query": None, "doc_id": "d", "clicked": False} for i in range(7)]
+    rows += [{"user_id": "u1", "query": "shoes", "doc_id": None, "clicked": False}] * 2
+    schema = pa.schema({"user_id": "string", "query": "string", "doc_id": "string", "clicked": "bool"})
+    log, privacy = pa.Table.from_pylist(rows, schema), hn.Privacy.k_users(k) if k else hn.Privacy.none()
+    says = r"\(null_query 5\)" if k else r"\(null_doc_id 2, null_query 7\)"
+    with pytest.raises(hn.DataError, match=says):
+        hn.mine(log, privacy=privacy)
+    if k:
+        with pytest.raises(hn.DataError, match=r"all were set aside .fewer than 5 for any one reason"):
+            hn.mine(log.slice(5), privacy=privacy)
+
+
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sim")

@@ -70,14 +70,17 @@ def run_anonymize(args: argparse.Namespace) -> None:
     if shared.as_json(args, done | {"out": args.out}):
         return
     print(f"{done['rows']:,} rows -> {args.out}: {', '.join(done['columns'])}")
-    for how in dict.fromkeys(done["how"].values()):
-        names = [name for name, said in done["how"].items() if said == how]
-        print(f"  {how}: {'all columns' if len(names) == len(done['how']) else ', '.join(names)}")
+    for what in ("how", "written"):
+        for how in dict.fromkeys(done[what].values()):
+            names = [name for name, said in done[what].items() if said == how]
+            all_of_them = what == "written" and len(names) == len(done[what])
+            print(f"  {how}: all columns" if all_of_them else f"  {', '.join(names)}: {how}")
     for title, reasons in (("set aside", done["quarantine"]), ("personal data", done["scrubbed"])):
         for reason, n in sorted(reasons.items()):
             print(f"  {title}: {reason} {n:,}")
     if args.k_users:
         print(f"  left out: {done['suppressed']:,} rows of queries with fewer than {args.k_users} users")
+        print(f"  counts but those of rows written are rounded down to multiples of {args.k_users}")
     for note in done["notes"]:
         print(f"  note: {note}")
     print(

@@ -181,22 +181,7 @@ def positives_of(queries: pa.Table, positives: pa.Table) -> pa.Table:
 
 def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config) -> dict[str, Any]:
     def shown(value: Any) -> Any:
-        """Counts, however nested, as they may be shown."""
-        if isinstance(value, Mapping):
-            # Under k-users a reason that rounds to nothing is not named: its name alone says that it happened.
-            return {name: shown(v) for name, v in value.items() if shown(v) != 0 or not released.privacy.k}
-        if isinstance(value, bool) or not isinstance(value, int):
-            return value
-        k = released.privacy.k or 1
-        return value // k * k
-
-    def shown_text(note: str) -> str:
-        """A note with its counts as they may be shown."""
-        return (
-            re.sub(r"\d[\d,]*", lambda n: f"{shown(int(n[0].replace(',', ''))):,}", note)
-            if released.privacy.k
-            else note
-        )
+        return as_shown(value, released.privacy.k)
 
     # Surfaces are values of the log, and nobody counted who saw them.
     bases = raw.report.position_bases
@@ -228,7 +213,7 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
             "preset": raw.report.preset,
             "position_bases": bases,
             "timestamp_notations": shown({**raw.report.timestamp_notations, **counts.timestamp_notations}),
-            "notes": [shown_text(note) for note in raw.report.notes],
+            "notes": [note_as_shown(note, released.privacy.k) for note in raw.report.notes],
         },
         "quarantine": shown(quarantine),
         "scrubbed": shown(counts.scrubbed),
@@ -248,6 +233,21 @@ def _report(raw: Any, counts: Any, released: Any, selected: Any, config: Config)
         "rules_off": funnel["rules_off"],
         "config": plain_config(config, exact=not released.privacy.k),
     }
+
+
+def as_shown(value: Any, k: int | None) -> Any:
+    """Counts, however nested, as they may be shown: under k-users rounded down to multiples of K."""
+    if k is None:
+        return value
+    if isinstance(value, Mapping):
+        # A reason that rounds to nothing is not named: its name alone says that it happened.
+        return {name: shown for name, v in value.items() if (shown := as_shown(v, k)) != 0}
+    return value if isinstance(value, bool) or not isinstance(value, int) else value // k * k
+
+
+def note_as_shown(note: str, k: int | None) -> str:
+    """A note with its counts as they may be shown."""
+    return re.sub(r"\d[\d,]*", lambda n: f"{as_shown(int(n[0].replace(',', '')), k):,}", note) if k else note
 
 
 def plain_config(config: Config, *, exact: bool) -> dict[str, Any]:
@@ -286,7 +286,8 @@ QUERY_TEXT = {
 }
 
 
-def _scrubbed(scrub: ScrubConfig) -> str:
+def query_text(scrub: ScrubConfig) -> str:
+    """What was done to query texts, in words."""
     said = QUERY_TEXT[scrub.action] + (f" (only {', '.join(scrub.kinds)})" if scrub.kinds else "")
     if scrub.detector is not None and scrub.action != "off":
         said += f"; except what the detector {scrub.detector.name!r} finds"
@@ -298,7 +299,7 @@ def stated(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]:
     statement: dict[str, Any] = {
         "mode": privacy.mode,
         "identifiers": "none in the output; hashed under a key while counting",
-        "query_text": _scrubbed(scrub),
+        "query_text": query_text(scrub),
         "sessions_stand_for_users": sessions,
     }
     if privacy.lineage is not None:

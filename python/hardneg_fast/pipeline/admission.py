@@ -11,7 +11,7 @@ from ..exceptions import DataError, PrivacyError
 from ..keys import Key
 from ..ledger import Ledger
 from ..release import checked
-from ..result import VALUES, quarantined
+from ..result import VALUES, as_shown, quarantined
 from ..write import check_target
 
 __all__ = ["check_job", "check_users", "enter", "kind_of", "refuse_nothing", "window"]
@@ -46,15 +46,21 @@ def check_users(privacy: Privacy, names: Collection[str]) -> None:
         )
 
 
-def refuse_nothing(raw: Any, counts: Any) -> None:
-    """A log without a row that can be read is told apart from one in which no rule finds anything."""
+def refuse_nothing(raw: Any, counts: Any, k: int | None = None) -> None:
+    """A log without a row that can be read is told apart from one in which no rule finds anything.
+
+    With a threshold `k` of users reasons are counted as they may be shown.
+    """
     quarantine = quarantined(raw.report.quarantine, counts.quarantine)
     if counts.rows > sum(n for reason, n in counts.quarantine.items() if reason not in VALUES):
         return
-    reasons = ", ".join(f"{reason} {n:,}" for reason, n in sorted(quarantine.items()))
+    shown = as_shown(quarantine, k)
+    reasons = (
+        ", ".join(f"{reason} {n:,}" for reason, n in sorted(shown.items())) or f"fewer than {k} for any one reason"
+    )
     raise DataError(
         f"no row of the log can be used: all were set aside ({reasons}); `hardneg-fast inspect LOG` says what that is"
-        if reasons
+        if quarantine
         else "the log has no rows; a log needs at least one record"
     )
 

@@ -71,8 +71,9 @@ def anonymize(
 
     Returns:
         rows written and read, quarantine by reason, rows suppressed for rare queries, personal data by kind, columns,
-        how each came about, those left in without a look at their content, key id (None for a key that is forgotten
-        now), notes.
+        how each column's values became what they are, how its pages were written, those left in without a look at their
+        content, key id (None for a key that is forgotten now), notes. With `k_users` all but the rows written are
+        rounded down to multiples of it: rows that are not there are of few users.
 
     Raises:
         DataError: the log cannot be read.

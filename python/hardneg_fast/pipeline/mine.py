@@ -116,7 +116,7 @@ def mine(
         check_users(privacy, raw.schema.names)
         enter(privacy, window=window(config), what=kind_of(privacy))
         counts = counted(raw, config, key, MINED_TABLES, progress)
-        refuse_nothing(raw, counts)
+        refuse_nothing(raw, counts, privacy.k)
         released = release(counts, privacy=privacy)
     return finished(
         raw,

@@ -16,7 +16,7 @@ from ..config import Config, CountConfig, ReadConfig, ScrubConfig
 from ..exceptions import ColumnError, PrivacyError
 from ..keys import Key
 from ..read import THRESHOLDED, RawLog, bring
-from ..result import quarantined
+from ..result import as_shown, note_as_shown, quarantined, query_text
 from ..reversible import REVERSIBLE, Sealer
 from ..sources import Source, keepable
 from ..sources.files import DataFile
@@ -65,6 +65,34 @@ class Job:
             plain=self.reversible,
         )
 
+    def pseudonym(self, name: str, key_id: str | None) -> str:
+        """What became of an identifier, in words."""
+        key = f"key id {key_id}" if key_id else "under a key that was forgotten with the run"
+        period = "".join(
+            f", {what} {value!r}" for what, value in (("epoch", self.epoch), ("dataset", self.dataset)) if value
+        )
+        if name in self.reversible:
+            return f"token by AES-SIV, {key}{period}: whoever has the key can read the id back"
+        return f"HMAC-SHA256 pseudonym, 16 bytes, {key}{period}"
+
+
+def _became(name: str, job: Job, key_id: str | None, masked: int, position_base: int) -> str:
+    """What became of a column's values, in words: what its reader may rely on."""
+    if name in IDENTIFIERS:
+        return job.pseudonym(name, key_id)
+    if name == "query" and job.query_text == "normalise":
+        said = query_text(job.config.scrub)
+        return said if job.config.scrub.action == "off" or not masked else f"{said} (personal data found: {masked:,})"
+    if name == "timestamp" and job.time == "day":
+        return "to the day"
+    if name == "position" and position_base == 0:
+        return "counted from 1, not from 0; else as it was"
+    return f"as it was{_unseen(name, job)}"
+
+
+def _unseen(name: str, job: Job) -> str:
+    return ", what is in it was not looked at" if name == "query" or name in job.keep else ""
+
 
 def by_pages(job: Job, key_id: str | None) -> dict[str, Any]:
     """Copies pages of Parquet files.
@@ -91,7 +119,11 @@ def by_pages(job: Job, key_id: str | None) -> dict[str, Any]:
         "suppressed": 0,
         "scrubbed": {},
         "columns": [*done.how],
-        "how": done.how,
+        "how": {
+            name: job.pseudonym(name, key_id) if name in IDENTIFIERS else f"as it was{_unseen(name, job)}"
+            for name in done.how
+        },
+        "written": done.how,
         "left_in": [name for name in done.how if name not in IDENTIFIERS],
         "key_id": key_id,
         "notes": [ROWS_STAY],
@@ -132,18 +164,20 @@ def by_rows(job: Job, key_id: str | None, k_users: int | None, why: str) -> dict
             if sealers:
                 writer.add_key_value_metadata({REVERSIBLE.decode(): ",".join(sorted(sealers))})
     stats = stream.stats()
+    # With a threshold the rows that are not there are not to be counted by the figures of those that are.
+    scrubbed = as_shown(stats["scrubbed"], k_users)
     return {
         "rows": rows,
-        "rows_read": stats["rows"],
-        "quarantine": quarantined(raw.report.quarantine, stats["quarantine"]),
-        "suppressed": suppressed,
-        "scrubbed": stats["scrubbed"],
+        "rows_read": as_shown(stats["rows"], k_users),
+        "quarantine": as_shown(quarantined(raw.report.quarantine, stats["quarantine"]), k_users),
+        "suppressed": as_shown(suppressed, k_users),
+        "scrubbed": scrubbed,
         "columns": reader.schema.names,
-        "how": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}")
-        | dict.fromkeys(sealers, "tokens by AES-SIV: whoever has the key can read the ids back"),
+        "how": {name: _became(name, job, key_id, sum(scrubbed.values()), raw.position_base) for name in schema.names},
+        "written": dict.fromkeys(reader.schema.names, f"decoded and encoded: {why}"),
         "left_in": [*(["query"] if job.query_text == "keep" else []), *job.keep],
         "key_id": key_id,
-        "notes": raw.report.notes,
+        "notes": [note_as_shown(note, k_users) for note in raw.report.notes],
     }
 
 

@@ -209,7 +209,7 @@ def mine(
         counts = found.facts
         log.report.rows_in = counts.rows
         raw = SimpleNamespace(report=log.report)
-        refuse_nothing(raw, counts)
+        refuse_nothing(raw, counts, privacy.k)
         if config.select.chain_users > 0:
             # What users clicked for the next query stands with that query, which is of another part.
             counts.asked = found.asked()
