@@ -1,11 +1,16 @@
 """`inspect`: published logs are recognised, faults are explained, and no identifier or query is shown."""
 
 import json
+import shlex
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import hardneg_fast as hn
+from hardneg_fast import cli
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import DataError, FileError
 from hardneg_fast.inspection import MEANINGS, inspect
@@ -99,9 +104,96 @@ def test_what_is_lacking_is_said_with_what_it_switches_off():
         "no impressions without",
     ):
         assert what in text, what
-    assert "--no-privacy" in found.command
+    assert (found.command, found.no_command[:27]) == ("", "the log holds clicks only: ")
+    assert found.lines()[-1] == "next        nothing to run yet: " + found.no_command
     known = look(pa.table({"search_id": [1, 1], "query": ["a", "b"], "doc_id": ["x", "y"], "clicked": [1, 0]}))
     assert not any("no search_id" in what or "without a click" in what for what in known.lacking)
+
+
+N = 600
+PAGES = {
+    "user_id": [f"u{i // 5 % 60}" for i in range(N)],
+    "search_id": [f"s{i // 5}" for i in range(N)],
+    "query": ["q"] * N,
+    "doc_id": [f"d{(i + i // 5) % 7}" for i in range(N)],
+    "position": [i % 5 + 1 for i in range(N)],
+    "clicked": [i % 5 == 2 and i % 7 < 4 for i in range(N)],
+    "timestamp": [1733788800 + i // 5 * 60 for i in range(N)],
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"clicked": [False] * N}, "no row is clicked"),
+        ({"clicked": [True] * N}, "clicks only"),
+        ({"clicked": ["maybe"] * N}, "no record can be used"),
+        ({"query": [""] * N}, "no row has a query"),
+        ({"search_id": [f"s{i}" for i in range(N)]}, "each row has a search_id of its own"),
+        ({"user_id": [f"u{i}" for i in range(N)], "search_id": None}, "each row has a user, query and time of its own"),
+        ({name: [] for name in PAGES}, "the log has no records"),
+    ],
+)
+def test_no_command_is_named_that_would_find_nothing(changed, why, tmp_path):
+    columns = {name: values for name, values in {**PAGES, **changed}.items() if values is not None}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    found = look(tmp_path / "log.parquet")
+    assert found.command == ""
+    assert why in found.no_command
+    assert found.lines()[-1].startswith("next        nothing to run yet: ")
+    # Which is so.
+    try:
+        mined = hn.mine(tmp_path / "log.parquet", privacy=hn.Privacy.none())
+    except hn.DataError:
+        return
+    assert mined.triplets.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "dropped", [(), ("user_id",), ("search_id",), ("user_id", "clicked"), ("position", "timestamp")]
+)
+def test_the_command_that_is_named_can_be_run(dropped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    columns = {f"my {name}" if name == "clicked" else name: v for name, v in PAGES.items() if name not in dropped}
+    pq.write_table(pa.table(columns), "my log.parquet")
+    found = look("my log.parquet", columns={} if "clicked" in dropped else {"clicked": "my clicked"})
+    assert ("--k-users 10" in found.command) == ("user_id" not in dropped)
+    assert ("--no-privacy" in found.command) == ("user_id" in dropped)
+    if "clicked" not in dropped:
+        assert cli.main(shlex.split(found.command)[1:]) == 0
+
+
+def test_short_pages_and_few_users_are_met():
+    rows = {name: [v for i, v in enumerate(values) if i % 5 < 2] for name, values in PAGES.items()}
+    assert (
+        "--count.min-page-length 2" in look(pa.table({**rows, "clicked": [1, 0] * (len(rows["query"]) // 2)})).command
+    )
+    few = look(pa.table({**PAGES, "user_id": ["u1", "u2", "u3"] * (N // 3)}))
+    assert "fewer than 10 users: --k-users 10 would name nothing; a longer log helps" in few.notes
+
+
+def test_other_actions_are_named_and_lists_replaced(tmp_path):
+    def write(others: list[str]) -> Path:
+        both = [("impression", d) for d in "abc"] + [("click", "a")] + [(action, "a") for action in others]
+        same = {"search_id": "s", "user_id": "u", "query": "q", "timestamp": 1733788800}
+        lines = [{**same, "action": a, "doc_id": d} for a, d in both]
+        (tmp_path / "log.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return tmp_path / "log.ndjson"
+
+    others = ["open"] * 9 + ["scroll"] * 3 + ["share"] * 2 + ["b", "c", "d", "jane.doe@example.com", "\x1b[2Jx"]
+    text = "\n".join(look(write(others), shape="events").lines())
+    assert "most often open 9, scroll 3, share 2, " in text
+    assert "jane" not in text
+    assert (
+        "if one is a click: --read.click-actions click,item_click,ACTION (replaces the list, now: click,item_click)"
+        in text
+    )
+    found = look(write(others), shape="events", click_actions=("click", "open"))
+    assert found.click_actions == ["click", "open"]
+    assert found.command.endswith("--read.shape events --read.click-actions click,open")
+    assert "now: click,open" in "\n".join(found.lines())
+    # Ids in the place of actions are not named.
+    assert look(write([f"user-{i}" for i in range(101)]), shape="events").other_actions == {}
 
 
 def test_columns_that_cannot_be_guessed_are_a_finding_not_an_error():
@@ -113,7 +205,7 @@ def test_columns_that_cannot_be_guessed_are_a_finding_not_an_error():
 
 def test_what_is_configured_is_not_guessed_again(tmp_path):
     path = tmp_path / "my log.csv"
-    path.write_text("user,query,doc_id,click,label\nu,q,d,1,0\n")
+    path.write_text("user,query,doc_id,click,label\nu,q,d,1,0\nu,q,e,0,1\n")
     found = look(path, columns={"clicked": "label"})
     assert found.columns == {"user_id": "user", "clicked": "label"}
     assert f"mine '{path}' -o OUT" in found.command

@@ -44,11 +44,12 @@ class ReadConfig:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Canonical name → the log's column, dots for nested fields: `{"query": "user_query"}`; "" leaves it aside."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """Canonical name → one value for every row, for logs without that column: `{"query": "homepage"}`."""
+    """Canonical name → one value for every row, for logs without that column: `query=homepage`, in Python and TOML
+    `{"query": "homepage"}`."""
     impression_actions: tuple[str, ...] = ("impression",)
-    """Event shape: values of `action` that say a result was shown."""
+    """Event shape: values of `action` that say a result was shown; what is given replaces the list."""
     click_actions: tuple[str, ...] = ("click", "item_click")
-    """Event shape: values of `action` that say a result was clicked."""
+    """Event shape: values of `action` that say a result was clicked; what is given replaces the list."""
     position_base: Literal["auto", "0", "1"] = "auto"
     """What the log calls the top position."""
     join_minutes: float = 30.0

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import _hardneg
-from .anonymize import normalize
-from .config import ReadConfig
+from .anonymize import normalize, scrub
+from .config import CountConfig, ReadConfig
 from .exceptions import ColumnError, DataError
 from .read import RawLog, bring
 from .result import quarantined
@@ -29,6 +29,8 @@ SAMPLE = 1_000_000
 """Rows read at most."""
 SECONDS = 300
 """A median dwell below this many milliseconds is no reading time; as seconds it would be."""
+K = 10
+"""The threshold of users that is recommended."""
 POSITIONS = 10
 """Click rates are shown for so many positions from the top."""
 
@@ -52,7 +54,7 @@ MEANINGS = {
     "click_without_impression": "clicks on what no impression shows; if many, impressions are logged incompletely",
     "event_without_object": "impressions or clicks that name no document; check the mapping of doc_id",
     "event_without_search": "impressions or clicks that name no search; check the mapping of search_id",
-    "other_action": "events that are neither impressions nor clicks; name more with --read.click-actions if some are",
+    "other_action": "events that are neither impressions nor clicks; nothing to do if that is what they are",
     "page_without_documents": "pages that show nothing; searches without results, nothing to do",
     "click_outside_page": "clicks on documents that their page does not list; check what documents holds",
     "list_length_mismatch": "pages with more or fewer clicks than documents; map clicked_documents if clicks holds ids",
@@ -96,8 +98,16 @@ class Inspection:
     clicks_by_position: dict[int, tuple[int, int]] = field(default_factory=dict)
     quarantine: dict[str, int] = field(default_factory=dict)
     lacking: list[str] = field(default_factory=list)
+    longest_page: int | None = None
+    """Results of the longest page, where the log has search ids and was read whole."""
     notes: list[str] = field(default_factory=list)
+    click_actions: list[str] = field(default_factory=list)
+    """Of events: the actions that are clicks."""
+    other_actions: dict[str, int] = field(default_factory=dict)
+    """Of events: the most frequent actions that are neither, with records."""
     command: str = ""
+    """What to run next; nothing where it would have to fail, which `no_command` explains."""
+    no_command: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -122,6 +132,7 @@ def inspect(log: object, *, config: ReadConfig | None = None, sample: int = SAMP
     source, files, config, found = _guess(log, config or ReadConfig())
     found.files, found.format = len(files), source.format
     found.preset, found.columns = config.preset, dict(config.columns)
+    raw = None
     try:
         raw = bring(source, files, config)
     except ColumnError as error:
@@ -133,8 +144,21 @@ def inspect(log: object, *, config: ReadConfig | None = None, sample: int = SAMP
         if config.preset is None:
             known = {*source_names, *config.columns.values()}
             found.unread = [column for column in source.columns() if column not in known]
-    found.command = _command(log, config, found)
+    if not found.no_command:
+        users = "user_id" in raw.schema.names if raw is not None else _has_users(source, config)
+        found.command = _command(log, config, found, users=users)
+        if not found.problem and users and found.distinct.get("users", K) < K and not found.sampled:
+            found.notes = [*found.notes, f"fewer than {K} users: --k-users {K} would name nothing; a longer log helps"]
     return found
+
+
+def _has_users(source: Source, config: ReadConfig) -> bool:
+    """Whether a log that cannot be read as it is has users."""
+    preset = mapping.preset_of(config)
+    named = preset.columns.get("user_id", ()) if preset else ("user_id",)
+    if "user_id" in config.columns:
+        named = (config.columns["user_id"],)
+    return bool(source.find({path for path in named if isinstance(path, str) and path}))
 
 
 def _mapping_file(config: ReadConfig, shape: str, names: list[str]) -> str:
@@ -207,8 +231,46 @@ def _measure(raw: RawLog, found: Inspection, sample: int) -> None:
         dwell = pc.quantile(rows["dwell_ms"].filter(rows["clicked"]), 0.5)[0].as_py()
         if dwell is not None and dwell < SECONDS:
             found.notes = [*found.notes, f"half of the dwell times are below {SECONDS} ms: are they seconds?"]
+    found.click_actions = list(report.click_actions)
+    # Values of cells: what looks personal is masked.
+    masked = scrub(pa.array([*report.other_actions], pa.string())).to_pylist()
+    found.other_actions = dict(zip(masked, report.other_actions.values(), strict=True))
+    found.no_command = _hopeless(rows, found)
+    if "search_id" in rows.schema.names and not found.sampled:
+        found.longest_page = _longest_page(rows)
     if rows.num_rows and pc.all(rows["clicked"]).as_py():
         found.lacking.append("no impressions without a click: there is nothing to call a negative, and no rule can run")
+
+
+def _hopeless(rows: pa.Table, found: Inspection) -> str:
+    """Why no command can find anything in a log; nothing if one may."""
+    if not rows.num_rows:
+        if not found.rows_in:
+            return "the log has no records"
+        return "no record can be used: see what was set aside, and say with --columns which column is which"
+    if found.quarantine.get("null_query", 0) == rows.num_rows:
+        return "no row has a query: map it with --columns query=THEIRS"
+    if _page_keys(rows) and _longest_page(rows) == 1:
+        what = "search_id" if "search_id" in rows.schema.names else "user, query and time"
+        return (
+            f"each row has a {what} of its own, so nothing is known to have been shown beside a click: map search_id "
+            "to what numbers result pages"
+        )
+    if found.sampled or pc.min_max(rows["clicked"])["min"].as_py() != pc.min_max(rows["clicked"])["max"].as_py():
+        return ""
+    if rows["clicked"][0].as_py():
+        return "the log holds clicks only: impressions that were not clicked are what negatives are found among"
+    return "no row is clicked, so nothing is known to be relevant: check the mapping of clicked"
+
+
+def _page_keys(rows: pa.Table) -> list[str]:
+    keys = ["search_id"] if "search_id" in rows.schema.names else ["user_id", "session_id", "query", "timestamp"]
+    return [key for key in keys if key in rows.schema.names] if keys[0] in rows.schema.names else []
+
+
+def _longest_page(rows: pa.Table) -> int:
+    keys = _page_keys(rows)
+    return int(pc.max(rows.select(keys).group_by(keys).aggregate([([], "count_all")])["count_all"]).as_py() or 0)
 
 
 class _Limited:
@@ -232,9 +294,7 @@ class _Limited:
 def _distinct(rows: pa.Table) -> dict[str, int]:
     names = {"users": "user_id", "sessions": "session_id", "queries": "query", "documents": "doc_id"}
     out = {what: pc.count_distinct(rows[name]).as_py() for what, name in names.items() if name in rows.schema.names}
-    keys = ["search_id"] if "search_id" in rows.schema.names else ["user_id", "session_id", "query", "timestamp"]
-    if keys[0] in rows.schema.names:
-        keys = [key for key in keys if key in rows.schema.names]
+    if keys := _page_keys(rows):
         out["pages"] = rows.select(keys).group_by(keys).aggregate([]).num_rows
     return out
 
@@ -248,7 +308,7 @@ def _by_position(rows: pa.Table) -> dict[int, tuple[int, int]]:
     return {position: (n, clicks) for position, n, clicks in zip(*columns, strict=True)}
 
 
-def _command(log: object, config: ReadConfig, found: Inspection) -> str:
+def _command(log: object, config: ReadConfig, found: Inspection, *, users: bool) -> str:
     many = log if isinstance(log, (list, tuple)) else [log]
     paths = [shlex.quote(os.fspath(p)) if isinstance(p, (str, os.PathLike)) else "LOG" for p in many]
     options = [f"--preset {config.preset}"] if config.preset else []
@@ -259,7 +319,13 @@ def _command(log: object, config: ReadConfig, found: Inspection) -> str:
         options.append("--columns " + shlex.quote(",".join(f"{name}={column}" for name, column in columns.items())))
     if config.constants:
         options.append("--read.constants " + shlex.quote(",".join(f"{k}={v}" for k, v in config.constants.items())))
-    private = "--no-privacy" if LACKING["user_id"] in found.lacking else "--k-users 10"
+    for name in ("format", "position_base", "impression_actions", "click_actions", "join_minutes"):
+        if (value := getattr(config, name)) != getattr(ReadConfig(), name):
+            said = ",".join(value) if isinstance(value, tuple) else str(value)
+            options.append(f"--read.{name.replace('_', '-')} {shlex.quote(said)}")
+    if found.longest_page is not None and found.longest_page < CountConfig().min_page_length:
+        options.append(f"--count.min-page-length {found.longest_page}")
+    private = f"--k-users {K}" if users else "--no-privacy"
     return " ".join(["hardneg-fast mine", *paths, "-o OUT", private, *options])
 
 
@@ -292,9 +358,15 @@ def _lines(found: Inspection) -> Iterator[str]:
         yield f"click rate  {clicks / n:7.2%} at position {position:2} ({clicks:,} of {n:,})"
     for reason, n in sorted(found.quarantine.items()):
         yield f"set aside   {n:,} {reason}: {MEANINGS.get(reason, 'see the documentation')}"
+        if reason == "other_action" and found.other_actions:
+            some = ", ".join(f"{action} {n:,}" for action, n in found.other_actions.items())
+            yield f"            most often {some}"
+        if reason == "other_action":
+            now = ",".join(found.click_actions)
+            yield f"            if one is a click: --read.click-actions {now},ACTION (replaces the list, now: {now})"
     yield from (f"off         {what}" for what in found.lacking)
     yield from (f"note        {note}" for note in found.notes)
-    yield f"next        {found.command}"
+    yield f"next        {found.command or 'nothing to run yet: ' + found.no_command}"
 
 
 NOTATIONS = {

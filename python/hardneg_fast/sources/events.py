@@ -159,12 +159,28 @@ def split(events: pa.Table, config: ReadConfig, report: ReadReport) -> Split:
     clicked = pc.is_in(events["action"], pa.array(config.click_actions, pa.large_string())).combine_chunks()
     useful = pc.or_(shown, clicked)
     report.count("other_action", len(events) - (pc.sum(useful).as_py() or 0))
+    report.click_actions, report.other_actions = (
+        config.click_actions,
+        _named(events.filter(pc.invert(useful))["action"]),
+    )
     for name, reason in (("doc_id", "event_without_object"), ("search_id", "event_without_search")):
         if name in events.schema.names:
             lacking = pc.and_(useful, pc.is_null(events[name].combine_chunks()))
             report.count(reason, pc.sum(lacking).as_py() or 0)
             useful = pc.and_(useful, pc.invert(lacking))
     return Split(events.filter(pc.and_(useful, shown)), events.filter(pc.and_(useful, clicked)))
+
+
+NAMED, DISTINCT = 5, 100
+"""Other actions that are named, and how many different ones there may be: more are ids, not actions."""
+
+
+def _named(actions: pa.ChunkedArray) -> dict[str, int]:
+    counts = pc.value_counts(pc.drop_null(actions))
+    if len(counts) > DISTINCT:
+        return {}
+    found = [(str(value), n) for value, n in zip(*(part.to_pylist() for part in counts.flatten()), strict=True)]
+    return dict(sorted(found, key=lambda item: (-item[1], item[0]))[:NAMED])
 
 
 def read(source: Source, mapping: Mapping, config: ReadConfig, report: ReadReport) -> pa.Table:

@@ -1,4 +1,4 @@
-"""What the read stage found out about a log: counts and names of things, never a value of a cell."""
+"""What the read stage found out about a log: counts and names of things; of values only surfaces and actions."""
 
 from __future__ import annotations
 
@@ -33,6 +33,12 @@ class ReadReport:
     """Sentences for the user."""
     timestamp_notations: dict[str, int] = field(default_factory=dict)
     """Notation → records, where the reader itself reads times (events): iso8601, epoch_s, …, unreadable."""
+
+    click_actions: tuple[str, ...] = ()
+    """Event shape: values of `action` that were taken for clicks."""
+    other_actions: dict[str, int] = field(default_factory=dict, repr=False)
+    """Event shape: the most frequent other values, with records; none where there are too many to be actions. For
+    `inspect` alone, whose reader holds the log."""
 
     def count(self, reason: str, n: int = 1) -> None:
         """Adds `n` to a quarantine reason."""
