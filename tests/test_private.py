@@ -351,3 +351,17 @@ def test_what_cannot_be_is_refused(log: Path, tmp_path: Path) -> None:
         hn.release(hn.count(log), privacy=private)
     with pytest.raises(hn.PrivacyError, match="key"):
         hn.mine(log, privacy=private, key=hn.Key(b"k" * 32))
+
+
+def test_a_file_that_breaks_off_is_named(log: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "log.arrow"
+    table = pq.read_table(log)
+    with pa.ipc.new_file(broken, table.schema) as file:
+        file.write_table(table, max_chunksize=1_000)
+    content = bytearray(broken.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(byte ^ 0xFF for byte in content[middle : middle + 400])
+    broken.write_bytes(content)
+    Ledger.create(tmp_path / "ledger", epsilon=8, delta=1e-5)
+    with pytest.raises(hn.FileError, match=r"log\.arrow: damaged"):
+        mine(broken, tmp_path / "ledger")

@@ -34,6 +34,7 @@ from ..writers.atomic import check_directory, whole_directory
 from ..writers.given import given_table
 from ..writers.stable_json import to_json
 from .admission import window
+from .broken import named_errors
 from .select import retrieved_for
 from .write import write
 
@@ -127,19 +128,20 @@ def _to_the_wall(
         config_hash=_fingerprint(config, privacy),
         override=privacy.override_dp_claim,
     )
-    contributions = contribute_stream(
-        raw.direct(),
-        config=config.count,
-        window=(micros(config.count.since), micros(config.count.until)),
-        scrub=(scrubbing(config.scrub)[0], None),
-        threads=config.threads,
-        memory=int(config.memory) or default_memory(),
-        spill_dir=config.spill_dir,
-        position_base=raw.position_base,
-        has_pages=raw.has_pages,
-        shown=config.release.exposure_weight > 0 or candidates is None,
-        progress=progress,
-    )
+    with named_errors(raw):
+        contributions = contribute_stream(
+            raw.direct(),
+            config=config.count,
+            window=(micros(config.count.since), micros(config.count.until)),
+            scrub=(scrubbing(config.scrub)[0], None),
+            threads=config.threads,
+            memory=int(config.memory) or default_memory(),
+            spill_dir=config.spill_dir,
+            position_base=raw.position_base,
+            has_pages=raw.has_pages,
+            shown=config.release.exposure_weight > 0 or candidates is None,
+            progress=progress,
+        )
     exact = {**contributions.private, "reader": dict(raw.report.quarantine), "rows_read": raw.report.rows_in}
     released = release_private(
         contributions, candidates, queries, privacy=privacy, config=config.release, threads=config.threads
