@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,10 @@ def print_result(report: dict[str, Any], out: Path) -> None:
         ("personal data", report["scrubbed"]),
         ("left out", report["cleaning"]),
         ("guards", report["select"]["guards"]),
+        ("caps", report["select"]["caps"]),
     ):
         lines += [(f"{title}: {reason}", n) for reason, n in sorted(section.items())]
+    lines += _rows_left_out(report)
     widest = max(len(name) for name, _ in lines)
     for name, n in lines:
         print(f"  {name:<{widest}}  {n:>14,}")
@@ -146,11 +149,32 @@ def print_result(report: dict[str, Any], out: Path) -> None:
         print(f"  rule off: {rule}: {reason}")
     for note in report["input"]["notes"]:
         print(f"  note: {note}")
-    if report["select"].get("triplets", 0) or (not report["release"]["k"] and report["funnel"][-1]["count"]):
+    if limit := _limit_found(report):
+        print(f"  {limit}")
+    if report["written"]["triplets"]:
         print(f"-> {out} (report.html, README.md; datasets.load_dataset opens it)")
     else:
         print(f"-> {out} (report.html says where the rest went; too few training rows to show, or none)")
     print_advice(report)
+
+
+def _rows_left_out(report: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Training rows that were not written, by why."""
+    if short := report["select"].get("short_rows"):
+        yield f"left out: rows with fewer than {report['config']['select']['num_negatives']} negatives", short
+    if without := report.get("without_text"):
+        lacking = report["documents_without_text"]
+        every = lacking + report["written"]["documents"]
+        yield f"left out: rows without a text ({lacking:,} of {every:,} documents have none)", without
+
+
+def _limit_found(report: dict[str, Any]) -> str | None:
+    """The limit that `select.target_fnr` led to."""
+    select, limit = report["config"]["select"], (report.get("yield") or {}).get("limit")
+    if not select["target_fnr"] or limit is None:
+        return None
+    held = ", held by max_p_false_negative" if limit >= select["max_p_false_negative"] else ""
+    return f"limit of P(relevant): {limit:g} (target_fnr {select['target_fnr']:g}{held})"
 
 
 ADVICE = {
@@ -176,11 +200,27 @@ def print_advice(report: dict[str, Any]) -> None:
             f"  hint: most pairs have fewer than {released['k']} users; a longer log helps, or a smaller K if that is "
             "private enough"
         )
+    if not report["written"]["triplets"] and (why := _nothing_written(report)):
+        print(f"  hint: {why}")
+        return
     guards = report["select"]["guards"]
     if guards:
         worst = max(sorted(guards), key=lambda guard: guards[guard])
         if worst in ADVICE:
             print(f"  hint: of all guards {worst} took most: {ADVICE[worst]}")
+
+
+def _nothing_written(report: dict[str, Any]) -> str | None:
+    """Why there is no training row, where that is no guard's doing."""
+    if report.get("without_text"):
+        return "no training row has a text of each document; are the doc_id of --documents those of the log?"
+    if report["select"].get("short_rows"):
+        n = report["config"]["select"]["num_negatives"]
+        return (
+            f"no query has {n} negatives for a row; fewer in a row (--select.num-negatives), or --select.refill repeat "
+            "or random, which fill rows up"
+        )
+    return None
 
 
 MINE = shared.Command(

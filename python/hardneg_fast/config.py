@@ -221,8 +221,8 @@ class SelectConfig:
     max_p_false_negative: float = 0.1
     """A negative is relevant with at most this probability; 1 switches it off."""
     target_fnr: float = 0.0
-    """Share of the negatives that may be relevant, in expectation: the limit of P(relevant) follows from the log; 0
-    leaves it at `max_p_false_negative`."""
+    """Share of the negatives that may be relevant, in expectation: the limit of P(relevant) follows from the log, and
+    is never above `max_p_false_negative`; 0 leaves it there."""
     top_positions: float = 10.0
     """top_shown_never_clicked: mean position at most this."""
     abandoned: Literal["drop", "keep"] = "drop"

@@ -17,7 +17,7 @@ from .writers.hardness import hardness
 from .writers.mined import Mined
 from .writers.report_html import report_html
 from .writers.stable_json import to_json
-from .writers.texts import Texts
+from .writers.texts import Texts, check_some
 
 __all__ = ["LAYOUT", "Mined", "check_target", "completed", "pages", "write", "write_table"]
 
@@ -38,7 +38,14 @@ def check_target(out: Path, *, overwrite: bool) -> None:
     check_directory(out, replaceable=LAYOUT if overwrite else ())
 
 
-def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwrite: bool = False) -> None:
+def write(
+    mined: Mined,
+    out: Path,
+    *,
+    documents: pa.Table | None = None,
+    overwrite: bool = False,
+    needs_texts: bool = True,
+) -> dict[str, Any]:
     """Write a directory that `datasets.load_dataset` opens; it appears whole or not at all.
 
     Same input, same bytes: nothing in the files tells when, where or how fast they were made.
@@ -49,13 +56,21 @@ def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwri
         documents: doc_id, text. With it `triplets` holds texts, and rows with a document that has none are left out
             and counted as `without_text`; without it `triplets` holds ids.
         overwrite: replace the dataset that stands at `out`.
+        needs_texts: refuse `documents` that have a text of no document.
+
+    Returns:
+        The report as it was written.
 
     Raises:
         UsageError: `out` holds something and `overwrite` is not set.
+        DataError: `documents` are others than were mined.
         ColumnError: `documents` lacks doc_id or text, or they are no strings.
         FileError: `out` cannot be written.
     """
-    texts = None if documents is None else Texts(documents, documents_that_appear(mined))
+    ids = documents_that_appear(mined)
+    texts = None if documents is None else Texts(documents, ids)
+    if texts is not None and needs_texts:
+        check_some(texts, len(ids))
     with whole_directory(out, replaceable=LAYOUT if overwrite else ()) as partial:
         written = write_dataset(mined, texts, partial)
         report = completed(
@@ -67,6 +82,7 @@ def write(mined: Mined, out: Path, *, documents: pa.Table | None = None, overwri
         )
         for name, content in pages(report, mined.privacy, written).items():
             (partial / name).write_bytes(content)
+    return report
 
 
 def pages(report: Mapping[str, Any], privacy: Mapping[str, Any], written: Written) -> dict[str, bytes]:
@@ -130,6 +146,9 @@ def completed(
     report = dict(told)
     report["written"] = dict(written.rows)
     if texts is not None:
+        k = (report.get("release") or {}).get("k") or 1
+        steps = {"training rows": written.rows["triplets"] // k * k}
+        report["funnel"] = [step | {"count": steps.get(step["stage"], step["count"])} for step in report.get("funnel") or ()]
         report["without_text"] = written.without_text
         report["documents_without_text"] = written.documents_without_text
         report["examples"] = _with_texts(report.get("examples") or (), texts)

@@ -155,5 +155,5 @@ def finished(
     result = built(raw, counts, released, weighed, selected, config, beside=names_beside(beside, scorer))
     result.report["input"]["notes"] += notes_beside(config.select, beside, queries=result.queries, released=released)
     if out is not None:
-        write(result, out, documents=documents, overwrite=overwrite)
+        return write(result, out, documents=documents, overwrite=overwrite)
     return result

@@ -33,6 +33,7 @@ from ..write import check_target
 from ..writers.atomic import check_directory, whole_directory
 from ..writers.given import given_table
 from ..writers.stable_json import to_json
+from ..writers.texts import Texts, check_some
 from .admission import window
 from .broken import named_errors
 from .select import retrieved_for
@@ -64,7 +65,7 @@ def mine_private(
         UsageError: options that cannot be.
     """
     ledger = check_private(out, privacy=privacy, config=config, overwrite=overwrite)
-    passed = _to_the_wall(log, ledger, privacy=privacy, config=config, progress=progress)
+    passed = _to_the_wall(log, ledger, privacy=privacy, config=config, documents=documents, progress=progress)
     # From here on nothing can reach the log: what was opened and counted of it went with the call.
     released, lineage = passed.released, str(privacy.lineage)
     chosen = _contrasts(released, config)
@@ -79,8 +80,9 @@ def mine_private(
     if out is not None:
         with whole_directory(private_folder(out), replaceable=EXACT if overwrite else (), private=True) as partial:
             (partial / EXACT[0]).write_bytes(to_json(passed.exact))
-            # Within, so that where it cannot be written both stay as they were.
-            write(result, out, documents=documents, overwrite=overwrite)
+            # Within, so that where it cannot be written both stay as they were. It is paid for: ids are worth more than
+            # nothing, and `export` takes other texts.
+            result = write(result, out, documents=documents, overwrite=overwrite, needs_texts=False)
     return result
 
 
@@ -110,12 +112,22 @@ class _Passed:
 
 
 def _to_the_wall(
-    log: object, ledger: Ledger, *, privacy: Privacy, config: Config, progress: Progress | None
+    log: object,
+    ledger: Ledger,
+    *,
+    privacy: Privacy,
+    config: Config,
+    documents: pa.Table | None,
+    progress: Progress | None,
 ) -> _Passed:
     """Opens the log, reserves, reads and releases; nothing but this function holds any of it."""
     raw = open_log(log, config.read, named=True)
     refuse_log(raw.schema.names, raw.report)
     candidates, queries = public_lists(privacy, config)
+    if documents is not None and candidates is not None:
+        # Both are public, and one of other documents than the other would be paid for in vain.
+        ids = pc.unique(candidates["doc_id"])
+        check_some(Texts(documents, ids), len(ids))
     budget = budget_of(privacy, config.release)
     # Charged before the first row is read: a run that breaks off has looked.
     entry = ledger.reserve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,11 +14,13 @@ from ..write import write as write_directory
 __all__ = ["write"]
 
 
-def write(result: Result, out: Path | str, *, documents: pa.Table | None, overwrite: bool) -> None:
-    """Writes a result to its directory, whole or not at all.
+def write(
+    result: Result, out: Path | str, *, documents: pa.Table | None, overwrite: bool, needs_texts: bool = True
+) -> Result:
+    """Writes a result to its directory, whole or not at all; its report then says what was written.
 
     Raises:
-        FileError, UsageError: as `write.write`.
+        DataError, FileError, UsageError: as `write.write`.
     """
     mined = Mined(
         negatives=result.negatives,
@@ -28,4 +31,5 @@ def write(result: Result, out: Path | str, *, documents: pa.Table | None, overwr
         report=result.report,
         privacy=result.privacy,
     )
-    write_directory(mined, Path(out), documents=documents, overwrite=overwrite)
+    report = write_directory(mined, Path(out), documents=documents, overwrite=overwrite, needs_texts=needs_texts)
+    return replace(result, report=report)

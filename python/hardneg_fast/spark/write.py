@@ -19,7 +19,7 @@ from ..write import completed, pages
 from ..writers.dataset import Written as Counted
 from ..writers.hardness import hardness_of, places_in_sample, words_of
 from ..writers.stable_json import to_json
-from ..writers.texts import Texts
+from ..writers.texts import Texts, check_some
 from .parts import Chosen
 from .sealing import sealed_table, table_of
 from .storage import Stage, Storage
@@ -83,6 +83,7 @@ def write(
 
     Raises:
         UsageError: something stands there and is not to be replaced.
+        DataError: `documents` are others than were mined.
         FileError: it cannot be written, or the driver does not see what tasks wrote.
     """
     session = chosen.frame.sparkSession
@@ -232,6 +233,7 @@ class _Job:
         ids = pc.unique(pa.chunked_array([by_part[part][0]["doc_id"].combine_chunks() for part in range(parts)]))
         ids = ids.take(pc.sort_indices(ids))
         self.texts = texts = Texts(given, ids)
+        check_some(texts, len(ids))
 
         def told(some: Any) -> pa.Table:
             places = texts.find(some)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
-from ..exceptions import ColumnError
+from ..exceptions import ColumnError, DataError
 from .given import given_table
 
 pc: Any = pyarrow.compute
@@ -36,6 +36,23 @@ def check_documents(schema: pa.Schema) -> None:
         text_kind(schema.field(name).type, "documents", name)
 
 
+def check_some(texts: Texts, n: int) -> None:
+    """Refuses texts of other documents than were mined, or may be: no training row would be left.
+
+    Args:
+        texts: those that were found.
+        n: documents that were asked for.
+
+    Raises:
+        DataError: there are documents, and none has a text.
+    """
+    if n and not len(texts):
+        raise DataError(
+            f"documents: of {n:,} documents that texts are needed of, none has one there; give a table whose doc_id "
+            "are those of the log, with texts that are not empty"
+        )
+
+
 class Texts:
     """A lookup from document id to text. Documents with a null or empty text have none.
 
@@ -57,6 +74,10 @@ class Texts:
         kept = pc.fill_null(pc.and_(asked, pc.greater(pc.binary_length(text), 0)), False)
         self._ids = _one(ids.filter(kept))
         self._texts = _one(text.filter(kept))
+
+    def __len__(self) -> int:
+        """Documents asked for that have a text; of an id that comes twice both count."""
+        return len(self._ids)
 
     def find(self, ids: Any) -> npt.NDArray[np.int64]:
         """Place of each id's text, -1 for none; of an id that comes twice, the first."""
