@@ -1,5 +1,6 @@
 """Tables as Parquet files: what readers find is what the table says as Arrow."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import hardneg_fast as hn
 import strategies
+from hardneg_fast import cli
 
 ALL = ("queries", "cells", "pairs", "preferences", "successions", "succession_clicks", "bounded", "pages")
 
@@ -111,6 +113,40 @@ def test_columns_are_chosen_ordered_and_renamed(counts: hn.Counts, tmp_path: Pat
     assert pq.read_schema(tmp_path / "b.parquet").names == ["doc_id"]
 
 
+@pytest.mark.parametrize("make", [pa.table, pl.from_arrow, pa.Table.to_reader], ids=["table", "frame", "reader"])
+def test_any_other_arrow_table(make, tmp_path: Path) -> None:
+    """What a package makes of pyarrow, such as an estimate, is written, too."""
+    table = pa.table({"position": [1, 2], "text": pa.array(["a", None]).dictionary_encode(), "list": [[1.5], []]})
+    hn.write_table(make(table), tmp_path / "a.parquet")
+    assert pq.read_table(tmp_path / "a.parquet").to_pydict() == table.to_pydict()
+    hn.write_table(make(table), tmp_path / "b.parquet", columns={"list": "n", "position": "p"})
+    assert pq.read_table(tmp_path / "b.parquet").to_pydict() == {"n": [[1.5], []], "p": [1, 2]}
+    hn.write_table(make(table.slice(0, 0)), tmp_path / "none.parquet")
+    assert pq.read_schema(tmp_path / "none.parquet").names == table.column_names
+    with pytest.raises(hn.UsageError, match="columns not found"):
+        hn.write_table(make(table), tmp_path / "x.parquet", columns=("nothing",))
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_an_estimate_is_written_and_given_back(log: Path, tmp_path: Path) -> None:
+    found = hn.estimate_propensities(log)
+    hn.write_table(found.table, tmp_path / "p.parquet", columns=("position", "propensity"))
+    args = [
+        "mine",
+        str(log),
+        "-o",
+        str(tmp_path / "out"),
+        "--k-users",
+        "5",
+        "--propensities",
+        str(tmp_path / "p.parquet"),
+    ]
+    assert cli.main(args) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["evidence"]["debias"] == "propensities"
+    assert report["config"]["evidence"]["propensities"] == {"positions": len(found.by_position())}
+
+
 def test_an_empty_table(tmp_path: Path) -> None:
     log = pa.table(
         {"query": pa.array([], pa.string()), "doc_id": pa.array([], pa.string()), "clicked": pa.array([], pa.bool_())}
@@ -140,8 +176,8 @@ def test_columns_that_cannot_be(counts: hn.Counts, columns: object, says: str, t
 
 
 def test_targets_and_tables_that_cannot_be(counts: hn.Counts, tmp_path: Path) -> None:
-    with pytest.raises(hn.UsageError, match="not DataFrame"):
-        hn.write_table(pl.DataFrame(), tmp_path / "x.parquet")
+    with pytest.raises(hn.UsageError, match="not list"):
+        hn.write_table([1], tmp_path / "x.parquet")
     (tmp_path / "there.parquet").write_text("mine")
     with pytest.raises(hn.UsageError, match="exists"):
         hn.write_table(counts.queries, tmp_path / "there.parquet")

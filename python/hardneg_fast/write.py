@@ -10,11 +10,14 @@ import pyarrow as pa
 
 from . import _hardneg
 from .exceptions import UsageError
+from .plain import plain_table
 from .writers.atomic import check_directory, whole_directory, whole_file
 from .writers.card import card
 from .writers.dataset import Written, documents_that_appear, write_dataset
+from .writers.given import of_object
 from .writers.hardness import hardness
 from .writers.mined import Mined
+from .writers.parquet import ROW_GROUP_ROWS, write_parts
 from .writers.report_html import report_html
 from .writers.stable_json import to_json
 from .writers.texts import Texts, check_some
@@ -96,7 +99,7 @@ def pages(report: Mapping[str, Any], privacy: Mapping[str, Any], written: Writte
 
 
 def write_table(
-    table: _hardneg.Table,
+    table: object,
     out: Path | str,
     *,
     columns: Mapping[str, str] | Sequence[str] = (),
@@ -109,7 +112,8 @@ def write_table(
     The core knows which texts are equal, so none is hashed or compared, and row groups are made on all threads.
 
     Args:
-        table: of `Counts`, `Released`, `Evidence`, `Selected` or `RelatedQueries`, say `counts.pairs`.
+        table: of `Counts`, `Released`, `Evidence`, `Selected` or `RelatedQueries`, say `counts.pairs`; or any other
+            Arrow table, such as that of `estimate_propensities`, which pyarrow then writes.
         out: the file.
         columns: which to write, in this order; a mapping gives them new names. All by default.
         threads: 0 for all cores.
@@ -117,21 +121,36 @@ def write_table(
         private: only its owner may read the file, as befits exact counts.
 
     Raises:
-        UsageError: a column that the table does not have, a name given twice, no table of this package; `out` is there
-            and is not to be replaced.
+        UsageError: a column that the table does not have, a name given twice, no Arrow table; `out` is there and is not
+            to be replaced.
+        DataError: an Arrow table that fails while it is read.
         FileError: `out` cannot be written.
     """
-    if not isinstance(table, _hardneg.Table):
-        raise UsageError(
-            f"write_table takes tables of this package, not {type(table).__name__}; pyarrow.parquet writes any other"
+    made: _hardneg.Table | pa.Table = (
+        table
+        if isinstance(table, _hardneg.Table)
+        else of_object(
+            table, f"write_table takes Arrow tables, such as those of this package, not {type(table).__name__}"
         )
+    )
     if isinstance(columns, str):
         raise UsageError("columns is a string; give a tuple of names, or a mapping from names to new ones")
-    names = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns or table.column_names}
+    names = dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns or made.column_names}
     if len(set(names.values())) < len(names) or (not isinstance(columns, Mapping) and len(names) < len(columns)):
         raise UsageError(f"columns names one column twice: {sorted(names.values())}")
     with whole_file(Path(out), overwrite=overwrite, private=private) as partial:
-        table.write_parquet(partial, columns=list(names.items()), threads=threads)
+        if isinstance(made, pa.Table):
+            _write_other(partial, made, names)
+        else:
+            made.write_parquet(partial, columns=list(names.items()), threads=threads)
+
+
+def _write_other(path: Path, table: pa.Table, names: Mapping[str, str]) -> None:
+    if lacking := [name for name in names if table.column_names.count(name) != 1]:
+        raise UsageError(f"columns not found: {lacking}; available, each once: {table.column_names}")
+    chosen = plain_table(table.select([*names])).rename_columns([*names.values()])
+    starts = range(0, max(1, chosen.num_rows), ROW_GROUP_ROWS)
+    write_parts(path, chosen.schema, (chosen.slice(start, ROW_GROUP_ROWS) for start in starts))
 
 
 def completed(
