@@ -1,5 +1,6 @@
 """Shown code is run, and prints what its page says; the site is built, and no link in it leads nowhere."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 import hardneg_fast as hn
 from disguises import disguise
+from hardneg_fast import cli
 from shown import PAGES, ROOT, blocks, check, run
 
 # What needs Spark is run by make test-engines.
@@ -66,18 +68,38 @@ def _opened(folder: Path) -> int:
     return len(train)
 
 
-def test_code_of_the_readme(elsewhere):
-    assert run(ROOT / "README.md", elsewhere, ("python",)) >= 3
-
-
-def test_commands_of_the_readme(logs, elsewhere):
-    log = pl.read_parquet(logs / "log.parquet")
-    log = log.with_columns(uid="user_id", rank="position", item="doc_id")
+def test_the_readme_in_its_order(elsewhere):
+    """All of its blocks, in one folder that holds a log and texts, as a reader would go through them."""
+    hn.simulate(elsewhere / "their", impressions=1_000_000, seed=8)
+    log = pl.read_parquet(elsewhere / "their" / "log.parquet")
     log.write_parquet(elsewhere / "clicks.parquet")
+    shutil.copyfile(elsewhere / "their" / "documents.parquet", elsewhere / "docs.parquet")
     north = pl.col("user_id").cast(pl.String).hash(seed=0) % 2 == 0
     log.filter(north).write_parquet(elsewhere / "north.parquet")
     log.filter(~north).write_parquet(elsewhere / "south.parquet")
-    assert run(ROOT / "README.md", elsewhere, ("console", "toml")) >= 8
+    del log
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert run(ROOT / "README.md", elsewhere) >= 11
+    # Commands within sentences that name all that they need come where they can be run, too.
+    inline = re.findall(r"`(hardneg-fast export [^`]+)`", page)
+    assert inline == ["hardneg-fast export mined --to tevatron -o for-training"]
+    with contextlib.chdir(elsewhere):
+        assert cli.main(inline[0].split()[1:]) == 0
+        # And the guide's ledger is of the same people.
+        guide = (ROOT / "docs" / "guides" / "privacy.md").read_text(encoding="utf-8")
+        assert {*re.findall(r"--lineage (\w+) --ledger", page + guide)} == {"web", "NAME"}
+
+
+def test_commands_go_over_no_line():
+    """What stands in backticks can be copied as it is."""
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        broken = [
+            code
+            for code in re.findall(r"`([^`]+)`", text)
+            if "\n" in code and re.match(r"(hardneg-fast|make|source) ", code)
+        ]
+        assert not broken, page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -166,3 +166,22 @@ def test_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     assert key.id in said
     assert "copies of it" in said
     assert not path.exists()
+
+
+@pytest.mark.parametrize("command", [("mine", "--no-privacy"), ("count",), ("anonymize",)])
+def test_every_command_that_uses_a_key_prints_its_id(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    hn.simulate("sim", impressions=2_000, seed=1)
+    key = hn.Key(bytes(range(32)))
+    key.save(tmp_path / "key")
+    name, *options = command
+    args = [name, "sim/log.parquet", *options, "--key", "key"]
+    assert cli.main([*args, "-o", "out"]) == 0
+    assert f"key {key.id}" in capsys.readouterr().out.splitlines()
+    assert cli.main([*args, "-o", "again", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["key_id"] == key.id
+    if name == "mine":
+        # Nothing in the output was made under it, but tokens.
+        assert "key_id" not in json.loads((tmp_path / "out" / "privacy.json").read_text())
+        assert cli.main([*args, "-o", "tokens", "--scrub.action", "token"]) == 0
+        assert json.loads((tmp_path / "tokens" / "privacy.json").read_text())["key_id"] == key.id

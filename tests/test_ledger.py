@@ -450,6 +450,7 @@ def test_the_command_line_begins_shows_and_limits(path: Path, capsys: pytest.Cap
     lines = [line.split() for line in out.splitlines()[1:]]
     assert lines[0] == ["window", "epsilon", "of", "delta", "mu", "delta_t", "charges", "unfinished"]
     assert lines[1][0] == "2026-01"
+    assert out.endswith("lineages are not summed: one name for all logs that may hold the same users\n")
     assert (lines[2][0], lines[2][2]) == ("total", "2")
     assert cli.main(["ledger", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == Ledger(path).claims()

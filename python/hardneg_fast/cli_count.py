@@ -60,6 +60,8 @@ def run_count(args: argparse.Namespace) -> None:
             print(f"  {title}: {reason} {n:,}")
     for note in done["notes"]:
         print(f"  note: {note}")
+    if done["key_id"]:
+        print(f"key {done['key_id']}")
     print(EXACT)
     if done["users"]:
         print("to be merged with counts of other users; a user of two files would be counted twice")

@@ -52,6 +52,8 @@ def run_ledger(args: argparse.Namespace) -> None:
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         for row in table:
             print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if claims:
+        print("lineages are not summed: one name for all logs that may hold the same users")
 
 
 def _figure(value: object) -> str:

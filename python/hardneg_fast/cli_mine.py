@@ -58,6 +58,7 @@ def run_mine(args: argparse.Namespace) -> None:
     if args.dry_run:
         _dry(args, privacy, config)
         return
+    key = shared.key(args.key)
     from .pipeline.mine import mine
     from .progress import Progress
 
@@ -71,13 +72,16 @@ def run_mine(args: argparse.Namespace) -> None:
             **shared.beside(args),
             scorer=args.scorer,
             propensities=args.propensities,
-            key=shared.key(args.key),
+            key=key,
             overwrite=args.overwrite,
             progress=progress,
         )
-    if shared.as_json(args, {"out": str(args.out), "report": result.report, "privacy": result.privacy}):
+    used = {} if key is None else {"key_id": key.id}
+    if shared.as_json(args, {"out": str(args.out), "report": result.report, "privacy": result.privacy} | used):
         return
     print_result(result.report, args.out)
+    if key is not None:
+        print(f"key {key.id}")
     print(f"privacy: {result.privacy['claim']}")
 
 

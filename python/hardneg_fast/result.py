@@ -102,10 +102,12 @@ def built(
     measures: Measures | None = None,
     *,
     beside: Collection[str] = (),
+    key_id: str | None = None,
 ) -> Result:
     """The result of one run. Under k-users every figure of the report is rounded down to a multiple of K.
 
-    `measures` are those of the selection where they were taken before; `beside` names what was given beside the log.
+    `measures` are those of the selection where they were taken before; `beside` names what was given beside the log;
+    `key_id` is that of the caller's key.
     """
     privacy: Privacy = released.privacy
     negatives, positives = pa.table(selected.negatives), pa.table(selected.positives)
@@ -121,7 +123,7 @@ def built(
         queries=queries,
         by_position=pa.table(weighed.positions()),
         report=reported(raw, counts, released, weighed, selected, config, measures, beside=beside),
-        privacy=stated(privacy, raw, config.scrub),
+        privacy=stated(privacy, raw, config.scrub, key_id=key_id),
         _selected=selected,
     )
 
@@ -294,7 +296,8 @@ def query_text(scrub: ScrubConfig) -> str:
     return said
 
 
-def stated(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]:
+def stated(privacy: Privacy, raw: Any, scrub: ScrubConfig, *, key_id: str | None = None) -> dict[str, Any]:
+    """What an output without differential privacy says of itself; of the key only where something was made under it."""
     sessions = raw.report.sessions_stand_for_users
     statement: dict[str, Any] = {
         "mode": privacy.mode,
@@ -302,6 +305,8 @@ def stated(privacy: Privacy, raw: Any, scrub: ScrubConfig) -> dict[str, Any]:
         "query_text": query_text(scrub),
         "sessions_stand_for_users": sessions,
     }
+    if key_id is not None and scrub.action == "token":
+        statement["key_id"] = key_id
     if privacy.lineage is not None:
         statement["lineage"] = privacy.lineage
     if privacy.k is not None:

@@ -110,7 +110,8 @@ def count_to_file(
         progress: as for `mine`.
 
     Returns:
-        rows read, quarantine and dropped by reason, sizes of tables, whether users could be told apart, notes.
+        rows read, quarantine and dropped by reason, sizes of tables, whether users could be told apart, notes, key id
+        (None for a key that is forgotten now).
 
     Raises:
         DataError: the log cannot be read, or has no row that can be used.
@@ -131,6 +132,7 @@ def count_to_file(
         "sizes": counts.sizes,
         "users": counts.has["users"],
         "notes": raw.report.notes,
+        "key_id": None if key is None else key.id,
     }
 
 

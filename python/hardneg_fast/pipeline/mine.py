@@ -129,6 +129,7 @@ def mine(
         scorer=scorer,
         overwrite=overwrite,
         progress=progress,
+        key_id=None if key is None else key.id,
     )
 
 
@@ -144,6 +145,7 @@ def finished(
     overwrite: bool,
     scorer: Scorer | None = None,
     progress: Progress | None = None,
+    key_id: str | None = None,
 ) -> Result:
     """What comes after the release. Of `raw` its report is looked at, of `counts` the figures beside the tables."""
     weighed = evidence(released, config=config.evidence, seed=config.seed, threads=config.threads)
@@ -152,7 +154,7 @@ def finished(
         return select(weighed, config=chosen, seed=config.seed, threads=config.threads, **beside)
 
     selected = chosen_by(of, config, beside, documents=documents, scorer=scorer, progress=progress)
-    result = built(raw, counts, released, weighed, selected, config, beside=names_beside(beside, scorer))
+    result = built(raw, counts, released, weighed, selected, config, beside=names_beside(beside, scorer), key_id=key_id)
     result.report["input"]["notes"] += notes_beside(config.select, beside, queries=result.queries, released=released)
     if out is not None:
         return write(result, out, documents=documents, overwrite=overwrite)

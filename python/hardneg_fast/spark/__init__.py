@@ -224,6 +224,7 @@ def mine(
                 documents=texts,
                 scorer=scorer,
                 overwrite=overwrite,
+                key_id=master.id,
             )
             return result if here is None else written_here(here, session)
 
@@ -235,10 +236,10 @@ def mine(
         told = (raw, counts, shown, selected.weighed, selected, config, selected.figures.measures)
         names = names_beside(beside, scorer)
         if storage is None:
-            gathered = built(*told, beside=names)
+            gathered = built(*told, beside=names, key_id=master.id)
             gathered.report["input"]["notes"] += notes_beside(config.select, beside, queries=gathered.queries)
             return gathered
-        statement = stated(privacy, raw, config.scrub)
+        statement = stated(privacy, raw, config.scrub, key_id=master.id)
         report = reported(*told, beside=names)
         # Which queries are in the output, the driver does not know.
         report["input"]["notes"] += notes_beside(config.select, beside)
