@@ -71,6 +71,7 @@ def test_what_many_share_leaves_and_what_one_has_does_not(log: Path, tmp_path: P
             assert b"2001" not in path.read_bytes(), path
     private = tmp_path / "out.private"
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert stat.S_IMODE((private / "exact.json").stat().st_mode) == 0o600
     assert json.loads((private / "exact.json").read_text())["users"] == 2_001
     statement = json.loads((tmp_path / "out" / "privacy.json").read_text())
     assert (statement["mode"], statement["epsilon"], statement["lineage"]) == ("dp", 4.0, "web")

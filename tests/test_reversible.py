@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import stat
 from pathlib import Path
 
 import pyarrow as pa
@@ -191,3 +193,15 @@ def test_the_command_reads_tokens_back(log, tmp_path, capsys, monkeypatch):
         assert cli.main(["reveal", *args, *key]) == 3
     assert cli.main(["reveal", tokens[0], "--file", str(safe), *key]) == 2
     assert cli.main(["reveal", tokens[0], "--column", "user_id", *key]) == 2
+
+
+def test_a_log_that_can_be_read_back_is_its_owners(tmp_path: Path) -> None:
+    log = pa.table({"user_id": ["jane"], "query": ["shoes"], "doc_id": ["d"], "clicked": [True]})
+    old = os.umask(0o022)
+    try:
+        hn.anonymize(log, tmp_path / "tokens.parquet", key=KEY, reversible=("user_id",))
+        hn.anonymize(log, tmp_path / "pseudonyms.parquet", key=KEY)
+    finally:
+        os.umask(old)
+    modes = {path.stem: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"tokens": 0o600, "pseudonyms": 0o644}

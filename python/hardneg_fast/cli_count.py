@@ -87,7 +87,7 @@ def _merge(args: argparse.Namespace) -> None:
         raise UsageError("--merge needs at least two files of counts")
     if len({path.resolve() for path in map(Path, args.log)}) < len(args.log):
         raise UsageError("--merge names a file twice; its users would be counted twice")
-    check_file(args.out, overwrite=args.overwrite)
+    check_file(args.out, overwrite=args.overwrite, private=True)
     config = shared.config(args)
     users: Literal["disjoint", "unknown"] = args.users or "unknown"
     merged = load_counts(args.log[0], config=config)

@@ -162,7 +162,7 @@ def _anonymized(
         # Once, when it is clear what will be read, and before it is.
         enter=cache(lambda: enter(entered, window=window(Config()), what="an anonymized log")),
     )
-    check_file(job.out, overwrite=overwrite)
+    check_file(job.out, overwrite=overwrite, private=bool(reversible))
     key_id = key.id if key else None
     why = "times become days" if time == "day" else "queries are normalised"
     if time == "keep" and query_text == "keep" and reversible:

@@ -119,7 +119,7 @@ def count_to_file(
         UsageError: options that cannot be.
     """
     config = options.checked(config or Config())
-    check_file(Path(out), overwrite=overwrite)
+    check_file(Path(out), overwrite=overwrite, private=True)
     raw = open_log(log, config.read)
     counts = counted(raw, config, key, tables, progress)
     refuse_nothing(raw, counts)

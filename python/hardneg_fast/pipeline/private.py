@@ -94,7 +94,7 @@ def check_private(out: Path | str | None, *, privacy: Privacy, config: Config, o
     """
     if out is not None:
         check_target(Path(out), overwrite=overwrite)
-        check_directory(private_folder(out), replaceable=EXACT if overwrite else ())
+        check_directory(private_folder(out), replaceable=EXACT if overwrite else (), private=True)
     refuse_options(config)
     return Ledger(str(privacy.ledger))
 

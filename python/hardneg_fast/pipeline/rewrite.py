@@ -146,7 +146,9 @@ def by_rows(job: Job, key_id: str | None, k_users: int | None, why: str) -> dict
     job.enter()
     sealers = {name: Sealer(job.key, name, job.epoch, job.dataset) for name in job.reversible}
     rows = suppressed = 0
-    with named_errors(raw), whole_file(job.out, overwrite=job.overwrite) as partial:
+    # Tokens that can be read back are nearer to the ids than pseudonyms are.
+    private = bool(job.reversible)
+    with named_errors(raw), whole_file(job.out, overwrite=job.overwrite, private=private) as partial:
         reader = pa.RecordBatchReader.from_stream(stream)
         schema = pa.schema([(f.name, pa.string() if f.name in sealers else f.type) for f in reader.schema])
         with open_parquet(partial, schema) as writer:

@@ -4,6 +4,10 @@ A directory is filled under a hidden, random name beside its target, synced, and
 it began; a run that is killed leaves the target as it was and at most the hidden directory, which only its owner reads.
 It held a lock on it, which the system lets go with the process: so the next run that writes beside it knows that it was
 left, and removes it.
+
+Others who may write to the folder can put something else under that name, a link to a file of ours above all. So what
+was made is held open, and written, opened to others and removed by that handle (on Linux, where `/proc` leads to what a
+handle holds), and before and after it gets its name it is looked whether that is still it.
 """
 
 from __future__ import annotations
@@ -16,16 +20,20 @@ import secrets
 import shutil
 import stat
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..exceptions import FileError, HardnegError, UsageError
 from ..forks import refuse
+from ..owners import anybody_replaces, is_trusted, resolved
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _HIDDEN = re.compile(r"\.[0-9a-f]{16}\.partial")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_UMASK = threading.Lock()
 
 
 @contextmanager
@@ -35,42 +43,50 @@ def whole_directory(target: Path, *, replaceable: Collection[str] = (), private:
     Args:
         target: where the directory shall stand. Missing parents are made.
         replaceable: names that `target` may hold and still be replaced.
-        private: whether only its owner may look into it.
+        private: whether only its owner may look into it, and into what is in it.
 
     Raises:
-        UsageError: `target` holds something and is not to be replaced.
+        UsageError: `target` holds something and is not to be replaced, or others could put something in its place.
         FileError: `target` or what is in it cannot be written.
     """
-    final = Path(os.path.realpath(target))
     with _named(target):
+        final = resolved(target)
         _refuse(final, target, replaceable)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        _make(final.parent, private=private)
+        _refuse_open(final.parent, target, private=private)
         _sweep(final.parent)
-        partial, lock = _begun(final.parent, lambda path: path.mkdir(mode=0o700))
+        partial, handle = _begun(final.parent, _new_folder)
+    done = False
     try:
         with _named(target):
-            yield partial
-            partial.chmod(0o700 if private else 0o777 & ~_umask())
-            _sync_tree(partial)
+            yield _way(partial, handle)
+            os.fchmod(handle, 0o700 if private else 0o777 & ~_umask())
+            _sync_tree(_way(partial, handle), private=private)
+            os.fsync(handle)
             # Looked at again: a long job must not replace what somebody else has put there meanwhile.
             _refuse(final, target, replaceable)
+            _refuse_other(partial, handle, target)
             _put(partial, final)
+            done = True
+            _refuse_other(final, handle, target)
             _sync(final.parent)
     finally:
-        # After an exchange this is the old directory, after a plain rename it is gone.
-        shutil.rmtree(partial, ignore_errors=True)
-        os.close(lock)
+        if not done:
+            _remove(partial, handle)
+        os.close(handle)
 
 
-def check_directory(target: Path, *, replaceable: Collection[str] = ()) -> None:
+def check_directory(target: Path, *, replaceable: Collection[str] = (), private: bool = False) -> None:
     """Say now what `whole_directory` would say after hours of work.
 
     Raises:
-        UsageError: `target` holds something that is not to be replaced.
+        UsageError: `target` holds something that is not to be replaced, or others could put something in its place.
         FileError: `target` is no directory.
     """
     with _named(target):
-        _refuse(Path(os.path.realpath(target)), target, replaceable)
+        final = resolved(target)
+        _refuse(final, target, replaceable)
+        _refuse_open(final.parent, target, private=private)
 
 
 @contextmanager
@@ -83,44 +99,50 @@ def whole_file(target: Path, *, overwrite: bool = False, private: bool = False) 
         private: whether only its owner may read it; other files are as open as the umask lets them.
 
     Raises:
-        UsageError: `target` is there and is not to be replaced.
+        UsageError: `target` is there and is not to be replaced, or others could put something in its place.
         FileError: `target` is a directory, or cannot be written.
     """
-    check_file(target, overwrite=overwrite)
-    final = Path(os.path.realpath(target))
+    final = check_file(target, overwrite=overwrite, private=private)
     with _named(target):
-        final.parent.mkdir(parents=True, exist_ok=True)
+        _make(final.parent, private=private)
         _sweep(final.parent)
-        partial, lock = _begun(final.parent, lambda path: path.touch(mode=0o600, exist_ok=False))
+        partial, handle = _begun(final.parent, _new_file)
+    done = False
     try:
         with _named(target):
-            yield partial
-            partial.chmod(0o600 if private else 0o666 & ~_umask())
-            _sync(partial)
+            yield _way(partial, handle)
+            os.fchmod(handle, 0o600 if private else 0o666 & ~_umask())
+            os.fsync(handle)
             # Looked at again: a long job must not replace what somebody else has put there meanwhile.
-            check_file(target, overwrite=overwrite)
+            final = check_file(target, overwrite=overwrite, private=private)
+            _refuse_other(partial, handle, target)
             partial.rename(final)
+            done = True
+            _refuse_other(final, handle, target)
             _sync(final.parent)
     finally:
-        partial.unlink(missing_ok=True)
-        os.close(lock)
+        if not done:
+            partial.unlink(missing_ok=True)
+        os.close(handle)
 
 
-def check_file(target: Path, *, overwrite: bool = False) -> None:
-    """Say now what `whole_file` would say after hours of work.
+def check_file(target: Path, *, overwrite: bool = False, private: bool = False) -> Path:
+    """Say now what `whole_file` would say after hours of work; gives where `target` leads.
 
     Raises:
-        UsageError: `target` is there and is not to be replaced.
+        UsageError: `target` is there and is not to be replaced, or others could put something in its place.
         FileError: `target` is a directory.
     """
     refuse()
-    final = Path(os.path.realpath(target))
     with _named(target):
+        final = resolved(target)
         is_dir, exists = final.is_dir(), final.exists()
+        _refuse_open(final.parent, target, private=private)
     if is_dir:
         raise FileError(f"cannot write {target}: it is a directory; give a file")
     if exists and not overwrite:
         raise UsageError(f"{target} exists; give another path, or --overwrite (overwrite=True) it")
+    return final
 
 
 @contextmanager
@@ -152,28 +174,91 @@ def _refuse(final: Path, target: Path, replaceable: Collection[str]) -> None:
         )
 
 
-def _hidden(parent: Path) -> Path:
-    return parent / f".{secrets.token_hex(8)}.partial"
+def _make(folder: Path, *, private: bool) -> None:
+    """Make a folder and those above it that are missing; nobody else may write to one made for what is private."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    folder.mkdir(exist_ok=True)  # says so where it is a file
+    for one in reversed(missing):
+        one.mkdir(mode=0o755 if private else 0o777, exist_ok=True)
 
 
-def _begun(parent: Path, make: Callable[[Path], None]) -> tuple[Path, int]:
+def _refuse_open(parent: Path, target: Path, *, private: bool) -> None:
+    """Refuse a folder where anybody could put something in the place of what is written, and that would tell."""
+    if (private or not _has_ways()) and parent.is_dir() and anybody_replaces(parent):
+        raise UsageError(
+            f"cannot write {target}: anybody may replace what is in that folder; choose one of your own, or chmod +t it"
+        )
+
+
+def _refuse_other(path: Path, handle: int, target: Path) -> None:
+    """Refuse to go on where something else stands at the name of what is held."""
+    try:
+        ours = os.path.samestat(path.lstat(), os.fstat(handle))
+    except FileNotFoundError:
+        ours = False
+    if not ours:
+        raise FileError(
+            f"cannot write {target}: somebody else put something in its place while it was written; give a folder that "
+            "others may not write to"
+        )
+
+
+def _begun(parent: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
     """Make something under a hidden name and lock it; the lock goes with the handle, at the latest with the process."""
     while True:
-        path = _hidden(parent)
-        make(path)
+        path = parent / f".{secrets.token_hex(8)}.partial"
         with suppress(FileNotFoundError):
-            handle = os.open(path, os.O_RDONLY)
+            handle = make(path)
             with suppress(OSError):  # A file system without locks: nobody can tell what was left, so nobody removes it.
                 fcntl.flock(handle, fcntl.LOCK_EX)
             # Between making and locking it looked left, and may have been swept away.
             with suppress(FileNotFoundError):
-                if os.path.samestat(path.stat(), os.fstat(handle)):
+                if os.path.samestat(path.lstat(), os.fstat(handle)):
                     return path, handle
             os.close(handle)
 
 
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+def _new_folder(path: Path) -> int:
+    path.mkdir(mode=0o700)
+    handle = os.open(path, _FOLDER)
+    mode = path.parent.stat().st_mode
+    # Where others may rename, what was opened may not be what was made: no folder of theirs, nor one that is in use.
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        info = os.fstat(handle)
+        if not is_trusted(info) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or _is_filled(handle):
+            os.close(handle)
+            raise PermissionError(0, "somebody else put something in its place")
+    return handle
+
+
+def _is_filled(handle: int) -> bool:
+    with os.scandir(handle) as entries:
+        return any(entries)
+
+
+def _way(path: Path, handle: int) -> Path:
+    """A path to what is held, whatever stands at its name; where the system has none, its name."""
+    return Path(f"/proc/self/fd/{handle}") if _has_ways() else path
+
+
+def _has_ways() -> bool:
+    return sys.platform == "linux" and Path("/proc/self/fd").is_dir()
+
+
 def _sweep(parent: Path) -> None:
-    """Remove what killed runs left in `parent`: what has our kind of name and nobody's lock."""
+    """Remove what killed runs left in `parent`: what has our kind of name and nobody's lock.
+
+    Not where anybody may give such a name to what we want to keep.
+    """
+    if anybody_replaces(parent):
+        return
     for path in parent.glob(".*.partial"):
         if not _HIDDEN.fullmatch(path.name) or path.is_symlink():
             continue
@@ -184,36 +269,60 @@ def _sweep(parent: Path) -> None:
                 kind = os.fstat(handle).st_mode
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if stat.S_ISDIR(kind):
-                    shutil.rmtree(path, ignore_errors=True)
+                    _remove(path, handle)
                 elif stat.S_ISREG(kind):
                     path.unlink()
             finally:
                 os.close(handle)
 
 
+def _remove(path: Path, handle: int) -> None:
+    """Remove a directory that is held: what is in it by the handle, then its name, if nothing else stands there."""
+    with suppress(OSError), os.scandir(handle) as entries:
+        for entry in [*entries]:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.name, ignore_errors=True, dir_fd=handle)
+            else:
+                with suppress(OSError):
+                    os.unlink(entry.name, dir_fd=handle)
+    with suppress(OSError):
+        path.rmdir()  # removes no directory with something in it
+
+
 def _umask() -> int:
-    # The only portable way to read it is to set it.
-    mask = os.umask(0o077)
-    os.umask(mask)
+    with suppress(OSError, ValueError), Path("/proc/self/status").open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name == "Umask":
+                return int(value, 8)
+    # Elsewhere the only way to read it is to set it, and other threads make files meanwhile.
+    with _UMASK:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask
 
 
 def _put(partial: Path, final: Path) -> None:
-    """Make `partial` stand at `final`; what stood there, if anything, ends up at `partial` or removed."""
+    """Make `partial` stand at `final`; what stood there, if anything, is removed."""
     if not final.exists() or not any(final.iterdir()):
         partial.rename(final)
         return
-    if _exchange(partial, final):
-        return
-    # Not of the name that is swept: for a moment it is the only copy.
-    aside = final.parent / f".{secrets.token_hex(8)}.aside"
-    final.rename(aside)
+    old = os.open(final, _FOLDER)
     try:
-        partial.rename(final)
-    except OSError:
-        aside.rename(final)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+        if _exchange(partial, final):
+            _remove(partial, old)
+            return
+        # Not of the name that is swept: for a moment it is the only copy.
+        aside = final.parent / f".{secrets.token_hex(8)}.aside"
+        final.rename(aside)
+        try:
+            partial.rename(final)
+        except OSError:
+            aside.rename(final)
+            raise
+        _remove(aside, old)
+    finally:
+        os.close(old)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -228,17 +337,20 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(code == 0)
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def _sync(path: Path, *, mode: int | None = None) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
+        if mode is not None:
+            os.fchmod(handle, mode)
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def _sync_tree(root: Path) -> None:
-    """Bring every file, then every directory from the leaves up, to the disk."""
-    for folder, _, names in os.walk(root, topdown=False):
+def _sync_tree(root: Path, *, private: bool) -> None:
+    """Bring every file and directory below `root` to the disk, leaves first; what is private gets its modes."""
+    for folder, below, names in os.walk(root, topdown=False):
         for name in names:
-            _sync(Path(folder) / name)
-        _sync(Path(folder))
+            _sync(Path(folder) / name, mode=0o600 if private else None)
+        for name in below:
+            _sync(Path(folder) / name, mode=0o700 if private else None)
