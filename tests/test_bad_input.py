@@ -275,7 +275,8 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
     "toml": (["mine", LOG, "--no-privacy", "--config", "nowhere.toml"], 3, ["'nowhere.toml'"]),
     "documents": (["mine", LOG, "--no-privacy", "--documents", "no.parquet"], 3, ["'no.parquet'", "no such file"]),
     "documents_of": (["mine", LOG, "--no-privacy", "--documents", LOG], 3, ["'text'", "'clicked'"]),
-    "key": (["mine", LOG, "--no-privacy", "--key", LOG], 2, ["chmod 600"]),
+    "key": (["mine", LOG, "--no-privacy", "--key", LOG], 3, ["'log.parquet' is no key file", "keygen"]),
+    "key_folder": (["mine", LOG, "--no-privacy", "--key", "."], 3, ["is no key file", "keygen"]),
     "no_key": (["anonymize", LOG, "--key", "no.key"], 3, ["'no.key'"]),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -185,3 +186,44 @@ def test_every_command_that_uses_a_key_prints_its_id(command, tmp_path, monkeypa
         assert "key_id" not in json.loads((tmp_path / "out" / "privacy.json").read_text())
         assert cli.main([*args, "-o", "tokens", "--scrub.action", "token"]) == 0
         assert json.loads((tmp_path / "tokens" / "privacy.json").read_text())["key_id"] == key.id
+
+
+def test_keys_are_not_taken_from_where_anybody_writes(tmp_path: Path) -> None:
+    hn.Key(MASTER).save(tmp_path / "key")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "link").symlink_to(tmp_path / "key")
+    for mode in (0o777, 0o1777, 0o703):
+        tmp_path.chmod(mode)
+        for path in (tmp_path / "key", tmp_path / "own" / "link"):
+            with pytest.raises(hn.UsageError, match=f"take a key from '{tmp_path.name}': anybody may write"):
+                hn.Key.load(path)
+    tmp_path.chmod(0o755)
+    assert hn.Key.load(tmp_path / "own" / "link") == hn.Key(MASTER)
+
+
+def test_keys_of_others_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key"
+    hn.Key(MASTER).save(path)
+    if os.geteuid() == 0:
+        os.chown(path, 65_534, 65_534)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    with pytest.raises(hn.UsageError, match="'key' is another user's"):
+        hn.Key.load(path)
+
+
+def test_the_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(hn.UsageError, match=f"keep a key in '{tmp_path.name}'"):
+        hn.Key(MASTER).save("key")
+    tmp_path.chmod(0o700)
+
+
+def test_what_is_no_key_file_is_said_first(tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").write_bytes(b"PAR1 and so on")
+    (tmp_path / "log.parquet").chmod(0o644)
+    (tmp_path / "folder").mkdir()
+    for name in ("log.parquet", "folder"):
+        with pytest.raises(hn.FileError, match=f"'{name}' is no key file; make one with"):
+            hn.Key.load(tmp_path / name)

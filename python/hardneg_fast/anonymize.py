@@ -88,8 +88,8 @@ def normalize(
         DetectorError: the detector of `scrub` failed.
         UsageError: no Arrow data; options that cannot be; tokens without a key.
     """
-    options, material = scrubbing(scrub or ScrubConfig()), _material(key)
-    made = [pa.array(_hardneg.normalize(part, scrub=options, key=material)) for part in arrays_of(queries)]
+    options = scrubbing(scrub or ScrubConfig())
+    made = [pa.array(_hardneg.normalize(part, scrub=options, key=_material(key))) for part in arrays_of(queries)]
     return pa.concat_arrays(made)
 
 
@@ -123,8 +123,8 @@ def scrub(
         UsageError: no Arrow data; an action or kind that does not exist; tokens without a key.
     """
     config = ScrubConfig(action=action, kinds=tuple(kinds), detector=detector)
-    options, material = scrubbing(config), _material(key)
-    made = [pa.array(_hardneg.scrub(part, options=options, key=material)) for part in arrays_of(queries)]
+    options = scrubbing(config)
+    made = [pa.array(_hardneg.scrub(part, options=options, key=_material(key))) for part in arrays_of(queries)]
     return pa.concat_arrays(made)
 
 
@@ -154,6 +154,7 @@ def normalizing(queries: str, log: object) -> bool:
 
 
 def _material(key: Key | None) -> bytes | None:
+    """Of a key, to be asked for within a call of the core alone: a variable would show in tracebacks."""
     return None if key is None else checked(key).material()
 
 

@@ -192,5 +192,5 @@ def _cipher(key: Key) -> Any:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"hardneg_fast/parts/v1").derive(key.material())
-    return AESGCM(derived)
+    derive = HKDF(hashes.SHA256(), 32, salt=None, info=b"hardneg_fast/parts/v1").derive
+    return AESGCM(derive(key.material()))

@@ -316,6 +316,9 @@ def passphrase(*, twice: bool = False) -> str:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to type a passphrase at; set HARDNEG_PASSPHRASE")
     typed = getpass.getpass("passphrase: ")
-    if twice and getpass.getpass("once more: ") != typed:
-        raise UsageError("the two differ; nothing was written")
-    return typed
+    try:
+        if twice and getpass.getpass("once more: ") != typed:
+            raise UsageError("the two differ; nothing was written")
+        return typed
+    finally:
+        del typed

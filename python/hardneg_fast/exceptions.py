@@ -19,6 +19,24 @@ class HardnegError(Exception):
 
     exit_code = 1
 
+    @property
+    def __context__(self) -> BaseException | None:
+        """What was being handled; dropped where an error is raised `from None`.
+
+        It can quote cells, and hold the bytes that it could not decode: not for whoever collects errors, either.
+        """
+        if self.__suppress_context__ and self.__cause__ is None:
+            _CONTEXT.__set__(self, None)
+        found: BaseException | None = _CONTEXT.__get__(self)
+        return found
+
+    @__context__.setter
+    def __context__(self, context: BaseException | None) -> None:
+        _CONTEXT.__set__(self, context)
+
+
+_CONTEXT = BaseException.__dict__["__context__"]
+
 
 class UsageError(HardnegError, ValueError):
     """An option or argument that cannot be, alone or together with another."""

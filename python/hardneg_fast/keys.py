@@ -3,6 +3,9 @@
 Pseudonyms of a period can be made unlinkable for good by destroying its key (crypto-shredding): give each such period
 a key file of its own. Periods named by `epoch` under one key cannot be joined with each other, but whoever has the key
 can make all of them again.
+
+Tools that show the local variables of a traceback would show keys and passphrases: whoever holds one here lets go of
+it before an error leaves.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .exceptions import FileError, UsageError
+from .owners import anybody_writes, is_trusted, resolved
 
 __all__ = ["Key", "SealedError", "checked", "or_fresh", "shred"]
 
@@ -27,6 +31,13 @@ HEADER = "hardneg_fast key 1"
 SEALED = "hardneg_fast key 2"
 SCRYPT = {"n": 2**17, "r": 8, "p": 1}
 """Cost of a guess at a passphrase: 128 MiB and some tenths of a second (RFC 7914; OWASP's least is n = 2^17)."""
+
+
+_KIND = b"hardneg_fast key "
+_MOST = 65_536
+"""Bytes that are read of what may be a key file."""
+_OPEN = "refusing to {} {}: anybody may write to that folder; choose one of your own"
+_MAKE = "make one with: hardneg-fast keygen FILE"
 
 
 class SealedError(UsageError):
@@ -39,9 +50,12 @@ class Key:
     __slots__ = ("_bytes",)
 
     def __init__(self, material: bytes) -> None:
-        if len(material) != 32:
-            raise UsageError("a key has exactly 32 bytes")
-        self._bytes = bytes(material)
+        try:
+            if not isinstance(material, bytes | bytearray | memoryview) or len(material) != 32:
+                raise UsageError("a key has exactly 32 bytes")
+            self._bytes = bytes(material)
+        finally:
+            del material
 
     @classmethod
     def ephemeral(cls) -> Key:
@@ -58,19 +72,14 @@ class Key:
 
         Raises:
             FileError: it cannot be read, or is no key file.
-            UsageError: others than its owner may read it; it is sealed, and the passphrase is missing or wrong.
+            UsageError: others than its owner may read it, or put another in its place; it is of another user than this
+                one and root; it is sealed, and the passphrase is missing or wrong.
         """
         path = Path(path)
         try:
-            mode = path.stat().st_mode
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise UsageError(f"key file {path.name!r} can be read by others: chmod 600 it, and consider a new key")
-            text = path.read_text(encoding="ascii")
-        except OSError as e:
-            raise FileError(f"key file {path.name!r} cannot be read: {e.strerror}") from None
-        except UnicodeDecodeError:
-            text = ""
-        return cls._read(text, passphrase, repr(path.name))
+            return cls._read(_text_of(path), passphrase, repr(path.name))
+        finally:
+            del passphrase
 
     @classmethod
     def from_env(cls, variable: str, passphrase: str | None = None) -> Key:
@@ -80,10 +89,12 @@ class Key:
             UsageError: there is no such variable; as `load`.
             FileError: it holds no key.
         """
-        text = os.environ.get(variable)
-        if text is None:
-            raise UsageError(f"environment variable {variable!r} is not set; it should hold the text of a key file")
-        return cls._read(text, passphrase, f"environment variable {variable!r}")
+        try:
+            if variable not in os.environ:
+                raise UsageError(f"environment variable {variable!r} is not set; it should hold the text of a key file")
+            return cls._read(os.environ[variable], passphrase, f"environment variable {variable!r}")
+        finally:
+            del passphrase
 
     @classmethod
     def from_callback(cls, get: Callable[[], bytes]) -> Key:
@@ -93,50 +104,48 @@ class Key:
             UsageError: they are no 32 bytes. What `get` raises comes through.
         """
         material = get()
-        if not isinstance(material, bytes | bytearray | memoryview):
-            raise UsageError(f"the callback gave {type(material).__name__}, not bytes")
-        return cls(bytes(material))
+        try:
+            if not isinstance(material, bytes | bytearray | memoryview):
+                raise UsageError(f"the callback gave {type(material).__name__}, not bytes")
+            return cls(bytes(material))
+        finally:
+            del material
 
     @classmethod
     def _read(cls, text: str, passphrase: str | None, called: str) -> Key:
         """A key out of the text of a key file."""
         header, _, body = text.strip().partition("\n")
-        if header == SEALED:
-            return cls._unsealed(body, passphrase, called)
+        material = b""
         try:
-            material = base64.b64decode(body.strip(), validate=True)
-        except (ValueError, binascii.Error):
-            raise FileError(f"{called} is no key file; make one with: hardneg-fast keygen FILE") from None
-        if header != HEADER or len(material) != 32:
-            raise FileError(f"{called} is no key file of this version; make one with: hardneg-fast keygen FILE")
-        return cls(material)
+            if header == SEALED:
+                return cls._unsealed(body, passphrase, called)
+            try:
+                material = base64.b64decode(body.strip(), validate=True)
+            except (ValueError, binascii.Error):
+                raise FileError(f"{called} is no key file; {_MAKE}") from None
+            if header != HEADER or len(material) != 32:
+                raise FileError(f"{called} is no key file of this version; {_MAKE}")
+            return cls(material)
+        finally:
+            del text, header, body, material, passphrase
 
     @classmethod
     def _unsealed(cls, body: str, passphrase: str | None, called: str) -> Key:
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        damaged = f"{called} is a damaged key file; take a copy of it, if there is one"
         try:
-            box = json.loads(body)
-            salt, nonce, sealed = (base64.b64decode(box[name], validate=True) for name in ("salt", "nonce", "sealed"))
-            cost = {name: int(box[name]) for name in SCRYPT}
-            name = str(box["id"])
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError, binascii.Error):
-            raise FileError(damaged) from None
-        # What a file asks for is not to take all memory: 2 GiB at most.
-        if not (2**14 <= cost["n"] <= 2**20 and 1 <= cost["r"] <= 16 and 1 <= cost["p"] <= 16) or len(nonce) != 12:
-            raise FileError(damaged)
-        if passphrase is None:
-            raise SealedError(
-                f"{called} is sealed: give its passphrase (on the command line HARDNEG_PASSPHRASE, or type it)"
-            )
-        try:
-            wrapping = _wrapping(passphrase, salt, cost)
-            key = cls(AESGCM(wrapping).decrypt(nonce, sealed, _about(name, cost)))
-        except (InvalidTag, ValueError):
-            raise UsageError(f"{called} cannot be opened with this passphrase, or is damaged") from None
-        return key
+            salt, nonce, sealed, cost, name = _box(body, called)
+            if passphrase is None:
+                raise SealedError(
+                    f"{called} is sealed: give its passphrase (on the command line HARDNEG_PASSPHRASE, or type it)"
+                )
+            try:
+                return cls(AESGCM(_wrapping(passphrase, salt, cost)).decrypt(nonce, sealed, _about(name, cost)))
+            except (InvalidTag, ValueError):
+                raise UsageError(f"{called} cannot be opened with this passphrase, or is damaged") from None
+        finally:
+            del passphrase
 
     def save(self, path: Path | str, passphrase: str | None = None) -> None:
         """Writes a new key file, mode 0600.
@@ -152,38 +161,43 @@ class Key:
             FileError: the file exists, or cannot be written.
         """
         path = Path(path)
-        text = (
-            f"{HEADER}\n{base64.b64encode(self._bytes).decode()}\n" if passphrase is None else self._sealed(passphrase)
-        )
         try:
-            if path.parent.resolve().stat().st_mode & stat.S_IWOTH:
+            if passphrase == "":
+                raise UsageError("an empty passphrase seals nothing; give one, or none at all")
+            handle = _created(path)
+            try:
+                hidden = _write(handle, self, passphrase)
+            except BaseException as e:
+                path.unlink(missing_ok=True)
+                if isinstance(e, OSError):
+                    raise FileError(f"key file {path.name!r} cannot be written: {e.strerror}") from None
+                raise
+            if not hidden:
+                path.unlink()
                 raise UsageError(
-                    f"refusing to keep a key in {path.parent.name!r}: anybody may write to that folder; choose one of "
-                    "your own"
+                    f"refusing to keep a key in {_called(path.parent)}: its file system shows files to everybody"
                 )
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        except FileExistsError:
-            raise FileError(f"{path.name!r} exists; keys are never overwritten") from None
-        except OSError as e:
-            raise FileError(f"key file {path.name!r} cannot be written: {e.strerror}") from None
+        finally:
+            del passphrase
+
+    def _text(self, passphrase: str | None) -> str:
+        """What a key file holds."""
         try:
-            hidden = _write(handle, text)
-        except OSError as e:
-            path.unlink(missing_ok=True)
-            raise FileError(f"key file {path.name!r} cannot be written: {e.strerror}") from None
-        if not hidden:
-            path.unlink()
-            raise UsageError(
-                f"refusing to keep a key in {path.parent.name!r}: its file system shows files to everybody"
-            )
+            if passphrase is None:
+                return f"{HEADER}\n{base64.b64encode(self._bytes).decode()}\n"
+            return self._sealed(passphrase)
+        finally:
+            del passphrase
 
     def _sealed(self, passphrase: str) -> str:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        if not passphrase:
-            raise UsageError("an empty passphrase seals nothing; give one, or none at all")
         salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
-        sealed = AESGCM(_wrapping(passphrase, salt, SCRYPT)).encrypt(nonce, self._bytes, _about(self.id, SCRYPT))
+        try:
+            cipher = AESGCM(_wrapping(passphrase, salt, SCRYPT))
+        finally:
+            del passphrase
+        sealed = cipher.encrypt(nonce, self._bytes, _about(self.id, SCRYPT))
         box: dict[str, Any] = {"id": self.id, "kdf": "scrypt", **SCRYPT}
         box |= {
             name: base64.b64encode(v).decode() for name, v in (("salt", salt), ("nonce", nonce), ("sealed", sealed))
@@ -205,10 +219,27 @@ class Key:
     __hash__ = None  # type: ignore[assignment]  # a key is no dictionary key: hashing it would leave traces of it
 
     def __repr__(self) -> str:
-        return f"<Key id={self.id}>"
+        # One that was refused in the making is shown by tools that show tracebacks.
+        return f"<Key id={self.id}>" if hasattr(self, "_bytes") else "<no Key>"
 
     def __reduce__(self) -> str:
         raise UsageError("keys are not pickled: save them to a file, or pass the file's name")
+
+
+def _box(body: str, called: str) -> tuple[bytes, bytes, bytes, dict[str, int], str]:
+    """Salt, nonce, sealed key, cost and id of a sealed key file."""
+    damaged = f"{called} is a damaged key file; take a copy of it, if there is one"
+    try:
+        box = json.loads(body)
+        salt, nonce, sealed = (base64.b64decode(box[name], validate=True) for name in ("salt", "nonce", "sealed"))
+        cost = {name: int(box[name]) for name in SCRYPT}
+        name = str(box["id"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError, binascii.Error):
+        raise FileError(damaged) from None
+    # What a file asks for is not to take all memory: 2 GiB at most.
+    if not (2**14 <= cost["n"] <= 2**20 and 1 <= cost["r"] <= 16 and 1 <= cost["p"] <= 16) or len(nonce) != 12:
+        raise FileError(damaged)
+    return salt, nonce, sealed, cost, name
 
 
 def _wrapping(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
@@ -217,9 +248,15 @@ def _wrapping(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
 
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-    # Bytes of the environment that are no text come as surrogates; an error about them would hold the passphrase.
-    words = unicodedata.normalize("NFKC", passphrase).encode(errors="surrogateescape")
-    return Scrypt(salt=salt, length=32, n=cost["n"], r=cost["r"], p=cost["p"]).derive(words)
+    try:
+        # Bytes of the environment that are no text come as surrogates; an error about them would hold the passphrase.
+        words = unicodedata.normalize("NFKC", passphrase).encode(errors="surrogateescape")
+        return Scrypt(salt=salt, length=32, n=cost["n"], r=cost["r"], p=cost["p"]).derive(words)
+    except (TypeError, UnicodeEncodeError):
+        raise UsageError("a passphrase is text") from None
+    finally:
+        words = b""
+        del passphrase
 
 
 def _about(name: str, cost: dict[str, int]) -> bytes:
@@ -227,16 +264,75 @@ def _about(name: str, cost: dict[str, int]) -> bytes:
     return json.dumps([SEALED, name, *(cost[k] for k in SCRYPT)]).encode()
 
 
-def _write(handle: int, text: str) -> bool:
+def _text_of(path: Path) -> str:
+    """What a key file holds, where nobody else can read it or put another in its place.
+
+    Raises:
+        FileError, UsageError: as `Key.load`.
+    """
+    try:
+        folder = resolved(path).parent
+        open_folder = anybody_writes(folder)
+        with path.open("rb") as file:
+            info = os.fstat(file.fileno())
+            text = file.read(_MOST)
+    except IsADirectoryError:
+        raise FileError(f"{path.name!r} is no key file; {_MAKE}") from None
+    except OSError as e:
+        raise FileError(f"key file {path.name!r} cannot be read: {e.strerror}") from None
+    try:
+        if not text.lstrip().startswith(_KIND):
+            raise FileError(f"{path.name!r} is no key file; {_MAKE}")
+        if not is_trusted(info):
+            raise UsageError(
+                f"key file {path.name!r} is another user's: whoever made it has the key; make one of your own"
+            )
+        if info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError(f"key file {path.name!r} can be read by others: chmod 600 it, and consider a new key")
+        if open_folder:
+            raise UsageError(_OPEN.format("take a key from", _called(folder)))
+        return text.decode("ascii", "replace")
+    finally:
+        text = b""
+
+
+def _created(path: Path) -> int:
+    """A new file, open for writing.
+
+    Raises:
+        FileError, UsageError: as `Key.save`.
+    """
+    try:
+        open_folder = anybody_writes(path.parent.resolve())
+    except OSError as e:
+        raise FileError(f"key file {path.name!r} cannot be written: {e.strerror}") from None
+    if open_folder:
+        raise UsageError(_OPEN.format("keep a key in", _called(path.parent)))
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise FileError(f"{path.name!r} exists; keys are never overwritten") from None
+    except OSError as e:
+        raise FileError(f"key file {path.name!r} cannot be written: {e.strerror}") from None
+
+
+def _called(folder: Path) -> str:
+    return repr(folder.resolve().name or "/")
+
+
+def _write(handle: int, key: Key, passphrase: str | None) -> bool:
     """Writes to an open file; False, and nothing written, where the file system shows it to others."""
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        os.fchmod(file.fileno(), 0o600)
-        if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            return False
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    return True
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            os.fchmod(file.fileno(), 0o600)
+            if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                return False
+            file.write(key._text(passphrase))
+            file.flush()
+            os.fsync(file.fileno())
+        return True
+    finally:
+        del passphrase
 
 
 def checked(key: object) -> Key:
@@ -272,7 +368,7 @@ def shred(path: Path | str) -> str:
     path = Path(path).resolve()  # a link's file, not the link alone
     try:
         with path.open("r+b") as file:
-            text = file.read(65_536)
+            text = file.read(_MOST)
             is_key = text.lstrip().startswith((HEADER.encode(), SEALED.encode()))
             if is_key:
                 file.seek(0)

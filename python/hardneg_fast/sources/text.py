@@ -10,8 +10,9 @@ does not hand on rows that are both, which are refused.
 from __future__ import annotations
 
 import re
+import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -44,6 +45,44 @@ class _Skips:
         return "skip"
 
 
+class _Quiet:
+    """Within it, a row that Arrow cannot show to `_Skips` does not reach the hook of the program, which may log it.
+
+    Arrow gives the error, which holds the bytes of the row, to `sys.unraisablehook`; then it refuses the row. All other
+    errors go on to the hook that was there. Readers overlap, so the first to come sets it, and the last to go
+    takes it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._readers = threading.Lock(), 0
+        self._set: Callable[[sys.UnraisableHookArgs], object] | None = None
+        self._before: Callable[[sys.UnraisableHookArgs], object] | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._readers += 1
+            if self._readers > 1:
+                return
+            before = sys.unraisablehook
+
+            def hook(said: sys.UnraisableHookArgs) -> None:
+                if not isinstance(said.object, _Skips):
+                    before(said)
+
+            self._before, self._set = before, hook
+            sys.unraisablehook = hook
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            # Another may have been set meanwhile, which knows ours.
+            if not self._readers and self._before is not None and sys.unraisablehook is self._set:
+                sys.unraisablehook = self._before
+
+
+_QUIET = _Quiet()
+
+
 class TextSource(Source):
     """CSV or TSV files with a header line each, or with names given for files that have none."""
 
@@ -62,7 +101,7 @@ class TextSource(Source):
                 f"{file.name}: more than {MOST_COLUMNS:,} columns in the first line: no log has so many; take out "
                 "those that are not needed"
             )
-        with naming(file.name), self._open(file, [], 0, _Skips()) as reader:
+        with _QUIET, naming(file.name), self._open(file, [], 0, _Skips()) as reader:
             names: list[str] = reader.schema.names
             return names
 
@@ -104,7 +143,13 @@ class TextSource(Source):
         paths = sorted({path for path in wanted.values() if path != FILE})
         for file in self.files:
             skips = _Skips()
-            with self._open(file, paths, batch_rows, skips) as reader, naming(file.name), _telling_rows(file.name):
+            # The reader stops its threads before the hook is taken back.
+            with (
+                _QUIET,
+                self._open(file, paths, batch_rows, skips) as reader,
+                naming(file.name),
+                _telling_rows(file.name),
+            ):
                 for batch in reader:
                     report.rows_in += batch.num_rows
                     text = _as_text(batch, report)
