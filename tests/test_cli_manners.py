@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import hardneg_fast as hn
 from hardneg_fast import cli, cli_completion, options
 from hardneg_fast.cli_config import SHOW
 from hardneg_fast.ledger import Ledger
@@ -379,3 +380,68 @@ def test_every_option_is_in_the_script(shell, capsys):
     if path := shutil.which(shell):  # that they can be read by those they are for
         done = subprocess.run([path, "-n"], input=out, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_private_release_says_at_once_what_it_lacks(capsys):
+    code, _, error = said(capsys, "mine", "log.parquet", "-o", "out", "--epsilon", "2")
+    assert code == 2
+    assert error.startswith("hardneg-fast: with --epsilon say, too:\n  --lineage NAME")
+    assert "\n  --ledger FILE, begun with: hardneg-fast ledger FILE --create" in error
+    assert "\n  --read.position-base 1, or 0" in error
+    code, _, error = said(capsys, "mine", "log.parquet", "-o", "out", *DP[:-2], *MAPPED)
+    assert "--read.position-base 1 or 0" in error
+    assert "--lineage" not in error
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_delta_above_the_limit_is_named(capsys):
+    for dry in ((), ("--dry-run",)):
+        code, _, error = said(capsys, "mine", "log.parquet", "-o", "out", *DP, *MAPPED, "--delta", "1e-3", *dry)
+        assert code == 4
+        assert "--delta is too high: 0.0005 of it goes to thresholds, and the limit of lineage 'web' is 1e-06" in error
+        assert "inf" not in error
+
+
+@pytest.mark.usefixtures("folder")
+def test_messages_of_commands_have_no_python_in_them(capsys):
+    loose = ("log.parquet", "--no-privacy", *MAPPED)
+    assert said(capsys, "mine", *loose, "-o", "out")[0] == 0
+    with pytest.raises(hn.UsageError, match=r"--overwrite \(overwrite=True\) it"):
+        hn.mine("log.parquet", "out", privacy=hn.Privacy.none())
+    code, _, error = said(capsys, "mine", *loose, "-o", "out")
+    assert code == 2
+    assert error.endswith("give another directory, or --overwrite it\n")
+    code, _, error = said(
+        capsys, "mine", *loose, "-o", "new", "--select.retriever", "bm25", "--select.semi-negatives", "1"
+    )
+    assert code == 2
+    assert "(documents=" not in error
+    assert said(capsys, "count", "log.parquet", "-o", "a.counts", *MAPPED)[0] == 0
+    assert said(capsys, "count", "log.parquet", "-o", "b.counts", *MAPPED)[0] == 0
+    assert said(capsys, "count", "--merge", "a.counts", "b.counts", "-o", "c.counts")[0] == 0
+    code, _, error = said(capsys, "mine", "c.counts", "-o", "new", "--k-users", "2")
+    assert code == 4
+    assert "merge with --users disjoint, if no user is in two parts" in error
+    for words, says in (
+        (("--select.preset", "best"), "choose one of retriever, "),
+        (("--config", "none.toml"), "configuration 'none.toml': no such file"),
+        (("--preset", "none.toml"), "mapping 'none.toml': no such file"),
+        (("--read.constants", '{"query": "homepage"}'), "read.constants must look like query=homepage,surface=web"),
+    ):
+        code, _, error = said(capsys, "mine", *loose, "-o", "new", *words)
+        assert code in (2, 3)
+        assert says in error
+    # The value that the help shows is one that is taken.
+    help_text = " ".join(said(capsys, "mine", "--help")[1].split())
+    assert "for logs without that column: `query=homepage`" in help_text
+    assert "preset |" not in help_text
+    assert said(capsys, "mine", *loose, "-o", "new", "--read.constants", "surface=web")[0] == 0
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_dry_run_without_options_names_no_others(capsys):
+    bare = ("mine", "renamed.parquet", "-o", "out", "--no-privacy", "--dry-run")
+    pq.write_table(LOG.rename_columns(["user_id", "query", *LOG.column_names[2:]]), "renamed.parquet")
+    assert said(capsys, *bare)[1].endswith("\nall options have their defaults: hardneg-fast config show\n")
+    assert "\nall other options have their defaults" in said(capsys, *bare, "--select.alpha", "0.2")[1]

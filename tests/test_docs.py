@@ -87,7 +87,7 @@ def test_the_readme_in_its_order(elsewhere):
         assert cli.main(inline[0].split()[1:]) == 0
         # And the guide's ledger is of the same people.
         guide = (ROOT / "docs" / "guides" / "privacy.md").read_text(encoding="utf-8")
-        assert {*re.findall(r"--lineage (\w+) --ledger", page + guide)} == {"web", "NAME"}
+        assert {*re.findall(r"--lineage (\w+) --ledger budget", page + guide)} == {"web"}
 
 
 def test_commands_go_over_no_line():

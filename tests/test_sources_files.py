@@ -152,3 +152,13 @@ def test_a_named_format_wins_over_the_ending(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(NDJSON)
     assert read(path, format="ndjson") == ROWS
+
+
+def test_other_files_of_a_folder_are_not_said_to_be_of_a_format(tmp_path):
+    pq.write_table(TABLE, tmp_path / "a.parquet")
+    (tmp_path / "README.md").write_text("what this is")
+    with pytest.raises(
+        DataError, match=r"README.md: format not recognised .* name the files that are: 'DIR/\*.parquet'"
+    ):
+        read(tmp_path)
+    assert read(str(tmp_path / "*.parquet")) == ROWS

@@ -1,5 +1,6 @@
 """CSV and TSV: everything is text, bad rows are counted, messages quote no cell."""
 
+import re
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import ColumnError, DataError
+from hardneg_fast.inspection import inspect
 from hardneg_fast.read import open_log
 
 HEADER = b"user_id,query,doc_id,position,clicked\n"
@@ -119,3 +121,40 @@ def test_batches_make_no_difference(tmp_path):
     small, _ = read(path, batch_rows=10)
     assert big.num_rows == 50_000
     assert big.equals(small)
+
+
+@pytest.mark.parametrize(
+    ("mark", "says"), [(";", "';'; convert it"), ("|", "'|'; convert it"), ("\t", "tabs; name it .tsv")]
+)
+def test_other_marks_between_cells_are_named(mark, says, tmp_path):
+    content = b"\n".join(mark.encode().join(row) for row in ([b"query", b"doc_id", b"clicked"], [b"a", b"b", b"1"]))
+    with pytest.raises(ColumnError, match=f"it looks as if parted by {re.escape(says)}"):
+        read(write(tmp_path, content))
+
+
+def test_files_without_a_header_line_have_a_way(tmp_path):
+    path = write(tmp_path, b"u1\tred shoes\td1\t1\nu2\tred shoes\td2\t0\n", "log.tsv")
+    with pytest.raises(ColumnError, match=r'in a mapping file: header = \["user_id", "query", …\] in its \[source\]'):
+        read(path)
+    mapping = tmp_path / "mine.toml"
+    # Names that are canonical need no [columns].
+    mapping.write_text('[source]\nshape = "rows"\nheader = ["user_id", "query", "doc_id", "clicked"]\n')
+    rows, _ = read(path, preset=str(mapping))
+    assert [(row["user_id"], row["query"], row["doc_id"], row["clicked"]) for row in rows.to_pylist()] == [
+        ("u1", "red shoes", "d1", "1"), ("u2", "red shoes", "d2", "0"),
+    ]  # fmt: skip
+    # Where some are named and others are not, the error says which.
+    mapping.write_text(mapping.read_text() + '[columns]\nclicked = "clicked"\n')
+    with pytest.raises(ColumnError, match=r'its \[columns\] want query = "query", doc_id = "doc_id"'):
+        read(path, preset=str(mapping))
+
+
+def test_words_for_clicks_are_replaced(tmp_path):
+    path = write(tmp_path, b"query,doc_id,bought\na,b,yes\na,c,no\n")
+    found = inspect(path, config=ReadConfig(columns={"clicked": "bought"}))
+    (recipe,) = re.findall(r"in a mapping file: (.*)", "\n".join(found.lines()))
+    mapping = '[source]\nshape = "rows"\n[columns]\nquery = "query"\ndoc_id = "doc_id"\n' + recipe.replace(
+        "…", "bought"
+    )
+    (tmp_path / "mine.toml").write_text(mapping)
+    assert [row["clicked"] for row in read(path, preset=str(tmp_path / "mine.toml"))[0].to_pylist()] == ["1", "0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
 
 
+PYTHON = re.compile(r" \([a-z_]+=(?:True|…|\"\w+\")\)")
+"""What messages say in brackets for callers in Python, after the option: `--overwrite (overwrite=True)`."""
+
+
 def _run(argv: Sequence[str] | None) -> int:
     args, unknown = parser().parse_known_args(argv)
     if unknown:
@@ -50,7 +55,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         args.run(args)
     except HardnegError as e:
-        print(f"hardneg-fast: {e}", file=sys.stderr)
+        print(f"hardneg-fast: {PYTHON.sub('', str(e))}", file=sys.stderr)
         return e.exit_code
     except KeyboardInterrupt:
         print("hardneg-fast: interrupted; nothing was written", file=sys.stderr)

@@ -107,6 +107,8 @@ def _config(tree: dict[str, Any]) -> Config:
 
 
 def _json(out: Path, name: str) -> dict[str, Any]:
+    if not (out / name).exists():
+        raise FileError(f"{out.name}: it has no {name}; give a directory that mine wrote")
     try:
         found: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

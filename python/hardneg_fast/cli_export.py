@@ -27,7 +27,7 @@ def _export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--num-negatives", type=int, metavar="N", help=text)
     text = (
         "say how relevant documents are, where the format can: relevance, the chance of negatives to be relevant after "
-        "all, or model, what the model says that the dataset was mined with [relevance]"
+        "all, or model, what the model says that the dataset was mined with [none: 0 and 1]"
     )
     command.add_argument("--scores", choices=("relevance", "model"), help=text)
     command.add_argument("--overwrite", action="store_true", help="replace an export that stands at DIR")

@@ -10,7 +10,7 @@ from typing import Any
 from . import cli_shared as shared
 from .cli_config import as_dict, effective, toml, whence
 from .config import CANDIDATES_CLASSES, Config, Privacy
-from .exceptions import PrivacyError
+from .exceptions import PrivacyError, UsageError
 
 PRIVACY = """say how the output is to be protected, with exactly one of:
   --k-users K      name only what at least K users stand behind; K = 10 is a common choice
@@ -53,8 +53,8 @@ def _mine(command: argparse.ArgumentParser) -> None:
 
 def run_mine(args: argparse.Namespace) -> None:
     """Mines a log."""
-    privacy = _privacy(args)
     config = shared.config(args)
+    privacy = _privacy(args, config.read.position_base)
     if args.dry_run:
         _dry(args, privacy, config)
         return
@@ -104,13 +104,14 @@ def _dry(args: argparse.Namespace, privacy: Privacy, config: Config) -> None:
     if shared.as_json(args, would.to_dict() | {"config": as_dict(settings)}):
         return
     print("\n".join(would.lines()))
-    for setting in settings:
-        if setting.origin != "default":
-            print(f"option      {setting.name} = {toml(setting.value)} ({whence(setting)})")
-    print("all others have their defaults: hardneg-fast config show")
+    chosen = [setting for setting in settings if setting.origin != "default"]
+    for setting in chosen:
+        print(f"option      {setting.name} = {toml(setting.value)} ({whence(setting)})")
+    print(f"all {'other ' if chosen else ''}options have their defaults: hardneg-fast config show")
 
 
-def _privacy(args: argparse.Namespace) -> Privacy:
+def _privacy(args: argparse.Namespace, base: str) -> Privacy:
+    """What may leave; `base` is what is said of positions, which a private release has to be told."""
     chosen = [args.k_users is not None, args.epsilon is not None, args.no_privacy]
     if sum(chosen) != 1:
         raise PrivacyError(PRIVACY if not any(chosen) else f"these exclude each other; {PRIVACY}")
@@ -119,6 +120,17 @@ def _privacy(args: argparse.Namespace) -> Privacy:
         return Privacy.none(**entered)
     if args.k_users is not None:
         return Privacy.k_users(args.k_users, **entered)
+    lacking = [
+        what
+        for lacks, what in (
+            (not args.lineage, "--lineage NAME, one name for all logs that may hold the same users"),
+            (not args.ledger, "--ledger FILE, begun with: hardneg-fast ledger FILE --create --epsilon E --delta D"),
+            (base == "auto", "--read.position-base 1, or 0: what the log calls the top position"),
+        )
+        if lacks
+    ]
+    if len(lacking) > 1:
+        raise UsageError("\n  ".join(["with --epsilon say, too:", *lacking]))
     return Privacy.dp(
         epsilon=args.epsilon,
         delta=args.delta,

@@ -43,7 +43,8 @@ MEANINGS = {
     "invalid_utf8": "queries or documents that are not UTF-8; convert the log to UTF-8",
     "query_too_long": "queries of more than 1,024 characters; pasted texts or attacks, nothing to do",
     "null_clicked": "rows that do not say whether there was a click; check the mapping of clicked",
-    "clicked_impossible": "clicked is neither true/false nor 0/1; check the mapping of clicked",
+    "clicked_impossible": "clicked is neither true/false nor 0/1; check the mapping of clicked, or turn words into "
+    """these in a mapping file: clicked = {column = "…", replace = {"^yes$" = "1", "^no$" = "0"}}""",
     "position_impossible": "positions that cannot be; check the mapping, or set --read.position-base",
     "null_timestamp": "rows without a time; check the mapping of timestamp",
     "timestamp_unreadable": "times in a notation that is not known; write ISO 8601 or epoch numbers",

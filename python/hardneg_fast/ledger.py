@@ -234,6 +234,11 @@ class Ledger:
             )
         total = _sum([*state.charges, {"mu": mu, "delta_t": delta_t, "pure": pure}])
         if not total.within(state.epsilon, state.delta):
+            if delta_t >= state.delta:
+                raise PrivacyError(
+                    f"ledger {self._path.name!r}: --delta is too high: {delta_t:.4g} of it goes to thresholds, and the "
+                    f"limit of lineage {state.name!r} is {state.delta:g} in all; give a smaller one"
+                )
             spent = _sum(state.charges).epsilon_at(state.delta)
             raise PrivacyError(
                 f"ledger {self._path.name!r}: lineage {state.name!r} has spent epsilon {spent:.4g} of "

@@ -75,6 +75,8 @@ def load(path: Path | None, overrides: Mapping[str, Any]) -> Config:
 def _file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(f"configuration {path.name!r}: no such file") from None
     except (OSError, UnicodeDecodeError) as e:
         raise FileError(f"configuration {path.name!r} cannot be read: {type(e).__name__}") from None
     except tomllib.TOMLDecodeError as e:
@@ -245,7 +247,7 @@ def _value(kind: Any, name: str, value: Any) -> Any:
     if origin is typing.Literal:
         # TOML may say 0 where the choice is "0".
         if isinstance(value, bool) or str(value) not in args:
-            raise UsageError(f"{name} is {value!r}; choose one of {', '.join(args)}")
+            raise UsageError(f"{name} is {value!r}; choose one of {', '.join(filter(None, args))}")
         return str(value)
     if origin is tuple:
         items = [v for v in value.split(",") if v] if isinstance(value, str) else value
@@ -269,7 +271,8 @@ def _pairs(name: str, value: Any) -> dict[str, str]:
     if isinstance(value, str):
         parts = [p.partition("=") for p in value.split(",") if p]
         if any(not sep for _, sep, _ in parts):
-            raise UsageError(f"{name} must look like canonical=theirs,canonical=theirs")
+            value = "query=homepage,surface=web" if name == "read.constants" else "canonical=theirs,canonical=theirs"
+            raise UsageError(f"{name} must look like {value}")
         return {k.strip(): v.strip() for k, _, v in parts}
     if not isinstance(value, Mapping):
         raise UsageError(f"{name} must be a table of names")
@@ -334,7 +337,7 @@ def _words(kind: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return _words(next(a for a in args if a is not type(None)))
     if origin is typing.Literal:
-        return "|".join(args)
+        return "|".join(filter(None, args))
     if origin is tuple:
         return f"{_words(args[0])},…"
     words = {int: "N", float: "X", str: "TEXT", datetime.datetime: "TIME", Detector: "MODULE:FUNCTION"}

@@ -131,7 +131,9 @@ def resolve(log: object, format: str = "auto") -> list[DataFile]:  # noqa: A002 
         raise FileError(f"{next(iter(found.values())).name}: empty; a log needs at least one record")
     formats = sorted({file.format for file in files})
     if len(formats) > 1:
-        raise DataError(f"the log mixes formats: {formats}; give files of one format at a time")
+        raise DataError(
+            f"the log mixes formats: {formats}; give files of one format at a time, such as 'DIR/*.parquet'"
+        )
     return files
 
 
@@ -222,7 +224,8 @@ def _text_format(head: bytes, name: str) -> str:
         return "tsv"
     if b"," in line and b"\0" not in head:
         return "csv"
-    raise DataError(f"{name}: format not recognised by ending or content; say it with --read.format")
+    raise DataError(f"{name}: format not recognised by ending or content; say it with --read.format, or, where it "
+                    "is no part of the log, name the files that are: 'DIR/*.parquet'")  # fmt: skip
 
 
 def lines(file: DataFile, block: int = 1 << 20, longest: int = 64 << 20) -> Iterator[bytes]:

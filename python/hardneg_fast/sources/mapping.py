@@ -77,7 +77,9 @@ def resolve(source: Source, config: ReadConfig) -> Mapping:
     preset = preset_of(config)
     _check_names(config)
     shape = config.shape if config.shape != "auto" else preset.shape if preset else _shape(source, config)
-    wanted: dict[str, tuple[str, ...]] = {} if preset else {name: (name,) for name in NAMES[shape]}
+    # A mapping that names no columns, but those of a file without a header line, has them as they are called here.
+    own = not preset or not preset.columns
+    wanted: dict[str, tuple[str, ...]] = {name: (name,) for name in NAMES[shape]} if own else {}
     helpers = {*NAMES[shape], "index", "hits", "page"}
     wanted |= {name: paths for name, paths in preset.columns.items() if name in helpers} if preset else {}
     if wanted.get("clicks") == (config.columns.get("clicked_documents"),):
@@ -98,7 +100,9 @@ def resolve(source: Source, config: ReadConfig) -> Mapping:
         lacking.append("clicks")
     if lacking:
         paths = [path for name in lacking for path in wanted.get(name, (name,))]
-        raise missing(source, [own for path in paths for own in (preset.inputs(path) if preset else (path,))])
+        raise missing(
+            source, [inner for path in paths for inner in (preset.inputs(path) if preset else (path,))], preset
+        )
     _check_types(source, shape, mapping.columns)
     return mapping
 
@@ -136,18 +140,33 @@ def _check_types(source: Source, shape: str, columns: dict[str, tuple[str, ...]]
             types.check("documents" if listed else name, path, found[path])
 
 
-def missing(source: Source, names: Iterable[str]) -> ColumnError:
+PARTED = {";": "';'", "|": "'|'", "\t": "tabs"}
+"""What parts the cells of files that are called CSV and are none."""
+
+
+def missing(source: Source, names: Iterable[str], preset: Preset | None = None) -> ColumnError:
     """The error for columns that the log lacks: names only, never values."""
-    available = source.columns()
+    available, names = source.columns(), list(names)
+    if preset and (unsaid := [name for name in names if name in available]):
+        said = ", ".join(f'{name} = "{name}"' for name in unsaid)
+        return ColumnError(
+            f"mapping {preset.name!r}: it does not say which columns {unsaid} are; its [columns] want {said}"
+        )
     advice = (
         "say which is which with --columns user_id=…,query=…,doc_id=…,clicked=…, or name a --preset; "
         "`hardneg-fast inspect LOG` suggests both"
     )
     if source.format in ("csv", "tsv") and not guess.named(available):
         # Without a header the first line is somebody's row.
+        said = f"columns not found: {names}; the first line of the file does not look like a header (none of its "
+        said += f"{len(available)} cells is a name known from logs)"
+        for mark, word in PARTED.items():
+            if len(available) == 1 and mark in available[0]:
+                way = "name it .tsv" if mark == "\t" else "convert it (CSV is parted by commas, TSV by tabs)"
+                return ColumnError(f"{said}: it looks as if parted by {word}; {way}")
         return ColumnError(
-            f"columns not found: {list(names)}; the first line of the file does not look like a header (none of its "
-            f"{len(available)} cells is a name known from logs); put names there, or {advice}"
+            f'{said}; put names there, or in a mapping file: header = ["user_id", "query", …] in its [source], with '
+            f"--preset FILE.toml (docs/SOURCES.md); or, if it is a header, {advice}"
         )
     shown = available[:60] + ["…"] * (len(available) > 60)
-    return ColumnError(f"columns not found: {list(names)}; available: {shown}; {advice}")
+    return ColumnError(f"columns not found: {names}; available: {shown}; {advice}")

@@ -153,6 +153,8 @@ def every() -> tuple[Preset, ...]:
 def _read(path: Path, within: tuple[str, ...] = ()) -> Preset:
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(f"mapping {path.name!r}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"mapping {path.name!r} cannot be read: {type(error).__name__}") from None
     except tomllib.TOMLDecodeError as error:

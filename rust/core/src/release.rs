@@ -220,7 +220,7 @@ pub fn k_users(counts: &Counts, k: u32, pulse: &mut Pulse<'_>) -> Result<Release
     if !counts.disjoint {
         return Err(Error::privacy(
             "these counts were merged from parts that may share users, so one person can pass for several: count the whole \
-             log at once, or say users=\"disjoint\" when merging, if no user is in two parts",
+             log at once, or merge with --users disjoint (users=\"disjoint\"), if no user is in two parts",
         ));
     }
     filter(counts, k, pulse)
