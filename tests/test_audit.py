@@ -299,6 +299,25 @@ def test_a_log_that_was_anonymized(reversible: tuple[str, ...], made: Path, tmp_
     assert "are ids of the log" in "\n".join(audit(tmp_path / "copy.parquet", log=safe).lines())
 
 
+@pytest.mark.parametrize("name", ["k", "none"])
+def test_another_log_is_refused(name: str, made: Path, tmp_path: Path, capsys) -> None:
+    rows = pq.read_table(log_of(made))
+    few, other = tmp_path / "few.parquet", tmp_path / "other.parquet"
+    pq.write_table(rows.slice(100), few)
+    for command in (["audit", str(made / name)], ["explain", str(made / name), "--query", "any", "--doc", "d"]):
+        assert cli.main([*command, "--log", str(few)]) == 3
+        assert "this is not the log that " in capsys.readouterr().err
+    # As many rows, which audit cannot tell apart, and explain can: it counts them.
+    shuffled = rows["doc_id"].combine_chunks().take(pa.array(np.random.default_rng(1).permutation(len(rows))))
+    pq.write_table(rows.set_column(rows.column_names.index("doc_id"), "doc_id", shuffled), other)
+    assert cli.main(["explain", str(made / name), "--query", "any", "--doc", "d", "--log", str(other)]) == 3
+    assert "what was counted of it is another" in capsys.readouterr().err
+    if name == "k":
+        # A row more or less is not told: figures are rounded down.
+        pq.write_table(rows.slice(len(rows) % K), few)
+        audit(made / name, log=few)
+
+
 def said_of(found: hn.Audit, name: str) -> str:
     return next(check.said for check in found.checks if check.name == name)
 

@@ -231,7 +231,11 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
     "no_privacy_named": (["mine", LOG], 4, ["exactly one of", "--k-users K", "--epsilon E", "--no-privacy"]),
     "two_modes": (["mine", LOG, "--k-users", "5", "--no-privacy"], 4, ["exclude each other", "--k-users K"]),
     "all_modes": (["mine", LOG, "--k-users", "5", "--no-privacy", "--epsilon", "1"], 4, ["exclude each other"]),
-    "epsilon_without_ledger": (["mine", LOG, "--epsilon", "4", "--lineage", "web"], 2, ["--ledger FILE", "--read.position-base 1"]),
+    "epsilon_without_ledger": (
+        ["mine", LOG, "--epsilon", "4", "--lineage", "web"],
+        2,
+        ["--ledger FILE", "--read.position-base 1"],
+    ),
     "epsilon_without_lineage": (["mine", LOG, "--epsilon", "4"], 2, ["lineage", "--lineage"]),
     "epsilon_looks_at_no_position": (
         ["mine", LOG, "--epsilon", "4", "--lineage", "web", "--ledger", "no.ledger"],

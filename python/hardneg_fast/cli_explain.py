@@ -94,7 +94,18 @@ def _of_log(args: argparse.Namespace, query: str, statement: dict[str, Any], rep
     config = _config(report["config"])
     given: dict[str, Any] = tables | {"documents": args.documents, "scorer": args.scorer}
     result = mine(log, None, privacy=privacy, config=config, **given)
+    _refuse_other(result.report, report)
     return result.explain(query, args.doc)
+
+
+def _refuse_other(again: dict[str, Any], report: dict[str, Any]) -> None:
+    """A log that OUT was surely not made of: rows and what was counted of them are other than OUT's report says."""
+    had, has = (said.get("input", {}).get("rows") for said in (report, again))
+    same_version = report.get("version") == again.get("version")
+    if had != has or (same_version and report.get("counts") != again.get("counts")):
+        what = "what was counted of it is another" if had == has else f"it has {has:,} rows, and that had {had:,}"
+        about = " (rounded down, both)" if again["release"]["k"] and had != has else ""
+        raise DataError(f"this is not the log that OUT was made of: {what}{about}; give the whole log as it was then")
 
 
 def _config(tree: dict[str, Any]) -> Config:

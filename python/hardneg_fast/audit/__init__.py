@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import options
 from ..config import Config, ReadConfig, ScrubConfig
-from ..exceptions import UsageError
+from ..exceptions import DataError, UsageError
+from ..result import as_shown
 from .arithmetic import exact_figures, in_ledger, statement
 from .checks import NOT_COVERED, OF_RELEASES, Audit, Check, of_findings
 from .identifiers import identifiers, rare_queries, wanted
@@ -66,7 +67,7 @@ def audit(
         mechanism: also run the mechanism of a private release on made-up logs; minutes.
 
     Raises:
-        FileError, DataError: a file cannot be read, or is no output.
+        FileError, DataError: a file cannot be read, or is no output; the log is another one than the output's.
         PrivacyError: the log has no users; the ledger is missing or not whole.
         UsageError: `mechanism` for an output that has none.
     """
@@ -77,6 +78,8 @@ def audit(
     files = [Path(path) for path in messages]
     tokens = _unknown_tokens(output, key)
     read = None if log is None else read_log(log, read=_read(output, config), scrub=_scrub(output, key), key=key)
+    if read is not None:
+        _refuse_other(output, read.records)
     made = None if read is None else wanted(output, read)
     needles: dict[str, Needles] = {} if made is None else dict(made.needles)
     if key is not None:
@@ -102,6 +105,17 @@ def audit(
         *([in_ledger(output, ledger), *_mechanism(output, run=mechanism)] if private else []),
     ]
     return Audit(output.subject, tuple(checks), NOT_COVERED + (OF_RELEASES if output.mode == "dp" else ()))
+
+
+def _refuse_other(output: Output, records: int) -> None:
+    """A log that the output was surely not made of, by what its report says of its rows."""
+    said = output.report.get("input", {}).get("rows")
+    if isinstance(said, int) and not isinstance(said, bool) and said != as_shown(records, output.k):
+        some = "" if output.k is None else "some "
+        raise DataError(
+            f"this is not the log that {output.path.name!r} was made of: it has {records:,} rows, and that had {some}"
+            f"{said:,}; give the whole log as it was then"
+        )
 
 
 def _mechanism(output: Output, *, run: bool) -> list[Check]:

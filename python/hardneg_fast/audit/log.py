@@ -38,6 +38,8 @@ class Log:
     """Normalised, by raw query."""
     rows: Mapping[str, Array]
     """query, doc_id, user_id, search_id as codes, and clicked: of every row that has a query and a user."""
+    records: int
+    """What was read: lines, events, pages or rows."""
     code: Key
     """Makes the codes; forgotten with this process."""
 
@@ -79,7 +81,9 @@ def read_log(log: object, *, read: ReadConfig, scrub: ScrubConfig, key: Key | No
 
     distinct: dict[str, list[Any]] = {name: [] for name in (*named, "doc_id", "query")}
     rows: dict[str, list[Array]] = {name: [] for name in ("query", "doc_id", "user_id", "search_id", "clicked")}
+    seen = 0
     for batch in reader:
+        seen += batch.num_rows
         for name, found in distinct.items():
             found.append(_distinct(batch[name]).cast(kind_of(name)))
         text = batch["query"].cast(_text(batch["query"].type)).dictionary_encode()
@@ -105,6 +109,7 @@ def read_log(log: object, *, read: ReadConfig, scrub: ScrubConfig, key: Key | No
             for name, found in rows.items()
             if found or name != "search_id"
         },
+        records=raw.report.rows_in or seen,
         code=code,
     )
 
