@@ -252,6 +252,31 @@ def test_the_command_line_quotes_no_internal_error(error, log, monkeypatch, caps
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("k", [None, 3])
+def test_results_print_counts_alone(k, tmp_path):
+    hn.simulate(tmp_path / "sim", impressions=30_000, seed=3)
+    log = tmp_path / "sim" / "log.parquet"
+    values = pq.read_table(log, columns=["query", "doc_id", "user_id", "session_id", "search_id"])
+    known = {value for column in values.columns for value in column.unique().to_pylist() if value and len(value) > 3}
+    privacy = hn.Privacy.none() if k is None else hn.Privacy.k_users(k)
+    counts = hn.count(log)
+    released = hn.release(counts, privacy=privacy)
+    weighed = hn.evidence(released)
+    selected = hn.select(weighed)
+    result = hn.mine(log, privacy=privacy)
+    assert result.negatives.num_rows > 20
+    assert repr(result) == (
+        f"<Result: {result.negatives.num_rows:,} negatives of {result.queries.num_rows:,} queries, "
+        f"{result.triplets.num_rows:,} training rows; {'none' if k is None else 'k_users, K = 3'}>"
+    )
+    clicks = hn.click_log(log)
+    shown = [result, counts, counts.pairs, released, released.table(), weighed, selected, selected.negatives]
+    shown += [hn.related_queries(log), clicks, hn.fit_click_model(clicks, model="pbm"), hn.estimate_propensities(log)]
+    for each in shown:
+        for said in (repr(each), str(each), f"{[each]}"):
+            assert not [value for value in known if value in said]
+
+
 def test_keys_do_not_show():
     material = bytes(range(100, 132))
     key = hn.Key(material)

@@ -48,6 +48,13 @@ class Result:
     _selected: Any = field(default=None, repr=False)
     """For `explain`; keeps what was released."""
 
+    def __repr__(self) -> str:
+        """Counts alone: what is printed lands in logs, where no query belongs, nor a document."""
+        mode, k = self.privacy.get("mode"), self.privacy.get("k")
+        said = (self.negatives.num_rows, self.queries.num_rows, self.triplets.num_rows)
+        figures = "{:,} negatives of {:,} queries, {:,} training rows".format(*said)
+        return f"<Result: {figures}; {mode}{f', K = {k}' if k else ''}>"
+
     def _repr_html_(self) -> str:
         """For notebooks: the report."""
         return framed(self.report, self.privacy)
