@@ -227,6 +227,14 @@ def test_columns_that_the_log_lacks_are_not_made_up(tmp_path):
     assert hn.anonymize(least, tmp_path / "o", key=KEY)["columns"] == ["query", "doc_id", "clicked"]
 
 
+@pytest.mark.parametrize("name", ["s9.csv", "s9.ndjson", "s9.parquet.gz", "s9.zip", "s9.ORC"])
+def test_names_that_end_like_another_format_are_refused(tmp_path, capsys, name):
+    pq.write_table(log(), tmp_path / "log.parquet")
+    assert cli.main(["anonymize", str(tmp_path / "log.parquet"), "-o", str(tmp_path / name)]) == 2
+    assert f"{name}: what is written is Parquet, whatever its name; end it in .parquet" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize("time", ["day", "keep"])
 def test_times(time, tmp_path):
     moments = [-1, 0, 86_399_999_999, 86_400_000_000, 1_769_903_999_999_999]

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from hardneg_fast.cli import main
 from hardneg_fast.exceptions import FileError, UsageError
 from hardneg_fast.simulate import simulate, tables
 from hardneg_fast.simulate.vocabulary import DOMAINS, NEEDS_PER_DOMAIN, words
@@ -248,14 +249,25 @@ def test_refuses_what_cannot_be(tmp_path, options, word):
     assert not any(tmp_path.iterdir())
 
 
-def test_replaces_an_earlier_simulation_and_nothing_else(tmp_path):
+def test_replaces_an_earlier_simulation_where_it_is_told_to_and_nothing_else(tmp_path, capsys):
     simulate(tmp_path / "out", impressions=100, seed=0)
-    simulate(tmp_path / "out", impressions=200, seed=0)
+    with pytest.raises(UsageError, match=r"not empty.*overwrite=True"):
+        simulate(tmp_path / "out", impressions=200, seed=0)
+    assert pq.read_metadata(tmp_path / "out" / "log.parquet").num_rows == 100
+    simulate(tmp_path / "out", impressions=200, seed=0, overwrite=True)
     assert pq.read_metadata(tmp_path / "out" / "log.parquet").num_rows == 200
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="not empty"):
-        simulate(tmp_path / "out", impressions=100, seed=0)
+    with pytest.raises(UsageError, match="not made here"):
+        simulate(tmp_path / "out", impressions=100, seed=0, overwrite=True)
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    (tmp_path / "own" / "log").mkdir(parents=True)
+    (tmp_path / "own" / "log" / "log.parquet").write_text("mine")
+    words = ["simulate", "-o", str(tmp_path / "own" / "log"), "--impressions", "100", "--seed", "1"]
+    for command in (words, ["demo", "-o", str(tmp_path / "own"), "--impressions", "100"]):
+        assert main(command) == 2
+        assert "not empty" in capsys.readouterr().err
+        assert (tmp_path / "own" / "log" / "log.parquet").read_text() == "mine"
+    assert main([*words, "--overwrite"]) == 0
 
 
 def test_unwritable_directory_is_named(tmp_path):

@@ -63,6 +63,15 @@ def test_columnar_files_are_read(tmp_path):
         assert read(tmp_path / "nameless") == ROWS, path.name
 
 
+@pytest.mark.parametrize("name", ["log.csv", "log.tsv", "log.ndjson", "log.txt"])
+def test_parquet_under_another_name_is_parquet(tmp_path, name):
+    pq.write_table(TABLE, tmp_path / name)
+    assert read(tmp_path / name) == ROWS
+    # What is said of it holds all the same.
+    (tmp_path / "odd").write_bytes(CSV.replace(b"query", b"PAR1"))
+    assert [row["doc_id"] for row in read(tmp_path / "odd", format="csv", columns={"query": "PAR1"})] == ["007", "8"]
+
+
 def test_directories_globs_and_lists(tmp_path):
     (tmp_path / "day=1").mkdir()
     for name in ("day=1/b.csv", "day=1/a.csv"):

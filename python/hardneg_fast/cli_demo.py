@@ -23,10 +23,12 @@ def _demo(command: argparse.ArgumentParser) -> None:
 
 def run_demo(args: argparse.Namespace) -> None:
     """The main job on a simulated log, under a k-user threshold and under differential privacy."""
-    from .simulate import simulate
+    from .simulate import FILES, simulate
 
     log = args.out / "log"
-    made = simulate(log, impressions=args.impressions, seed=1)
+    # An earlier demo's, and nobody's own log of that name.
+    again = all((log / name).exists() for name in FILES)
+    made = simulate(log, impressions=args.impressions, seed=1, overwrite=again)
     outputs = {"negatives": args.out / "negatives", "dp": args.out / "dp"}
     if args.print_as == "json":
         found: dict[str, Any] = {"simulated": dataclasses.asdict(made)}
@@ -106,11 +108,12 @@ def _texts(documents: Path, wanted: list[str]) -> dict[str, str]:
 
 
 def _simulate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR")
+    command.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="directory to write")
     command.add_argument("--impressions", type=int, required=True, metavar="N")
     command.add_argument("--seed", type=int, required=True, metavar="S")
     models = ["pbm", "dbn", "mixed", "trust"]
     command.add_argument("--model", choices=models, default="mixed", help="how users examine [mixed]")
+    command.add_argument("--overwrite", action="store_true", help="replace the simulation that stands at DIR")
     shared.format_option(command)
 
 
@@ -118,7 +121,7 @@ def run_simulate(args: argparse.Namespace) -> None:
     """Writes a simulated log."""
     from .simulate import simulate
 
-    made = simulate(args.out, impressions=args.impressions, seed=args.seed, model=args.model)
+    made = simulate(args.out, impressions=args.impressions, seed=args.seed, model=args.model, overwrite=args.overwrite)
     if shared.as_json(args, dataclasses.asdict(made)):
         return
     print(

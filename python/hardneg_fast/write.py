@@ -167,9 +167,8 @@ def completed(
     if texts is not None:
         k = (report.get("release") or {}).get("k") or 1
         steps = {"training rows": written.rows["triplets"] // k * k}
-        report["funnel"] = [
-            step | {"count": steps.get(step["stage"], step["count"])} for step in report.get("funnel") or ()
-        ]
+        funnel = report.get("funnel") or ()
+        report["funnel"] = [step | {"count": steps.get(step["stage"], step["count"])} for step in funnel]
         report["without_text"] = written.without_text
         report["documents_without_text"] = written.documents_without_text
         report["examples"] = _with_texts(report.get("examples") or (), texts)

@@ -12,6 +12,7 @@ from ..config import Config, Privacy
 from ..exceptions import UsageError
 from ..keys import Key
 from ..sources import keepable, open_source
+from ..sources.files import CODECS, FORMATS
 from ..writers.atomic import check_file, whole_file
 from ..writers.stable_json import to_json
 from .admission import enter, window
@@ -52,7 +53,7 @@ def anonymize(
 
     Args:
         log: as for `mine`.
-        out: Parquet file to write, whole or not at all.
+        out: Parquet file to write, whole or not at all; no name that ends like another format.
         key: master key for identifiers; without one they are hashed under a key forgotten with the run.
         config: options; their defaults otherwise.
         epoch: name of the period the pseudonyms hold for.
@@ -142,6 +143,9 @@ def _anonymized(
         raise UsageError("tokens that can be read back need a key that is kept: key, --key FILE")
     if wrong := sorted({*reversible} - {*IDENTIFIERS}):
         raise UsageError(f"reversible names {wrong}; choose of {', '.join(IDENTIFIERS)}")
+    ending = Path(out).suffix.lower()
+    if FORMATS.get(ending, "parquet") != "parquet" or ending in (*CODECS, ".zip"):
+        raise UsageError(f"{Path(out).name}: what is written is Parquet, whatever its name; end it in .parquet")
     if isinstance(log, str | Path) and _same_file(log, out):
         raise UsageError("the output is the log itself; give another path: a raw log is not replaced")
     config = options.checked(config or Config())

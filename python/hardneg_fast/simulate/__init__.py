@@ -14,15 +14,16 @@ from typing import get_args
 import numpy as np
 
 from ..exceptions import UsageError
-from ..writers.atomic import whole_directory
+from ..writers.atomic import check_directory, whole_directory
 from .catalogue import make_catalogue
 from .pages import RESULTS
 from .people import Model, make_people
 from .tables import write_candidates, write_documents, write_log, write_queries, write_truth
 
-__all__ = ["Model", "Simulated", "simulate"]
+__all__ = ["FILES", "Model", "Simulated", "simulate"]
 
 FILES = ("log.parquet", "documents.parquet", "queries.parquet", "truth.parquet", "candidates.parquet")
+"""What is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,9 @@ class Simulated:
     """Impressions of documents with relevance 0.5 or more."""
 
 
-def simulate(out_dir: Path | str, *, impressions: int, seed: int, model: Model = "mixed") -> Simulated:
+def simulate(
+    out_dir: Path | str, *, impressions: int, seed: int, model: Model = "mixed", overwrite: bool = False
+) -> Simulated:
     """Write a simulated log and its truth; the same arguments give the same bytes.
 
     `log.parquet` has a row per result shown, in order of time, with canonical columns. `documents.parquet` (doc_id,
@@ -51,14 +54,16 @@ def simulate(out_dir: Path | str, *, impressions: int, seed: int, model: Model =
     before the log begins: what a private release may be judged on (`frozen_before_window`).
 
     Args:
-        out_dir: a directory that does not exist, is empty, or holds an earlier simulation, which is replaced.
+        out_dir: a directory that does not exist, is empty, or is to be overwritten.
         impressions: rows wanted; pages are whole, so the log has up to half a page more or less.
         seed: any integer from 0.
         model: how users examine and click: by position (`pbm`), from the top until satisfied (`dbn`), half of each
             kind (`mixed`), or by position and with much trust in it (`trust`).
+        overwrite: replace the simulation that stands at `out_dir`.
 
     Raises:
-        UsageError: fewer than 10 impressions, a negative seed, an unknown model, or other files in `out_dir`.
+        UsageError: fewer than 10 impressions, a negative seed, an unknown model; `out_dir` holds something and is not
+            to be replaced.
         FileError: `out_dir` cannot be written.
     """
     if impressions < RESULTS:
@@ -67,10 +72,11 @@ def simulate(out_dir: Path | str, *, impressions: int, seed: int, model: Model =
         raise UsageError(f"seed is {seed}; give 0 or more")
     if model not in get_args(Model):
         raise UsageError(f"model is {model!r}; choose one of {', '.join(get_args(Model))}")
-    directory = Path(out_dir)
+    directory, replaceable = Path(out_dir), FILES if overwrite else ()
+    check_directory(directory, replaceable=replaceable)
     searches = max(1, round(impressions / RESULTS))
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0])))
-    with whole_directory(directory, replaceable=FILES) as partial:
+    with whole_directory(directory, replaceable=replaceable) as partial:
         world = make_catalogue(impressions, rng)
         people = make_people(impressions, searches, model, rng)
         log = write_log(partial / "log.parquet", world, people, seed)

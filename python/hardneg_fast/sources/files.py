@@ -195,7 +195,9 @@ def _known(file: DataFile, wanted: str) -> list[DataFile]:
         raise DataError(
             f"{file.name}: saved counts, not a log; mine takes one such file by itself, and count --merge sums several"
         )
-    kind = wanted if wanted != "auto" else FORMATS.get(ending) or magic or _text_format(head, file.name)
+    # Parquet under another name is Parquet: no text begins so.
+    said = magic if magic == "parquet" else FORMATS.get(ending) or magic
+    kind = wanted if wanted != "auto" else said or _text_format(head, file.name)
     if file.codec and (kind in RANDOM_ACCESS or head.startswith(b"ARROW1")):
         raise FileError(f"{file.name}: {kind} inside {file.codec} cannot be read in place; decompress it first")
     return [replace(file, format=kind)]
