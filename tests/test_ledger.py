@@ -7,8 +7,10 @@ import json
 import math
 import os
 import signal
+import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -477,3 +479,173 @@ def test_the_command_line_begins_shows_and_limits(path: Path, capsys: pytest.Cap
 def test_options_that_do_not_go_together(path: Path, options: list[str]) -> None:
     assert cli.main(["ledger", str(path), *options]) == 2
     assert not path.exists()
+
+
+# --- places and names ---
+
+
+def test_files_are_the_owners_and_the_head_follows(path: Path) -> None:
+    old = os.umask(0)
+    try:
+        ledger = Ledger.create(path, epsilon=2.0, delta=1e-6)
+        head = path.with_name("budget.ledger.head")
+        assert [stat.S_IMODE(file.stat().st_mode) for file in (path, head)] == [0o600, 0o600]
+        path.chmod(0o660)  # shared by a group on purpose
+        reserve(ledger)
+    finally:
+        os.umask(old)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (path, head)] == [0o660, 0o660]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["budget.ledger", "budget.ledger.head"]
+
+
+def test_a_link_at_the_name_of_before_is_not_written_through(path: Path, ledger: Ledger) -> None:
+    mine = path.with_name("mine")
+    mine.write_text("my own")
+    for name in ("budget.ledger.head.partial", f"budget.ledger.head.{'0' * 16}.partial"):
+        path.with_name(name).symlink_to(mine)
+    other = path.with_name("budget.ledger.header.partial")
+    other.write_text("something else")
+    reserve(ledger)
+    assert mine.read_text() == "my own"
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted(
+        ["budget.ledger", "budget.ledger.head", other.name, "mine"]
+    ), "what killed writers left is gone, and nothing else"
+
+
+def test_no_ledger_where_anybody_could_put_another(path: Path, ledger: Ledger) -> None:
+    path.parent.chmod(0o777)
+    for use in (
+        lambda: reserve(ledger),
+        lambda: Ledger(path),
+        lambda: Ledger.create(path.with_name("other"), epsilon=2.0, delta=1e-6),
+    ):
+        with pytest.raises(UsageError, match=r"anybody may replace .* chmod \+t"):
+            use()
+    assert not path.with_name("other").exists()
+    path.parent.chmod(0o1777)
+    reserve(ledger)
+    path.parent.chmod(0o700)
+
+
+@pytest.mark.usefixtures("ledger")
+def test_a_link_of_somebody_else_leads_to_no_ledger(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    assert reserve(Ledger(link)).number == 2, "one's own does"
+    if os.geteuid() == 0:
+        os.chown(link, 65_534, 65_534, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    with pytest.raises(UsageError, match="link that somebody else made"):
+        Ledger(link)
+
+
+@pytest.mark.parametrize("left", ["nothing", "half a line", "the head alone"])
+def test_a_creator_that_was_killed_can_begin_again(path: Path, left: str) -> None:
+    if left == "the head alone":
+        Ledger.create(path, epsilon=9.0, delta=1e-3)
+    path.write_bytes(b'{"delta": 1e-' if left == "half a line" else b"")
+    with pytest.raises(PrivacyError, match=r"begun and not finished.*--create"):
+        Ledger(path)
+    ledger = Ledger.create(path, epsilon=2.0, delta=1e-6)
+    reserve(ledger, mu=0.01)
+    assert Ledger(path).claim("web")["limit_epsilon"] == 2.0
+    with pytest.raises(UsageError, match="exists"):
+        Ledger.create(path, epsilon=2.0, delta=1e-6)
+
+
+def test_a_ledger_that_was_emptied_is_not_begun_again(path: Path, ledger: Ledger) -> None:
+    reserve(ledger)
+    path.write_bytes(b"")
+    with pytest.raises(PrivacyError, match="lines that were there are gone"):
+        Ledger(path)
+    with pytest.raises(UsageError, match="exists"):
+        Ledger.create(path, epsilon=2.0, delta=1e-6)
+
+
+def test_a_creator_killed_at_any_write_leaves_what_can_be_begun(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class KilledError(Exception):
+        """As if the process were gone."""
+
+    def until(calls: int) -> Callable[[int, bytes], int]:
+        left = iter(range(calls))
+
+        def write(handle: int, data: bytes) -> int:
+            if next(left, None) is None:
+                raise KilledError
+            return real(handle, data[: max(1, len(data) // 2)])
+
+        return write
+
+    real = os.write
+    for calls in range(40):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", until(calls))
+            try:
+                Ledger.create(path, epsilon=9.0, delta=1e-3)
+            except KilledError:
+                continue
+            break
+    assert calls > 5
+    assert Ledger(path).claim("web")["limit_epsilon"] == 9.0
+
+
+SPELT = [
+    "Web",
+    "WEB",
+    "\uff57\uff45\uff42",
+    "we\ufe0fb",
+    "caf\u00e9 ",
+    "web ",
+    " web",
+    "web  x",
+    "we\u034fb",
+    "w\u200beb",
+    "w\tb",
+]
+
+
+@pytest.mark.parametrize("other", SPELT, ids=ascii)
+def test_other_spellings_are_no_fresh_budget(ledger: Ledger, other: str) -> None:
+    reserve(ledger, "web")
+    for use in (
+        lambda: reserve(ledger, other),
+        lambda: ledger.afford(other, mu=0.1, delta_t=0.0),
+        lambda: ledger.limit(other, epsilon=9.0, delta=1e-6),
+        lambda: ledger.no_dp_claim(other, window="w", what="k-users"),
+        lambda: ledger.allow(other, what="k-users"),
+        lambda: ledger.claim(other),
+    ):
+        with pytest.raises(UsageError, match="lineage"):
+            use()
+    assert [claim["lineage"] for claim in ledger.claims()] == ["web"]
+
+
+def test_the_one_that_it_looks_like_is_said(ledger: Ledger) -> None:
+    reserve(ledger, "Straße 5")
+    with pytest.raises(UsageError, match=r"'STRASSE 5' looks like 'Straße 5', which is in the ledger"):
+        reserve(ledger, "STRASSE 5")
+
+
+def test_composed_or_not_is_one_lineage(ledger: Ledger) -> None:
+    assert reserve(ledger, "cafe\u0301").lineage == "caf\u00e9"
+    reserve(ledger, "caf\u00e9", mu=0.01)
+    assert ledger.claim("cafe\u0301")["charges"] == ledger.claim("caf\u00e9")["charges"] == 2
+    entry = reserve(ledger, "cafe\u0301", mu=0.01)
+    ledger.commit(entry)
+
+
+def test_old_ledgers_keep_the_names_that_they_have(path: Path, ledger: Ledger) -> None:
+    reserve(ledger, "web")
+    names = ["web", "Web", "web  ", "cafe\u0301", "caf\u00e9"]
+    first, line = path.read_bytes().split(b"\n")[:2]
+    entries = [json.loads(line) | {"n": n, "lineage": name} for n, name in enumerate(names, start=2)]
+    lines = [first, *(json.dumps(entry, sort_keys=True).encode() for entry in entries)]
+    put(path, b"".join(one + b"\n" for one in lines))
+    old = Ledger(path)
+    assert sorted(claim["lineage"] for claim in old.claims()) == sorted(names)
+    for name in names:
+        assert reserve(old, name, mu=0.01).lineage == name
+        assert old.claim(name)["charges"] == 2
+    with pytest.raises(UsageError, match="looks like"):
+        reserve(old, "WEB")

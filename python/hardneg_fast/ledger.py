@@ -13,8 +13,12 @@ charge that would take a lineage beyond its limit is refused.
 
 The file has one JSON object a line, and is only ever appended to. Each line holds the SHA-256 of the line before; a
 file beside it (`NAME.head`) remembers the last one. So an edited line, a lost end, an older copy or a missing file is
-noticed and refused. This protects honest operators from mistakes: who can write both files can write another past. No
-line holds a value that follows from the data; that a run finished is noted without its time.
+noticed and refused. This protects honest operators from mistakes: who can write both files can write another past. So
+a ledger is its owner's alone (0600); `chmod` it for a group, and its head follows. No line holds a value that follows
+from the data; that a run finished is noted without its time.
+
+A lineage is one under one name: names are compared composed (Unicode's NFC), and one that looks like another of the
+ledger, or holds what is not seen, is refused.
 """
 
 from __future__ import annotations
@@ -24,8 +28,11 @@ import hashlib
 import json
 import math
 import os
+import re
+import secrets
+import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -34,6 +41,7 @@ from typing import Any
 
 from .calibration import compose, epsilon_at, exactly, within
 from .exceptions import FileError, PrivacyError, UsageError
+from .owners import anybody_replaces, is_trusted, resolved
 
 __all__ = ["Ledger", "Reservation"]
 
@@ -46,6 +54,8 @@ _FIELDS = {
     "commit": {"reservation"},
     "no_dp_claim": {"lineage", "window", "what", "at", "override"},
 }
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Printable by Unicode's categories, and not seen (Default_Ignorable_Code_Point)."""
 _LARGEST = {"epsilon": 1_000, "delta": 1, "mu": 1_000, "delta_t": 1, "pure": 1_000}
 
 
@@ -72,9 +82,10 @@ class Ledger:
 
         Raises:
             PrivacyError: it is missing, was edited, cut, or is an older copy.
+            UsageError: anybody could put another in its place, or a link of somebody else leads to it.
             FileError: it cannot be read.
         """
-        self._path = Path(os.path.realpath(path))
+        self._path = _place(Path(path))
         with self._open() as file:
             file.read()
 
@@ -91,25 +102,26 @@ class Ledger:
             delta: likewise; above the sum of the deltas of all releases to come.
 
         Raises:
-            UsageError: it exists, or limits that cannot be.
+            UsageError: it exists, or limits that cannot be; anybody could put another in its place.
             PrivacyError: a head remembers a ledger of that name, which is gone.
             FileError: it cannot be written.
         """
         _check_limit(epsilon, delta)
-        final = Path(os.path.realpath(path))
-        if final.exists():
-            raise UsageError(f"ledger {final.name!r} exists; it can be used, not made anew")
-        if _head(final).exists():
+        final = _place(Path(path))
+        if not final.exists() and _head(final).exists():
             raise PrivacyError(
                 f"ledger {final.name!r} is gone, but {_head(final).name!r} remembers it: restore it, or begin a ledger "
                 "of another name, for lineages that were never released"
             )
         with _named(final):
             final.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            with _locked(final) as handle:
+            _refuse_open(final)
+            with _locked(final, os.O_CREAT) as handle:
                 file = _File(final, handle)
-                file.append("ledger", version=_VERSION, epsilon=float(epsilon), delta=float(delta))
+                # What a creator that was killed left is begun anew: nothing was ever charged to it.
+                if not file.is_unfinished() or not is_trusted(os.fstat(handle)):
+                    raise UsageError(f"ledger {final.name!r} exists; it can be used, not made anew")
+                file.begin(epsilon=float(epsilon), delta=float(delta))
         return cls(final)
 
     def limit(self, lineage: str, *, epsilon: float, delta: float, raise_it: bool = False) -> None:
@@ -128,7 +140,9 @@ class Ledger:
         _check_name("lineage", lineage)
         _check_limit(epsilon, delta)
         with self._open() as file:
-            state = file.read().lineage(lineage)
+            past = file.read()
+            lineage = past.named(lineage)
+            state = past.lineage(lineage)
             higher = epsilon > state.epsilon or delta > state.delta
             if state.charges and higher and not raise_it:
                 raise PrivacyError(
@@ -177,7 +191,9 @@ class Ledger:
         if not (0 <= mu <= 1_000 and 0 <= delta_t < 1 and 0 <= pure <= 1_000 and mu + delta_t + pure > 0):
             raise UsageError(f"a charge of mu {mu!r}, delta_t {delta_t!r}, epsilon {pure!r} cannot be")
         with self._open() as file:
-            state = file.read().lineage(lineage)
+            past = file.read()
+            lineage = past.named(lineage)
+            state = past.lineage(lineage)
             self._afford(state, mu=mu, delta_t=delta_t, pure=pure, override=override)
             number = file.append(
                 "reserve",
@@ -214,7 +230,8 @@ class Ledger:
         """
         _check_name("lineage", lineage)
         with self._open() as file:
-            state = file.read().lineage(lineage)
+            past = file.read()
+            state = past.lineage(past.named(lineage))
         total = self._afford(state, mu=mu, delta_t=delta_t, pure=pure, override=override)
         spent = _sum(state.charges).epsilon_at(state.delta)
         return {
@@ -275,7 +292,9 @@ class Ledger:
         for name, text in (("lineage", lineage), ("window", window), ("what", what)):
             _check_name(name, text)
         with self._open() as file:
-            self._allow(file.read().lineage(lineage), what, override=override)
+            past = file.read()
+            lineage = past.named(lineage)
+            self._allow(past.lineage(lineage), what, override=override)
             file.append("no_dp_claim", lineage=lineage, window=window, what=what, at=_now(), override=override)
 
     def allow(self, lineage: str, *, what: str, override: bool = False) -> None:
@@ -286,7 +305,8 @@ class Ledger:
         """
         _check_name("lineage", lineage)
         with self._open() as file:
-            self._allow(file.read().lineage(lineage), what, override=override)
+            past = file.read()
+            self._allow(past.lineage(past.named(lineage)), what, override=override)
 
     def _allow(self, state: _Lineage, what: str, *, override: bool) -> None:
         if state.charges and not override:
@@ -306,9 +326,12 @@ class Ledger:
 
         Raises:
             PrivacyError: the ledger is not whole.
+            UsageError: a name that cannot be.
         """
+        _check_name("lineage", lineage)
         with self._open() as file:
-            return file.read().lineage(lineage).claim()
+            past = file.read()
+            return past.lineage(past.named(lineage)).claim()
 
     def claims(self) -> list[dict[str, Any]]:
         """`claim` of every lineage, by name.
@@ -328,6 +351,7 @@ class Ledger:
                 "data that was never released: hardneg-fast ledger FILE --create --epsilon E --delta D"
             )
         with _named(self._path), _locked(self._path) as handle:
+            _refuse_open(self._path)
             yield _File(self._path, handle)
 
 
@@ -342,9 +366,14 @@ class _File:
 
     def read(self) -> _Past:
         """All entries, checked against each other and against the head."""
-        data = self._path.read_bytes()
+        data = _content(self._handle)
         self._lines = data.split(b"\n")
         torn = self._lines.pop()
+        if self.is_unfinished():
+            raise PrivacyError(
+                f"ledger {self._path.name!r} was begun and not finished, and nothing was charged to it; begin it with: "
+                "hardneg-fast ledger FILE --create --epsilon E --delta D"
+            )
         lines, last = self._remembered()
         whole = len(data) - len(torn)
         if not self._lines or len(self._lines) < lines:
@@ -361,28 +390,65 @@ class _File:
 
     def append(self, kind: str, **fields: Any) -> int:
         """Writes an entry, then the head; both are on the disk when this returns. Gives the number of its line."""
-        previous = _hash(self._lines[-1]) if self._lines else _START
-        entry = {"n": len(self._lines) + 1, "previous": previous, "type": kind, **fields}
-        line = json.dumps(entry, sort_keys=True, allow_nan=False).encode()
+        line = self._line(kind, **fields)
         if self._whole is not None:
             os.ftruncate(self._handle, self._whole)
             self._whole = None
         _write(self._handle, line + b"\n")
         self._lines.append(line)
-        head = json.dumps({"hash": _hash(line), "lines": len(self._lines)}, sort_keys=True).encode()
-        partial = _head(self._path).with_suffix(".head.partial")
-        handle = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)
+        self._remember()
+        return len(self._lines)
+
+    def begin(self, **fields: Any) -> None:
+        """Writes the first entry, the head before it: so an empty ledger whose head remembers more was cut."""
+        os.ftruncate(self._handle, 0)
+        self._lines = []
+        line = self._line("ledger", version=_VERSION, **fields)
+        self._lines = [line]
+        self._remember()
+        _write(self._handle, line + b"\n")
+
+    def is_unfinished(self) -> bool:
+        """Whether its creator was killed: it has no entry, and no head, or one that remembers the first alone."""
+        if b"\n" in _content(self._handle):
+            return False
+        return not _head(self._path).exists() or self._remembered()[0] == 1
+
+    def _line(self, kind: str, **fields: Any) -> bytes:
+        previous = _hash(self._lines[-1]) if self._lines else _START
+        entry = {"n": len(self._lines) + 1, "previous": previous, "type": kind, **fields}
+        return json.dumps(entry, sort_keys=True, allow_nan=False).encode()
+
+    def _remember(self) -> None:
+        """Writes the head, under a name that nobody could have put a link at."""
+        head = json.dumps({"hash": _hash(self._lines[-1]), "lines": len(self._lines)}, sort_keys=True).encode()
+        final, ledger = _head(self._path), os.fstat(self._handle)
+        self._sweep()
+        partial = final.with_name(f"{final.name}.{secrets.token_hex(8)}.partial")
+        handle = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
         try:
+            # Whoever may use the ledger may use its head.
+            if os.fstat(handle).st_gid != ledger.st_gid:
+                with suppress(OSError):
+                    os.fchown(handle, -1, ledger.st_gid)
+            os.fchmod(handle, ledger.st_mode & 0o666)
             _write(handle, head + b"\n")
         finally:
             os.close(handle)
-        partial.replace(_head(self._path))
+        partial.replace(final)
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-        return len(self._lines)
+
+    def _sweep(self) -> None:
+        """Removes what killed writers left of heads; who has the lock is the only writer."""
+        left = re.compile(re.escape(_head(self._path).name) + r"\.([0-9a-f]{16}\.)?partial")
+        for path in self._path.parent.iterdir():
+            if left.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
 
     def _remembered(self) -> tuple[int, str]:
         name = _head(self._path).name
@@ -428,6 +494,33 @@ class _Past:
 
     def names(self) -> list[str]:
         return sorted({entry["lineage"] for entry in self._entries if "lineage" in entry})
+
+    def named(self, lineage: str) -> str:
+        """The name of a lineage, as it is in the ledger or would be.
+
+        Raises:
+            UsageError: it looks like another of the ledger, or cannot be the name of a new one.
+        """
+        names = self.names()
+        if lineage in names:
+            return lineage
+        lineage = unicodedata.normalize("NFC", lineage)
+        for name in names:
+            if unicodedata.normalize("NFC", name) == lineage:
+                return name
+        for name in names:
+            if _looks(name) == _looks(lineage):
+                raise UsageError(
+                    f"lineage {lineage!r} looks like {name!r}, which is in the ledger, and would have a budget of its "
+                    f"own: write {name!r}, or a name that is another"
+                )
+        if lineage != " ".join(lineage.split()) or _UNSEEN.search(lineage):
+            raise UsageError(
+                f"lineage {lineage!r} has spaces at its ends or several in a row, or characters that are not seen; "
+                "leave them out"
+            )
+        _check_name("lineage", lineage)
+        return lineage
 
     def open_reservations(self, lineage: str) -> set[int]:
         return {entry["n"] for entry in self.lineage(lineage).charges} - self._done
@@ -544,10 +637,29 @@ def _write(handle: int, data: bytes) -> None:
     os.fsync(handle)
 
 
+def _content(handle: int) -> bytes:
+    with os.fdopen(os.dup(handle), "rb") as file:
+        file.seek(0)
+        return file.read()
+
+
+def _place(path: Path) -> Path:
+    with _named(path):
+        return resolved(path)
+
+
+def _refuse_open(path: Path) -> None:
+    if anybody_replaces(path.parent):
+        raise UsageError(
+            f"ledger {path.name!r} is refused: anybody may replace what is in its folder; choose one of your own, or "
+            "chmod +t it"
+        )
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
+def _locked(path: Path, flags: int = 0) -> Iterator[int]:
     """A handle to append to, under a lock that goes with it."""
-    handle = os.open(path, os.O_RDWR | os.O_APPEND)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | flags, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle
@@ -581,8 +693,14 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= 200 and text.isprintable()
 
 
+def _looks(name: str) -> str:
+    """What names have in common that are taken for each other."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return " ".join(_UNSEEN.sub("", folded).split())
+
+
 def _check_name(name: str, text: str) -> None:
-    if not _is_name(text):
+    if not isinstance(text, str) or not _is_name(text):
         raise UsageError(f"{name} must have 1 to 200 printable characters")
 
 
