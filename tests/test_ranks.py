@@ -119,7 +119,7 @@ def test_ranks_that_cannot_be_are_refused_by_name(tmp_path, capsys, ranks, says)
 def test_places_that_nothing_could_take_are_refused(folder, tmp_path, capsys, words, says, more):
     mine = ["mine", str(folder / "log.parquet"), "-o", str(tmp_path / "out"), "--no-privacy"]
     assert cli.main([*mine, *words, *more]) == 2
-    assert f"{says}: --retrieved FILE (retrieved=…), or --select.retriever bm25" in capsys.readouterr().err
+    assert f"{says}: --retrieved FILE, or --select.retriever bm25" in capsys.readouterr().err
     # Random ones take their places.
     assert cli.main([*mine, "--select.preset", "reranker", *more]) == 0
 

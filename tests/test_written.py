@@ -102,6 +102,9 @@ def test_short_rows_and_caps_are_printed_and_the_hint_speaks_of_them(folder, tmp
     report = json.loads((tmp_path / "wide" / "report.json").read_text())
     assert rows_of(tmp_path / "wide") == found["training rows"] == 0
     assert found["left out: rows with fewer than 50 negatives"] == report["select"]["short_rows"] > 10
+    assert f"{report['select']['short_rows']:,} training rows were left out because they had too few negatives" in (
+        tmp_path / "wide" / "report.html"
+    ).read_text(encoding="utf-8")
     assert "hint: no query has 50 negatives for a row" in said
     assert "of all guards" not in said
     _, found = printed(capsys, *mine, str(tmp_path / "few"), "--select.max-negatives-per-query", "2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,6 +104,41 @@ DATASETS = {
         ("documents", "scores"),
     ),
 }
+
+
+def test_the_digest_of_a_card_follows_from_the_rows(log, log_path, key, tmp_path):
+    """However the tables were cut; by it `load_dataset` tells them from those of another run."""
+
+    def card(name, parts, k):
+        on_spark.mine(log, tmp_path / name, privacy=hn.Privacy.k_users(k), key=key, parts=parts)
+        return re.findall(r'description: "([0-9a-f]{16})"', (tmp_path / name / "README.md").read_text())
+
+    one, other, fewer = card("one", 3, 4), card("other", 5, 4), card("fewer", 3, 6)
+    assert one == other
+    assert len({*one}) == 1
+    assert {*one} != {*fewer}
+
+
+def test_texts_of_other_documents_replace_nothing(log, key, tmp_path):
+    on_spark.mine(log, tmp_path / "out", privacy=NONE, key=key)
+    before = (tmp_path / "out" / "README.md").read_bytes()
+    strangers = pa.table({"doc_id": ["nobody's"], "text": ["of another shop"]})
+    with pytest.raises(hn.DataError, match="none has one there"):
+        on_spark.mine(log, tmp_path / "out", privacy=NONE, key=key, documents=strangers, overwrite=True)
+    assert (tmp_path / "out" / "README.md").read_bytes() == before
+
+
+def test_ranks_and_what_matches_nothing(log, log_path, key):
+    queries = pq.read_table(log_path.parent / "all" / "queries.parquet")["query"]
+    runs = hn.retrieve(queries, log_path.parent / "all" / "documents.parquet", top=30)
+    given = {"retrieved": runs.sort_by([("rank", "descending")])}
+    config = hn.Config(select=hn.SelectConfig(semi_negatives=2, retrieved_from=10, retrieved_to=25))
+    found = on_spark.mine(log, privacy=NONE, key=key, config=config, **given)
+    assert_equal(found, hn.mine(log_path, privacy=NONE, config=config, **given))
+    assert {row["kind"] for row in found.negatives.to_pylist()} == {"hard", "semi"}
+    nobody = pa.table({"query": ["nobody asked"], "doc_id": ["d"]})
+    notes = on_spark.mine(log, privacy=NONE, key=key, known_relevant=nobody).report["input"]["notes"]
+    assert "known_relevant: none of its pairs names a query of this output" in notes
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -82,7 +82,7 @@ def mine(
 
     Raises:
         PrivacyError: the privacy asked for cannot be had on this log, or on counts.
-        DataError: the log cannot be read, or no rule can run on it.
+        DataError: the log cannot be read, or no rule can run on it; `documents` have a text of no document mined.
         UsageError: options that cannot be, or are not those that counts were counted with.
     """
     config = options.checked(config or Config())

@@ -167,6 +167,8 @@ def _selection(report: Figures) -> str:
         parts.append(f"<h3>Candidates not trusted</h3>{reasons('guard', guards, 'Candidates')}")
     if caps:
         parts.append(f"<h3>Kept small</h3>{reasons('cap', caps, 'Left out')}")
+    if short := select.get("short_rows"):
+        parts.append(f"<p>{number(short)} training rows were left out because they had too few negatives.</p>")
     without = report.get("without_text")
     if without:
         parts.append(f"<p>{number(without)} training rows were left out because a document of theirs has no text.</p>")
