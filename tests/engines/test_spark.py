@@ -106,7 +106,7 @@ DATASETS = {
 }
 
 
-def test_the_digest_of_a_card_follows_from_the_rows(log, log_path, key, tmp_path):
+def test_the_digest_of_a_card_follows_from_the_rows(log, key, tmp_path):
     """However the tables were cut; by it `load_dataset` tells them from those of another run."""
 
     def card(name, parts, k):
