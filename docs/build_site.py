@@ -33,6 +33,7 @@ CONTENTS = {
         "docs/concepts/position_bias.md": "Position bias",
         "docs/concepts/false_negatives.md": "False negatives",
         "docs/concepts/thresholds.md": "Why thresholds",
+        "docs/concepts/words.md": "What these words mean",
     },
     "Reference": {
         "reference/commands": "Commands",

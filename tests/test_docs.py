@@ -92,6 +92,24 @@ def test_the_readme_in_its_order(elsewhere):
         assert {*re.findall(r"--lineage (\w+) --ledger budget", page + guide)} == {"web"}
 
 
+def test_exit_codes_are_in_one_table():
+    text = (ROOT / "docs" / "concepts" / "words.md").read_text(encoding="utf-8")
+    told = {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    raised = {error.exit_code for error in vars(hn).values() if isinstance(error, type) and hasattr(error, "exit_code")}
+    assert told == {0, 130} | raised
+    assert "#exit-codes" in "".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def test_the_curve_counts_documents_and_the_table_rows(tmp_path):
+    """As the guide, the report and the words say."""
+    hn.simulate(tmp_path / "sim", impressions=100_000, seed=7)
+    found = hn.mine(tmp_path / "sim" / "log.parquet", privacy=hn.Privacy.none())
+    limit = hn.SelectConfig().max_p_false_negative
+    (point,) = [p for p in found.report["yield"]["curve"] if p["limit"] == limit] or [None]
+    documents = found.negatives.group_by(["query_id", "neg_id"]).aggregate([]).num_rows
+    assert point["negatives"] == documents < found.negatives.num_rows
+
+
 def test_commands_go_over_no_line():
     """What stands in backticks can be copied as it is."""
     for page in PAGES:

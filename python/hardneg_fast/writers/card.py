@@ -40,7 +40,8 @@ _COLUMN_WORDS = {
     "expected_clicks": "clicks that its positions would let expect; under k-users rounded down to a multiple of K",
     "examinations": "expected number of times it was looked at",
     "users": "users it was shown to, or who preferred the positive to it",
-    "p_false_negative": "estimated chance that it is relevant after all",
+    "p_false_negative": "estimated chance that it is relevant after all; under k-users worked out from the rounded "
+    "figures shown, so usually higher than the one that guards went by, and maybe above their limit",
     "weight": "training weight",
     "split": "train, or held out",
     "score": "how relevant a model of the publisher's takes it for; higher is more",

@@ -16,7 +16,8 @@ ROWS = 9
 
 _LEAD = (
     "A negative is kept where its probability of being relevant is within a limit. What other limits would have given, "
-    "as expected: more negatives, and more of them wrong."
+    "as expected: more negatives, and more of them wrong. A document counts once for a query here, and has a row in "
+    "the table of negatives for each positive that it was passed over for."
 )
 
 
