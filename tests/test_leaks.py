@@ -277,6 +277,11 @@ def test_results_print_counts_alone(k, tmp_path):
             assert not [value for value in known if value in said]
 
 
+def test_constants_do_not_show():
+    config = hn.Config(read=hn.ReadConfig(constants={"query": SECRET}))
+    assert SECRET not in repr(config) + str(config.read)
+
+
 def test_keys_do_not_show():
     material = bytes(range(100, 132))
     key = hn.Key(material)

@@ -334,6 +334,13 @@ def test_recipes_that_cannot_be(tmp_path):
         ),
         ('[source]\nshape = "rows"\n[columns]\nquery = {column = "=query"}', "query would be made of itself"),
         ('[source]\nshape = "rows"\n[columns]\na = {column = "=b"}\nb = {column = "=a"}', "a would be made of itself"),
+        ('[source]\nshape = "pages"\n[codes]\nquery = "../x"', "codes.query must be the name of a file beside the log"),
+        ('[source]\nshape = "pages"\n[codes]\nquery = ""', "codes.query must be the name of a file beside the log"),
+        ('[source]\nshape = "pages"\n[codes]\nquery = ".."', "codes.query must be the name of a file beside the log"),
+        (
+            '[source]\nshape = "pages"\n[codes]\nquery = "a\\u0000"',
+            "codes.query must be the name of a file beside the log",
+        ),
     ],
 )
 def test_mapping_files_that_cannot_be(tmp_path, text, words):

@@ -43,7 +43,8 @@ class ReadConfig:
     """File format; auto goes by the name's ending, then by content."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Canonical name → the log's column, dots for nested fields: `{"query": "user_query"}`; "" leaves it aside."""
-    constants: Mapping[str, str] = field(default_factory=dict)
+    # Values may be somebody's words, and a configuration is printed.
+    constants: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Canonical name → one value for every row, for logs without that column: `query=homepage`, in Python and TOML
     `{"query": "homepage"}`."""
     impression_actions: tuple[str, ...] = ("impression",)

@@ -66,7 +66,7 @@ class Preset:
     """The group that ends the filling when it changes."""
     codes: dict[str, str] = field(default_factory=dict)
     """Column whose numbers stand for names → file beside the log with the dictionary name → number."""
-    constants: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict, repr=False)
     impression_actions: tuple[str, ...] = ()
     click_actions: tuple[str, ...] = ()
     position_base: str = "auto"
@@ -199,6 +199,9 @@ def of_tree(name: str, tree: Mapping[str, Any], within: tuple[str, ...] = ()) ->
     given |= {DETECT[key]: _like(f"{where}: detect.{key}", getattr(base, DETECT[key]), v) for key, v in detect.items()}
     for key in ("constants", "codes"):
         given[key] = {**getattr(base, key), **{k: str(v) for k, v in tree.get(key, {}).items()}}
+    for column, file in given["codes"].items():
+        if file in ("", ".", "..") or "/" in file or "\0" in file:
+            raise UsageError(f"{where}: codes.{column} must be the name of a file beside the log, without folders")
     return replace(base, name=name, columns=columns, recipes=recipes, **given)
 
 
