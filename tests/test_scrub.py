@@ -27,6 +27,13 @@ FOUND = {
         ("mailto:info@example.com?", "mailto:<email>?"),
         ("jane\u200b@example.com", "<email>"),
         ("a@b.com1", "<email>"),
+        ("john.doe%40gmail.com", "<email>"),
+        ("http://x.com/search?q=john.doe%40gmail.com", "http://<email>"),
+        ("john@gmail\u3002com", "<email>"),
+        ("john@gmail\uff61com now", "<email> now"),
+        ("write john.doe @gmail.com now", "write <email> now"),
+        ("john.doe@ gmail.com", "<email>"),
+        ("john @Web.DE and jane@ example.org", "<email> and <email>"),
         ("a@b.com-2024 order", "<email> order"),
         ("jane@my_host.example.com_x", "<email>"),
         ("jane@example.com.123", "<email>"),
@@ -42,6 +49,9 @@ FOUND = {
         ("030 1234567", "<phone>"),
         ("98765 43210", "<phone>"),
         ("tel 555 0123", "tel <phone>"),
+        ("0170+1234567", "<phone>"),
+        ("%2B49%2030%201234567", "<phone>"),
+        ("x.com?q=212+555+0123&y", "x.com?q=<phone>&y"),
         ("\uff0b\uff14\uff19 30\u00a01234567", "<phone>"),
         ("+\u0664\u0669 \u0663\u0660 \u0661\u0662\u0663\u0664\u0665\u0666\u0667 \u0645", "<phone> \u0645"),
     ],
@@ -53,6 +63,11 @@ FOUND = {
         ("4111-1111 1111.1111", "<card>"),
         ("4111_1111_1111_1111", "<card>"),
         ("4111 - 1111 - 1111 - 1111", "<card>"),
+        ("4111%201111%201111%201111", "<card>"),
+        ("%34111111111111111", "<card>"),
+        *((sign.join(["5555", "5555", "5555", "4444"]), "<card>") for sign in ",|+:;\u00b7*~#\u3002"),
+        ("3782,822463,10005", "<card>"),
+        ("<card:4111111111111111>", "<card:<card>>"),
         ("3782 822463_10005", "<card>"),
         ("\u096a\u0967\u0967\u0967 1111 1111 1111", "<card>"),
     ],
@@ -60,6 +75,8 @@ FOUND = {
         ("DE89370400440532013000", "<iban>"),
         ("gb29 nwbk 6016 1331 9268 19 is whose bank", "<iban> is whose bank"),
         ("DE89.3704.0044.0532.0130.00", "<iban>"),
+        ("DE89+3704+0044+0532+0130+00", "<iban>"),
+        ("DE89%203704%200044%200532%200130%2000", "<iban>"),
         ("DE89370400440532013000bank", "<iban>bank"),
         ("iban FR14 2004 1010 0505 0001 3M02 606 and more", "iban <iban> and more"),
     ],
@@ -77,6 +94,7 @@ FOUND = {
     "ip": [
         ("ping 192.168.178.41", "ping <ip>"),
         ("192.168.178.41is down", "<ip>is down"),
+        ("192%2E168%2E178%2E41", "<ip>"),
         ("2001:db8::8a2e:370:7334", "<ip>"),
         ("[2001:db8::1]:443", "[<ip>]:443"),
         ("fe80::1ff:fe23:4567:890a%eth0", "<ip>"),
@@ -87,6 +105,7 @@ FOUND = {
         ("https://example.com/reset?token=abcdef12", "<url_token>"),
         ("example.com/cb#access_token=zzzz9999&x=1", "<url_token>"),
         ("x.com?password=abc", "<url_token>"),
+        ("https://jane:p%20w@x.com/a", "<url_token>"),
     ],
     "jwt": [("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U", "<jwt>")],
     "api_key": [
@@ -158,6 +177,18 @@ CLEAN = [
     "password= in html",
     "input type=password",
     "password=true",
+    "100%25 cotton 50% off",
+    "4111,1111,1111,1112",
+    "4111,1111;1111,1111",
+    "500+300+200",
+    "212+555+1234 =",
+    "lunch @ joes.com",
+    "python @property.setter",
+    "flask @app.py",
+    "follow @bbc.co.uk",
+    "contact @nasa.gov now",
+    "johns@ work.today",
+    "c++20 vs c++17",
     "5.15.0.91rc1",
     "x.com?password=",
     "\u0661\u0662 \u0645\u0627\u0631\u0633 \u0662\u0660\u0662\u0664",
@@ -234,17 +265,40 @@ def test_what_was_scrubbed_stays() -> None:
     # Only what looks exactly like one.
     looks = ["<email:0123456789>", "<emails:0123456789abcdef>", "<EMAIL:0123456789012345>", "<123456789012>"]
     assert not {*scrubbed(looks)} & {*looks}
+    # A token never has nine decimal digits in a row: nothing hides as one.
+    hidden = ["<card:4111111111111111>", "<phone:aa2125550123abcd>", "<card:378282246310005a>"]
+    assert not re.search("[0-9]{9}", str(scrubbed(hidden)))
     assert scrubbed(["<ip>123456789012<card>"]) == ["<ip><long_number><card>"]
 
 
 PLANTED = st.sampled_from([text for cases in FOUND.values() for text, _ in cases])
-MASKS = st.sampled_from(["<email>", "<card>", "<ip:0123456789abcdef>", "<phone", "<long_number:012345678901234>", "<"])
-BETWEEN = st.sampled_from([*" .-_/:@=?&,;+()<>%#'\"", "", "", "  ", " - ", "\u200b", "\u0663", "x", "7", "00"])
+MASKS = st.sampled_from(["<email>", "<card>", "<ip:01234567c9abcdef>", "<phone", "<long_number:012345678901234>", "<"])
+BETWEEN = st.sampled_from(
+    [
+        *" .-_/:@=?&,;+()<>%#'\"|\u3002",
+        "%20",
+        "%40",
+        "%2B",
+        " @",
+        "@ ",
+        "%3",
+        "",
+        "",
+        "  ",
+        " - ",
+        "\u200b",
+        "\u0663",
+        "x",
+        "7",
+        "00",
+    ]
+)
 PIECES = st.one_of(
     PLANTED,
     PLANTED.flatmap(lambda text: st.slices(len(text)).map(lambda part: text[part])),
     MASKS,
     st.from_regex(r"[0-9]{1,10}", fullmatch=True),
+    st.sampled_from(["<card:4111111111111111>", "gmail.com", "jane", "4111", "1111", "0170"]),
     st.sampled_from(["password", "pwd", "tel", "v", "isbn", "https://", "x.com", "token", "de12", "no", "eyJ", "sk-"]),
 )
 HOSTILE = st.lists(st.tuples(BETWEEN, PIECES), max_size=8).map(lambda parts: "".join(a + b for a, b in parts))
@@ -305,6 +359,7 @@ def test_among_words(case: tuple[str, str], word: str) -> None:
     [
         *["1", "1.", ":", "1:", "1-", "1 ", "-1", "sk-", "eyJ", "a/", "DE12", "aB1", "(1", "12/", "@", "\u00b0 "],
         *["<", "<ip>", "\u0661", "pwd:", "password=", "1_", "upc 123456789012 ", "4111 1111 1111 1111 "],
+        *["%", "%40", "%20", "0+", "4111,", "a @", "@ a", "a%40b.com ", "00+1", "1\u3002"],
     ],
 )
 def test_long_texts_take_their_length_not_its_square(piece: str) -> None:
@@ -354,6 +409,8 @@ def test_tokens_leave_out_separators_of_numbers_only() -> None:
     assert token("John@x.org") == token("john@X.org")
     assert token("4111-1111-1111-1111") == token("4111 1111 1111 1111") == token("4111111111111111")
     assert token("de89 3704 0044 0532 0130 00") == token("DE89370400440532013000")
+    assert token("4111%201111%201111%201111") == token("4111|1111|1111|1111") == token("4111111111111111")
+    assert token("j.d%40x.org") == token("j.d @x.org") == token("j.d@ x.org") == token("j.d@x.org")
     assert token("x.com?password=abc") != token("x.com?password=ABC")
 
 

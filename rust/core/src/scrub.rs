@@ -7,6 +7,7 @@
 mod action;
 mod detector;
 mod digits;
+mod encoded;
 mod groups;
 mod ids;
 mod numbers;
@@ -97,6 +98,10 @@ impl Kind {
             Self::Card | Self::Phone | Self::Iban | Self::NationalId | Self::LongNumber => {
                 found.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
             }
+            // A space beside the sign slipped in.
+            Self::Email if found.contains(' ') => {
+                found.to_lowercase().replace(" @", "@").replace("@ ", "@").into()
+            }
             Self::Email | Self::Ip | Self::Mac | Self::Gps | Self::Detector => found.to_lowercase().into(),
             Self::UrlToken | Self::Jwt | Self::ApiKey => found.into(),
         }
@@ -120,6 +125,10 @@ struct Signs {
     at: bool,
     /// `/`, `=` or `?`.
     web: bool,
+    /// `%`.
+    percent: bool,
+    /// `+`, or what an ideographic full stop begins with.
+    joined: bool,
     /// The longest stretch of characters that secrets are made of.
     longest: u32,
     len: usize,
@@ -127,11 +136,12 @@ struct Signs {
 
 impl Signs {
     fn of(text: &[u8]) -> Self {
-        let (mut seen, mut run, mut longest) = (0_u64, 0_u32, 0_u32);
+        let (mut seen, mut flags, mut run, mut longest) = (0_u64, 0_u64, 0_u32, 0_u32);
         for byte in text {
             let class = CLASS[usize::from(*byte)];
             // Counters of ten bits side by side; what overflows into the next was more than enough of the first.
             seen += class >> 8;
+            flags |= class;
             run = if class & SECRET != 0 { run + 1 } else { 0 };
             longest = longest.max(run);
         }
@@ -143,6 +153,8 @@ impl Signs {
             dashes: count(30),
             at: count(40) > 0,
             web: count(50) > 0,
+            percent: flags & PERCENT != 0,
+            joined: flags & JOINED != 0,
             longest,
             len: text.len(),
         }
@@ -150,7 +162,19 @@ impl Signs {
 
     /// Longer texts than the counters can tell of: everything is looked for.
     fn all(len: usize) -> Self {
-        Self { digits: 99, colons: 99, dots: 99, dashes: 99, at: true, web: true, longest: u32::MAX, len }
+        let (at, web, percent, joined) = (true, true, true, true);
+        Self {
+            digits: 99,
+            colons: 99,
+            dots: 99,
+            dashes: 99,
+            at,
+            web,
+            percent,
+            joined,
+            longest: u32::MAX,
+            len,
+        }
     }
 
     fn names_machines(self) -> bool {
@@ -167,8 +191,10 @@ impl Signs {
 }
 
 const SECRET: u64 = 1;
+const PERCENT: u64 = 2;
+const JOINED: u64 = 4;
 
-/// By byte: one in the counter of its sign, and whether secrets are made of it.
+/// By byte: one in the counter of its sign, whether secrets are made of it, and whether it may stand for another sign.
 const CLASS: [u64; 256] = {
     const fn counted(shift: u32) -> u64 {
         1 << (shift + 8)
@@ -184,7 +210,10 @@ const CLASS: [u64; 256] = {
             b'@' => counted(40),
             b'/' | b'=' => counted(50) | SECRET,
             b'?' => counted(50),
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'+' => SECRET,
+            b'%' => PERCENT,
+            b'+' => SECRET | JOINED,
+            0xe3 => JOINED,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => SECRET,
             _ => 0,
         };
         b += 1;
@@ -227,13 +256,14 @@ fn matches(text: &str, signs: Signs, kinds: Kinds, hits: &mut Vec<Hit>) {
     }
     // Before they are settled: one that is not asked for must not swallow one that is.
     hits.retain(|hit| kinds.contains(hit.kind) || hit.kind == Kind::Detector);
-    if hits.len() > 1 {
-        settle(hits);
-    }
+    settle(hits);
 }
 
 /// Of matches that overlap one stands, but nothing that another had found stays uncovered: it takes their union.
 fn settle(hits: &mut Vec<Hit>) {
+    if hits.len() < 2 {
+        return;
+    }
     hits.sort_by_key(|h| (h.range.start, std::cmp::Reverse(h.range.end), h.kind));
     let mut kept = 0;
     for i in 1..hits.len() {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::detector::Detector;
-use super::shadow::{Shadow, seen};
-use super::{Hit, Kind, matches, signs};
+use super::shadow::{self, Shadow, seen};
+use super::{Hit, Kind, encoded, matches, settle, signs};
 use crate::error::{Error, Result};
 use crate::pseudonym::Pseudonymizer;
 
@@ -171,7 +171,8 @@ impl Scrubber {
         out.clear();
         let signs = signs(text.as_bytes());
         // What has no width can stand between what else would be a sign's neighbours, but it is none itself.
-        if !signs.any() && text.is_ascii() && detected.is_empty() {
+        let escapes = || signs.percent && encoded::escapes(text.as_bytes());
+        if !signs.any() && text.is_ascii() && detected.is_empty() && !escapes() {
             return Kinds::NONE;
         }
         let text = seen(text);
@@ -187,6 +188,21 @@ impl Scrubber {
             }),
         );
         matches(&shadow.text, signs, self.kinds, &mut hits);
+        let may_stand = signs.percent || signs.joined;
+        let shadow = match may_stand.then(|| Shadow::decoded(&text)).flatten() {
+            Some(decoded) => {
+                // As it is written and as it is read: neither hides what the other shows.
+                let mut both = Vec::new();
+                matches(&decoded.text, super::signs(decoded.text.as_bytes()), self.kinds, &mut both);
+                both.extend(hits.into_iter().filter_map(|Hit { range, kind }| {
+                    Some(Hit { range: decoded.shadowed(shadow.original(range))?, kind })
+                }));
+                hits = both;
+                settle(&mut hits);
+                decoded
+            }
+            None => shadow,
+        };
         let mut kinds = Kinds::NONE;
         hits.iter().for_each(|hit| kinds.insert(hit.kind));
         if !hits.is_empty() && self.action != Action::Drop {
@@ -205,7 +221,8 @@ impl Scrubber {
             if let (Action::Token, Some(token)) = (self.action, &self.token) {
                 // Sixteen digits: equal by chance once in some 10^9 distinct matches.
                 let told = hit.kind.told(&shadow.text[hit.range.clone()]);
-                out.push_str(&format!(":{:016x}", token.code(told.as_bytes())));
+                out.push(':');
+                out.push_str(&shadow::token(token.code(told.as_bytes())));
             }
             out.push('>');
             at = place.end;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::shadow::MASK;
+
 /// More groups than this no number has.
 const MOST: usize = 8;
 
@@ -55,6 +57,15 @@ impl<'a> Groups<'a> {
     /// Likewise where underscores join, too.
     pub(super) fn linked(&self, i: usize) -> usize {
         1 + self.all[i + 1..].iter().take(MOST).take_while(|g| g.linked).count()
+    }
+
+    /// Likewise where any one sign joins, the same each time; at most five.
+    pub(super) fn signed(&self, i: usize) -> usize {
+        let Some(first) = self.all.get(i + 1).map(|_| self.gap(i + 1)) else { return 1 };
+        let mut chars = first.chars();
+        let sign = chars.next().is_some_and(|c| !c.is_alphanumeric() && c != MASK) && chars.next().is_none();
+        let rest = i + 1..self.all.len().min(i + 5);
+        if sign { 1 + rest.take_while(|j| self.gap(*j) == first).count() } else { 1 }
     }
 
     /// Digits (0–9) of some groups.

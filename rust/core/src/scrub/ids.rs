@@ -144,7 +144,9 @@ fn iban(text: &[u8], start: usize) -> Option<Range<usize>> {
         let byte = *text.get(end)?;
         if byte.is_ascii_alphanumeric() {
             compact.push(byte);
-        } else if !matches!(byte, b' ' | b'-' | b'.' | b'_') || !text.get(end + 1)?.is_ascii_alphanumeric() {
+        } else if !matches!(byte, b' ' | b'-' | b'.' | b'_' | b'+')
+            || !text.get(end + 1)?.is_ascii_alphanumeric()
+        {
             return None;
         }
         end += 1;

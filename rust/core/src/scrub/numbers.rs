@@ -67,11 +67,13 @@ fn issued(digits: &[u8]) -> bool {
 }
 
 fn card(groups: &Groups<'_>, i: usize) -> Option<Range<usize>> {
-    for n in (1..=groups.linked(i).min(7)).rev() {
+    let (linked, signed) =
+        (groups.linked(i).min(7), if groups.all[i].len() == 4 { groups.signed(i) } else { 1 });
+    for n in (1..=linked.max(signed)).rev() {
         let these = i..i + n;
         let lengths = groups.lengths(these.clone());
         let total: usize = lengths.iter().sum();
-        // As cards have it embossed, whatever stands between; else the same sign everywhere.
+        // As cards have it embossed, whatever joins numbers or any one sign between; else one of few throughout.
         let embossed = matches!(lengths[..], [4, 4, 4, 4] | [4, 4, 4, 4, _] | [4, 6, 5] | [4, 6, 4]);
         if !(12..=19).contains(&total) || !(embossed || groups.evenly(these.clone(), &[' ', '-', '.', '_'])) {
             continue;
@@ -227,7 +229,7 @@ fn is_draw(groups: &Groups<'_>, these: &Range<usize>) -> bool {
 }
 
 /// Digits that make a number long; what has fewer is a model, a price, a date.
-const LONG: usize = 9;
+pub(super) const LONG: usize = 9;
 
 fn long(groups: &Groups<'_>, i: usize, taken: usize) -> Option<Range<usize>> {
     let bytes = groups.text.as_bytes();

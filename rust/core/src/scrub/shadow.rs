@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Kind;
+use super::encoded::{self, Encoded};
+use super::numbers::LONG;
 use crate::normalize::squeeze;
 
 /// Stands for a mask or token that is in the text already.
@@ -32,19 +34,40 @@ impl<'a> Shadow<'a> {
         if masks.is_empty() && !foreign {
             return Self { text: Cow::Borrowed(text), steps: Vec::new() };
         }
+        Self::read(text, masks, |_| None)
+    }
+
+    /// Likewise with signs that are written otherwise as what they stand for ([`Encoded`]); None where there are none.
+    pub(super) fn decoded(text: &'a str) -> Option<Self> {
+        if !encoded::any(text.as_bytes()) {
+            return None;
+        }
+        let (mut encoded, mut some) = (Encoded::default(), false);
+        let shadow = Self::read(text, masks(text), |at| {
+            let sign = encoded.sign(text, at);
+            some |= sign.is_some();
+            sign
+        });
+        some.then_some(shadow)
+    }
+
+    fn read(
+        text: &'a str,
+        masks: Vec<Range<usize>>,
+        mut sign: impl FnMut(usize) -> Option<(char, usize)>,
+    ) -> Self {
         let (mut out, mut steps) = (String::with_capacity(text.len()), Vec::new());
         let mut masks = masks.into_iter().peekable();
         let mut at = 0;
         while let Some(c) = text[at..].chars().next() {
-            let (sign, end) = match (masks.next_if(|m| m.start == at), digit(c)) {
-                (Some(mask), _) => (MASK, mask.end),
-                (None, Some(digit)) => (digit, at + c.len_utf8()),
-                (None, None) => {
-                    out.push(c);
-                    at += c.len_utf8();
-                    continue;
-                }
+            let mask = masks.next_if(|m| m.start == at).map(|mask| (MASK, mask.len()));
+            let other = mask.or_else(|| digit(c).map(|d| (d, c.len_utf8()))).or_else(|| sign(at));
+            let Some((sign, len)) = other else {
+                out.push(c);
+                at += c.len_utf8();
+                continue;
             };
+            let end = at + len;
             let here = out.len();
             out.push(sign);
             steps.push(Step { here: here..out.len(), there: at..end });
@@ -86,13 +109,35 @@ pub(super) fn masks(text: &str) -> Vec<Range<usize>> {
     text.match_indices('<').filter_map(|(at, _)| Some(at..at + mask(&text[at..])?)).collect()
 }
 
+/// The sixteen digits of a token. Never [`LONG`] decimal ones in a row: there a number could pass for a token.
+pub(super) fn token(code: u64) -> String {
+    let mut run = 0;
+    let digits = format!("{code:016x}").into_bytes().into_iter().map(|digit| {
+        run = if digit.is_ascii_digit() { run + 1 } else { 0 };
+        if run < LONG {
+            return char::from(digit);
+        }
+        run = 0;
+        char::from(b'a' + (digit - b'0') % 6)
+    });
+    digits.collect()
+}
+
 /// Length of the mask that `text` begins with.
 fn mask(text: &str) -> Option<usize> {
     let hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     Kind::ALL.into_iter().find_map(|kind| {
         let rest = text[1..].strip_prefix(kind.name())?;
         let rest = match rest.strip_prefix(':') {
-            Some(token) if token.len() > 16 && token.as_bytes()[..16].iter().all(hex) => &token[16..],
+            Some(token)
+                if token.len() > 16
+                    && token.as_bytes()[..16].iter().all(hex)
+                    && !token.as_bytes()[..16]
+                        .windows(LONG)
+                        .any(|run| run.iter().all(u8::is_ascii_digit)) =>
+            {
+                &token[16..]
+            }
             Some(_) => return None,
             None => rest,
         };
@@ -186,14 +231,14 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_text_itself() {
-        let text = "\u{661}a\u{662}<email>\u{663}b<ip:0123456789abcdef>c";
+        let text = "\u{661}a\u{662}<email>\u{663}b<ip:01234567a9abcdef>c";
         let shadow = Shadow::of(text);
         assert_eq!(shadow.text, "1a2\u{fffc}3b\u{fffc}c");
         assert_eq!(&text[shadow.original(0..1)], "\u{661}");
         assert_eq!(&text[shadow.original(2..6)], "\u{662}<email>");
         assert_eq!(&text[shadow.original(3..6)], "<email>");
         assert_eq!(&text[shadow.original(6..8)], "\u{663}b");
-        assert_eq!(&text[shadow.original(8..12)], "<ip:0123456789abcdef>c");
+        assert_eq!(&text[shadow.original(8..12)], "<ip:01234567a9abcdef>c");
         for range in [0..1, 0..2, 2..6, 6..8, 3..7, 8..12, 0..12] {
             assert_eq!(shadow.shadowed(shadow.original(range.clone())), Some(range));
         }
@@ -202,6 +247,33 @@ mod tests {
         assert_eq!(shadow.shadowed(mask.start + 2..mask.end + 2), Some(3..7));
         assert_eq!(shadow.shadowed(mask.start - 2..mask.end - 1), Some(2..6));
         assert_eq!(shadow.shadowed(mask.start + 1..mask.end - 1), None);
+    }
+
+    #[test]
+    fn places_of_decoded_signs_are_those_of_the_text_itself() {
+        let text = "a%40b <ip>%2B\u{661}";
+        assert!(Shadow::decoded("50% c++ <ip>").is_none());
+        let shadow = Shadow::decoded(text).expect("something to decode");
+        assert_eq!(shadow.text, "a@b \u{fffc}+1");
+        assert_eq!(&text[shadow.original(1..3)], "%40b");
+        assert_eq!(&text[shadow.original(7..9)], "%2B\u{661}");
+        // What cuts an encoded sign takes all of it.
+        assert_eq!(shadow.shadowed(2..5), Some(1..3));
+    }
+
+    #[test]
+    fn tokens_hide_no_number() {
+        for (code, digits) in [
+            (0x0123_4567_89ab_cdef, "01234567c9abcdef"),
+            (0x4111_1111_1111_1111, "41111111b1111111"),
+            (0x1234_5678_a123_4567, "12345678a1234567"),
+        ] {
+            assert_eq!(token(code), digits);
+            assert_eq!(masks(&format!("<card:{digits}>")).len(), 1);
+        }
+        for no in ["<card:4111111111111111>", "<ip:a123456789abcdef>", "<phone:aaaaaaa123456789>"] {
+            assert!(masks(no).is_empty(), "{no}");
+        }
     }
 
     #[test]

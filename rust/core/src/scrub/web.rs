@@ -19,6 +19,10 @@ fn is_domain(c: char) -> bool {
 pub(super) fn emails(text: &str, hits: &mut Vec<Hit>) {
     for (at, _) in text.match_indices('@') {
         let (before, after) = (&text[..at], &text[at + 1..]);
+        // A space on one side may have slipped in; on both, what follows is where somebody is.
+        let slips = (usize::from(before.ends_with(' ')), usize::from(after.starts_with(' ')));
+        let slips = if slips == (1, 1) { (0, 0) } else { slips };
+        let (before, after) = (&before[..at - slips.0], &after[slips.1..]);
         let local = match before.strip_suffix('"').and_then(|quoted| quoted.rfind('"')) {
             Some(quote) => &before[quote..],
             None => {
@@ -35,11 +39,89 @@ pub(super) fn emails(text: &str, hits: &mut Vec<Hit>) {
         let named = domain.split('.').skip(1).any(|label| {
             label.starts_with("xn--") || label.chars().take(2).filter(|c| c.is_alphabetic()).count() == 2
         });
-        if local.is_empty() || !named || domain.starts_with('.') {
+        if local.is_empty()
+            || !named
+            || domain.starts_with('.')
+            || slips != (0, 0) && !is_host(domain)
+            || slips.0 == 1 && !is_box(local, domain)
+        {
             continue;
         }
-        hits.push(Hit { range: at - local.len()..at + 1 + domain.len(), kind: Kind::Email });
+        let end = at + 1 + slips.1 + domain.len();
+        hits.push(Hit { range: at - slips.0 - local.len()..end, kind: Kind::Email });
     }
+}
+
+/// What most hosts with mail boxes end in; not what names of files end in (`rs`, `py`, `md`, `sh`), too.
+const TOP: [&str; 62] = [
+    "com", "org", "net", "edu", "gov", "mil", "info", "biz", "io", "co", "me", "dev", "app", "eu", "de",
+    "at", "ch", "fr", "es", "it", "pt", "nl", "be", "lu", "uk", "ie", "us", "ca", "au", "nz", "in", "jp",
+    "cn", "kr", "tw", "hk", "sg", "id", "th", "vn", "my", "ph", "br", "mx", "ar", "cl", "pe", "ru", "ua",
+    "pl", "cz", "sk", "hu", "ro", "bg", "gr", "tr", "se", "no", "dk", "fi", "za",
+];
+
+/// Whether a domain ends as hosts do.
+fn is_host(domain: &str) -> bool {
+    let (name, top) = domain.rsplit_once('.').unwrap_or_default();
+    name.chars().any(char::is_alphabetic) && TOP.iter().any(|t| t.eq_ignore_ascii_case(top))
+}
+
+/// Who gives boxes to everybody, by the first label of the domain.
+const PROVIDERS: [&str; 48] = [
+    "gmail",
+    "googlemail",
+    "yahoo",
+    "ymail",
+    "hotmail",
+    "outlook",
+    "live",
+    "msn",
+    "icloud",
+    "me",
+    "mac",
+    "aol",
+    "gmx",
+    "web",
+    "t-online",
+    "freenet",
+    "mail",
+    "email",
+    "yandex",
+    "bk",
+    "inbox",
+    "qq",
+    "163",
+    "126",
+    "sina",
+    "foxmail",
+    "naver",
+    "hanmail",
+    "daum",
+    "proton",
+    "protonmail",
+    "orange",
+    "wanadoo",
+    "free",
+    "laposte",
+    "libero",
+    "virgilio",
+    "wp",
+    "o2",
+    "onet",
+    "interia",
+    "seznam",
+    "uol",
+    "bol",
+    "comcast",
+    "btinternet",
+    "rediffmail",
+    "fastmail",
+];
+
+/// Whether a word before a space and `@` is a box, or somebody is written of ("follow @bbc.co.uk").
+fn is_box(local: &str, domain: &str) -> bool {
+    let first = domain.split('.').next().unwrap_or_default();
+    local.contains(|c: char| !c.is_alphabetic()) || PROVIDERS.iter().any(|p| p.eq_ignore_ascii_case(first))
 }
 
 /// Parameters whose values let their bearer in.
