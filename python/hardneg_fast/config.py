@@ -28,6 +28,25 @@ Rule = Literal[
     "skipped",
     "clicked_for_related",
 ]
+Carried = Literal[
+    "users_shown",
+    "users_clicked",
+    "users_satisfied",
+    "impressions",
+    "clicks",
+    "satisfied_clicks",
+    "rejections",
+    "skips",
+    "skip_weight",
+    "mean_position",
+    "coec",
+    "p_zero",
+    "ctr_upper",
+    "p_examined",
+    "attractiveness",
+    "attractiveness_lower",
+    "attractiveness_upper",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,10 +297,11 @@ class SelectConfig:
     refill: Literal["drop", "repeat", "random"] = "drop"
     """What to do with a row that has too few negatives."""
     validation: float = 0.0
-    """Share of the queries in the split `validation`: queries of one intent are never on both sides; 0 for no split."""
+    """Share of the queries in the split `validation`: queries of one intent (the same directly or through others, at
+    most a hundredth of all, or 16) are never on both sides; 0 for no split."""
     curriculum: Literal["off", "on"] = "off"
     """on: negatives have a column `curriculum`, the share of them that are easier, for training from easy to hard."""
-    carry: tuple[str, ...] = ()
+    carry: tuple[Carried, ...] = ()
     """Evidence columns to carry into `negatives`, such as `skips`."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from .normalize import code
 from .related import related
 from .release import Released
 from .relevance import kinds
@@ -71,6 +72,32 @@ def elsewhere(evidence: dict, config: SelectConfig, k: int | None) -> set[tuple[
     near = alike(clicks, config)
     same = {pair for pair, (w, c) in near.items() if w > config.same_intent_words or c > config.same_intent_clicks}
     return {(a, doc) for a, b in same for query, doc in clicks if query == b}
+
+
+def intents(
+    near: dict[tuple[str, str], tuple[float, float]], queries: set[str], config: SelectConfig
+) -> dict[str, frozenset[str]]:
+    """Query → the queries of its intent: joined directly or through others; too many, from the strongest on."""
+    limits = config.same_intent_words, config.same_intent_clicks
+
+    def strength(cosines: tuple[float, float]) -> int:
+        pairs = [(c, limit) for c, limit in zip(cosines, limits, strict=True) if c > limit]
+        return max((1 + math.floor(min(1, (c - limit) / (1 - limit)) * 30) for c, limit in pairs), default=0)
+
+    links = [(strength(cosines), code(a), code(b), a, b) for (a, b), cosines in near.items()]
+    links = sorted((link for link in links if link[0]), key=lambda link: (-link[0], link[1], link[2]))
+
+    def grown(most: float) -> dict[str, frozenset[str]]:
+        found = {query: frozenset([query]) for query in queries}
+        for *_, a, b in links:
+            both = found[a] | found[b]
+            if len(both) <= most:
+                found |= dict.fromkeys(both, both)
+        return found
+
+    most = max(16, math.ceil(len(queries) / 100))
+    whole, limited = grown(math.inf), grown(most)
+    return {query: limited[query] if len(whole[query]) > most else whole[query] for query in queries}
 
 
 def told(evidence: dict, config: SelectConfig, k: int | None = None) -> Iterator[tuple[str, str, str, float, float]]:

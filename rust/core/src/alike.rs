@@ -7,6 +7,7 @@
 
 mod agreement;
 mod docs;
+mod intents;
 mod lists;
 mod near;
 mod piece;
@@ -70,7 +71,7 @@ impl Neighbours {
             true => NearQueries::new(clicks, text, likeness, budget, threads, pulse)?,
             false => NearQueries::default(),
         };
-        let (intents, wanted) = near.joined(pulse)?;
+        let (intents, wanted) = intents::joined(&near, likeness.split, pulse)?;
         Ok(Self::of(near, intents, wanted, budget))
     }
 
@@ -268,7 +269,7 @@ impl Alike {
         Teller::new(&self.near.0.near, &self.rows, &self.agreement, &self.gathered)
     }
 
-    /// A query that stands for all that share its intent, directly or through others.
+    /// A query that stands for all that share its intent, directly or through others; where queries are split, within a limit.
     pub fn intent(&self, query: u64) -> u64 {
         self.near.0.near.index(query).map_or(query, |i| self.near.0.intents[i])
     }

@@ -36,7 +36,7 @@ impl ByWords {
         Self(WORDS.iter().filter(|edge| cosine >= **edge).count() as u8)
     }
 
-    /// As a number below 128.
+    /// As a number below 8.
     pub(super) fn number(self) -> u8 {
         self.0
     }

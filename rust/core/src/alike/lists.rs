@@ -19,8 +19,36 @@ pub(super) struct Near {
     pub(super) other: u32,
     /// How alike the words are.
     pub(super) words: ByWords,
-    /// Whether it is of the same intent.
-    pub(super) same_intent: bool,
+    /// Whether it is of the same intent, and how much.
+    pub(super) same: Same,
+}
+
+/// How far the cosine of two queries is beyond what makes them of the same intent, the stronger sign: 0 not at all, then in
+/// steps to [`SAMENESS`] for the same words or clicks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Same(u8);
+
+/// The most it can be.
+pub(super) const SAMENESS: usize = 31;
+
+impl Same {
+    /// Of a cosine where the same is what is above `limit`.
+    pub(super) fn of(cosine: f64, limit: f64) -> Self {
+        let steps = SAMENESS as f64 - 1.0;
+        if cosine > limit {
+            Self(1 + ((cosine - limit) / (1.0 - limit) * steps).min(steps) as u8)
+        } else {
+            Self(0)
+        }
+    }
+
+    pub(super) fn is_same(self) -> bool {
+        self.0 > 0
+    }
+
+    pub(super) fn level(self) -> u8 {
+        self.0
+    }
 }
 
 /// Appends the list of one query; `near` ascends by number.
@@ -29,7 +57,7 @@ pub(super) fn pack(near: &[Near], out: &mut Vec<u8>) {
     let mut before = 0;
     for one in near {
         put_varint(out, u64::from(one.other - before));
-        out.push(one.words.number() << 1 | u8::from(one.same_intent));
+        out.push(one.words.number() << 5 | one.same.0);
         before = one.other;
     }
 }
@@ -101,8 +129,8 @@ impl Reader<'_> {
             for _ in 0..from.varint() {
                 other += from.varint() as u32;
                 let sign = from.u8();
-                let words = ByWords::numbered(sign >> 1);
-                self.near.push(Near { other, words, same_intent: sign & 1 > 0 });
+                let words = ByWords::numbered(sign >> 5);
+                self.near.push(Near { other, words, same: Same(sign & SAMENESS as u8) });
             }
             self.ends.push(self.near.len());
         }

@@ -14,7 +14,7 @@ use crate::workers;
 
 use super::agreement::ByWords;
 use super::docs::Satisfying;
-use super::lists::{self, CHUNK, Lists, Near, Reader};
+use super::lists::{self, CHUNK, Lists, Near, Reader, Same};
 use super::satisfied::Satisfied;
 use super::words::Words;
 
@@ -39,6 +39,8 @@ pub struct Likeness {
     pub same_clicks: f64,
     /// Of words: the same.
     pub same_words: f64,
+    /// Whether queries are split by intent: then intents have a limit.
+    pub split: bool,
 }
 
 impl Likeness {
@@ -99,8 +101,9 @@ impl Found {
     }
 
     fn near(&self, likeness: Likeness) -> Near {
-        let same_intent = self.words > likeness.same_words || cosine(self.clicks) > likeness.same_clicks;
-        Near { other: self.other, words: ByWords::of(self.words), same_intent }
+        let by_words = Same::of(self.words, likeness.same_words);
+        let same = by_words.max(Same::of(cosine(self.clicks), likeness.same_clicks));
+        Near { other: self.other, words: ByWords::of(self.words), same }
     }
 }
 
@@ -236,39 +239,6 @@ impl NearQueries {
     /// Reads which queries are alike.
     pub(super) fn reader(&self) -> Reader<'_> {
         self.lists.reader()
-    }
-
-    /// For each query the code of the one that stands for all that are of the same intent, directly or through others; and
-    /// whether it has one alike, or is one.
-    ///
-    /// # Errors
-    /// Where the spill cannot be read; what `pulse` reports.
-    pub(super) fn joined(&self, pulse: &mut Pulse<'_>) -> Result<(Vec<u64>, Vec<bool>)> {
-        let mut parent: Vec<u32> = (0..self.len() as u32).collect();
-        let mut wanted = vec![false; self.len()];
-        fn root(parent: &mut [u32], mut i: u32) -> u32 {
-            while parent[i as usize] != i {
-                parent[i as usize] = parent[parent[i as usize] as usize];
-                i = parent[i as usize];
-            }
-            i
-        }
-        let mut reader = self.reader();
-        for i in 0..self.len() {
-            if i.is_multiple_of(CHUNK) {
-                pulse.beat()?;
-            }
-            for near in reader.of(i)? {
-                (wanted[i], wanted[near.other as usize]) = (true, true);
-                if near.same_intent {
-                    let (a, b) = (root(&mut parent, i as u32), root(&mut parent, near.other));
-                    // The lower number stands for both, whatever the order.
-                    parent[a.max(b) as usize] = a.min(b);
-                }
-            }
-        }
-        let intents = (0..self.len() as u32).map(|i| self.queries[root(&mut parent, i) as usize]).collect();
-        Ok((intents, wanted))
     }
 
     /// Those that `own` are, with the ones alike to them, which have none themselves; and their numbers here.

@@ -170,7 +170,7 @@ impl Meeting {
             one.queries += 1;
             if other.satisfied(row) > 0 {
                 one.satisfied += 1;
-                one.same_intent |= near.same_intent;
+                one.same_intent |= near.same.is_same();
             }
         });
     }

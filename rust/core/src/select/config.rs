@@ -243,6 +243,7 @@ impl SelectConfig {
             alike_words: self.alike_words,
             same_clicks: self.same_intent_clicks,
             same_words: self.same_intent_words,
+            split: self.validation > 0.0,
         }
     }
 
