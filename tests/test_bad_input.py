@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -134,6 +135,47 @@ ERRORS: dict[str, tuple[Callable[[Path], object], type[hn.HardnegError], list[st
 }
 
 
+def logged(n: int, clicked: set[int]) -> pa.Table:
+    """Pages of four results, of which some are clicked, on the surface web."""
+    shown = [(user, place) for user in range(n) for place in (1, 2, 3, 4)]
+    return pa.Table.from_pylist(
+        [
+            {"user_id": f"u{user}", "search_id": f"s{user}", "query": "q", "doc_id": f"d{place}", "position": place,
+             "clicked": place in clicked, "surface": "web", "timestamp": f"2026-01-01T00:{user:02}:00Z"}
+            for user, place in shown
+        ]
+    )  # fmt: skip
+
+
+SINCE = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"surfaces": ("wbe",)}, "no impression is left; left out were other_surface 80 (count.surfaces);"),
+        ({"since": SINCE}, "no impression is left; left out were outside_window 80 (count.since, count.until);"),
+    ],
+)
+def test_what_left_nothing_is_named(options: dict, says: str) -> None:
+    config = hn.Config(count=hn.CountConfig(robots="keep", **options))
+    with pytest.raises(hn.DataError, match=re.escape(says)):
+        hn.mine(logged(20, {2}), privacy=hn.Privacy.none(), config=config)
+    # As in the report of k-users, figures are multiples of K, and what rounds to nothing is not named.
+    with pytest.raises(hn.DataError, match=re.escape(says.replace("80", "77"))):
+        hn.mine(logged(20, {2}), privacy=hn.Privacy.k_users(7), config=config)
+    with pytest.raises(hn.DataError, match=re.escape("no impression is left; `hardneg-fast inspect")):
+        hn.mine(logged(20, {2}), privacy=hn.Privacy.k_users(81), config=config)
+
+
+def test_broken_rows_are_no_log_of_clicks(tmp_path: Path) -> None:
+    rows = logged(20, {2, 3, 4}).to_pylist()
+    lines = [",".join(str(v) for v in row.values()) + ("" if row["clicked"] else ",more") for row in rows]
+    path = file("log.csv", "\n".join([",".join(rows[0]), *lines]) + "\n")(tmp_path)
+    with pytest.raises(hn.DataError, match="no impression without a click is left; left out were broken_line 20;"):
+        hn.mine(path, privacy=hn.Privacy.none())
+
+
 def on_the_command_line(capsys, *args: object) -> tuple[int, str, str]:
     try:
         code = cli.main([str(arg) for arg in args])
@@ -262,6 +304,8 @@ COMMANDS: dict[str, tuple[list[str], int, list[str]]] = {
     "rule": (["mine", LOG, "--no-privacy", "--select.rules", "skip"], 2, ["'skip'", "skip_above"]),
     "no_rule": (["mine", LOG, "--no-privacy", "--select.rules", ""], 2, ["select.rules"]),
     "carry": (["mine", LOG, "--no-privacy", "--select.carry", "user_id"], 2, ["user_id", "skips"]),
+    "carried": (["mine", "nowhere.parquet", "--no-privacy", "--select.carry", "p_relevant"], 2, ["p_relevant", "coec"]),
+    "carried_twice": (["mine", "nowhere.parquet", "--no-privacy", "--select.carry", "coec,coec"], 2, ["coec twice"]),
     "word": (["mine", LOG, "--no-privacy", "--count.max-votes", "many"], 2, ["count.max_votes", "'many'"]),
     "negative": (["mine", LOG, "--no-privacy", "--count.max-votes=-1"], 2, ["count.max_votes", "negative"]),
     "nan": (["mine", LOG, "--no-privacy", "--select.alpha", "nan"], 2, ["select.alpha"]),

@@ -399,6 +399,25 @@ def test_ids_that_a_format_cannot_hold_are_refused(tmp_path, bad):
         hn.export(source, tmp_path / name, to=name)
 
 
+@pytest.mark.parametrize("odd", ["-abc", "@handle", "+x", "=y"])
+def test_an_id_is_the_same_in_all_files(tmp_path, odd):
+    """Cells begin no formula (SECURITY.md): where an id is one by itself it is refused, and nowhere changed."""
+    rows = [("q1", "boots", None, "d2", 0.25, 2)]
+    source = dataset(tmp_path, rows, [("q1", odd)], TEXTS | {odd: "text"})
+    with pytest.raises(hn.DataError, match="begin like a quote or a formula, which qrels of BEIR cannot hold"):
+        hn.export(source, tmp_path / "beir", to="beir")
+    hn.export(source, tmp_path / "qrels", to="qrels")
+    lines = (tmp_path / "qrels/qrels.txt").read_text().splitlines()
+    assert f"0 {odd} 1" in {line.partition(" ")[2] for line in lines}
+    features = pa.table({"doc_id": [odd, "d2"], "price": [1.0, 2.0]})
+    hn.export(source, tmp_path / "letor", to="letor", features=features)
+    assert f" # doc={odd}\n" in (tmp_path / "letor/train.txt").read_text()
+    assert odd in {row["doc_id"] for row in json_lines(tmp_path / "letor/rows.jsonl")}
+    for name in ("msmarco", "colbert", "torcheasyrec"):
+        hn.export(source, tmp_path / name, to=name)
+        assert odd in {row["doc_id"] for row in json_lines(tmp_path / name / "doc_ids.jsonl")}
+
+
 def test_documents_without_text_are_left_out_and_counted(tmp_path):
     source = dataset(tmp_path, texts=None)
     with pytest.raises(hn.UsageError, match="holds texts, and the dataset has ids only"):

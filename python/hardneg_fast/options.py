@@ -253,7 +253,10 @@ def _value(kind: Any, name: str, value: Any) -> Any:
         items = [v for v in value.split(",") if v] if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
             raise UsageError(f"{name} must be a list")
-        return tuple(_value(args[0], name, v.strip() if isinstance(v, str) else v) for v in items)
+        found = tuple(_value(args[0], name, v.strip() if isinstance(v, str) else v) for v in items)
+        if typing.get_origin(args[0]) is typing.Literal and (twice := [v for v in found if found.count(v) > 1]):
+            raise UsageError(f"{name} names {twice[0]} twice")
+        return found
     if kind is Detector:
         return _detector(name, value)
     if kind == Mapping[str, str]:

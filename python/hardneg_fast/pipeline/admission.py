@@ -14,7 +14,7 @@ from ..release import checked
 from ..result import VALUES, as_shown, quarantined
 from ..write import check_target
 
-__all__ = ["check_job", "check_users", "enter", "kind_of", "refuse_nothing", "window"]
+__all__ = ["check_job", "check_users", "enter", "kind_of", "refuse_nothing", "refuse_unseen", "window"]
 
 
 def check_job(out: Path | str | None, *, privacy: Privacy, key: Key | None, overwrite: bool) -> None:
@@ -63,6 +63,39 @@ def refuse_nothing(raw: Any, counts: Any, k: int | None = None) -> None:
         if quarantine
         else "the log has no rows; a log needs at least one record"
     )
+
+
+BY_OPTION = {
+    "other_surface": "count.surfaces",
+    "outside_window": "count.since, count.until",
+    "beyond_max_position": "count.max_position",
+}
+"""What an option left out, as it was asked to."""
+
+
+def refuse_unseen(raw: Any, counts: Any, k: int | None) -> None:
+    """A log of which all rows without a click were left out is told apart from one that holds clicks only.
+
+    With a threshold `k` of users reasons are counted as they may be shown.
+
+    Raises:
+        DataError: nothing was counted that was shown and not clicked, and rows were left out.
+    """
+    if counts.has["unclicked"]:
+        return
+    left_out = {**quarantined(raw.report.quarantine, counts.quarantine), **counts.dropped}
+    told = [
+        f"{reason} {n:,}" + (f" ({BY_OPTION[reason]})" if reason in BY_OPTION else "")
+        for reason, n in sorted(as_shown(left_out, k).items())
+        if n and reason not in VALUES
+    ]
+    if told or not counts.sizes["pairs"]:
+        what = "no impression without a click is left" if counts.sizes["pairs"] else "no impression is left"
+        raise DataError(
+            f"no rule can run on this log: {what}"
+            + (f"; left out were {', '.join(told)}" if told else "")
+            + "; `hardneg-fast inspect LOG` says what the log holds"
+        )
 
 
 def kind_of(privacy: Privacy) -> str:

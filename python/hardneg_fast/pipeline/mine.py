@@ -19,7 +19,7 @@ from ..result import Result, built
 from ..scores import Scorer, load_scorer
 from ..select import Selected, select
 from ..writers.texts import documents_table
-from .admission import check_job, check_users, enter, kind_of, refuse_nothing, window
+from .admission import check_job, check_users, enter, kind_of, refuse_nothing, refuse_unseen, window
 from .beside import check_beside, names_beside, tables_beside, with_propensities
 from .count import MINED_TABLES, counted
 from .from_counts import in_place_of_a_log, is_saved
@@ -118,6 +118,7 @@ def mine(
         counts = counted(raw, config, key, MINED_TABLES, progress)
         refuse_nothing(raw, counts, privacy.k)
         released = release(counts, privacy=privacy)
+    refuse_unseen(raw, counts, privacy.k)
     return finished(
         raw,
         counts,

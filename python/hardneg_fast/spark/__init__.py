@@ -18,7 +18,7 @@ from ..blocks import BLOCKS, rows_of
 from ..config import Config, Privacy, ReadConfig, SelectConfig
 from ..exceptions import DataError, UsageError
 from ..keys import Key
-from ..pipeline.admission import check_job, enter, kind_of, refuse_nothing, window
+from ..pipeline.admission import check_job, enter, kind_of, refuse_nothing, refuse_unseen, window
 from ..pipeline.beside import check_beside, names_beside, tables_beside, with_propensities
 from ..pipeline.matched import notes_beside
 from ..pipeline.mine import finished
@@ -210,6 +210,7 @@ def mine(
         log.report.rows_in = counts.rows
         raw = SimpleNamespace(report=log.report)
         refuse_nothing(raw, counts, privacy.k)
+        refuse_unseen(raw, counts, privacy.k)
         if config.select.chain_users > 0:
             # What users clicked for the next query stands with that query, which is of another part.
             counts.asked = found.asked()

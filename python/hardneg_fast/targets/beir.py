@@ -9,7 +9,7 @@ from .job import Job, Target
 
 
 def _write(job: Job) -> None:
-    job.ids("qrels of BEIR", first_cell=False)
+    job.ids("qrels of BEIR", own_cell=True)
     job.jsonl("corpus.jsonl", ({"_id": doc, "title": "", "text": job.text(doc)} for doc in job.number_of))
     job.jsonl("queries.jsonl", ({"_id": g.query_id, "text": g.query} for g in job.groups()))
     qrels = ((g.query_id, doc, 1) for g in job.groups() for doc in g.positives)

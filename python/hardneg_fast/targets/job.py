@@ -165,10 +165,10 @@ class Job:
         """One JSON value a line."""
         self.text_file(name, (safe.json_line(row) for row in rows))
 
-    def tsv(self, name: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = (), separator: str = "\t") -> None:
+    def tsv(self, name: str, rows: Iterable[Sequence[Any]], *, head: Sequence[str] = ()) -> None:
         """Cells with no quoting; texts become one line each."""
-        lines = (separator.join(safe.cell(value) for value in row) for row in rows)
-        self.text_file(name, lines, separator.join(head))
+        lines = ("\t".join(safe.cell(value) for value in row) for row in rows)
+        self.text_file(name, lines, "\t".join(head))
 
     def text_file(self, name: str, lines: Iterable[str], head: str = "") -> None:
         """Lines as they are, after a head that is not counted."""
@@ -216,13 +216,13 @@ class Job:
         for at in sorted(range(len(keys)), key=keys.__getitem__):
             yield table[at].tolist()
 
-    def ids(self, where: str, *, first_cell: bool = False) -> None:
+    def ids(self, where: str, *, own_cell: bool = False) -> None:
         """Refuses document ids that a file of plain cells cannot hold.
 
         Raises:
-            DataError: an id with white space, quotes at its start, or (in a first cell) the start of a formula.
+            DataError: an id with white space, quotes at its start, or (in a cell of its own) the start of a formula.
         """
-        bad = sum(not safe.is_plain_id(doc, first_cell=first_cell) for doc in self.number_of)
+        bad = sum(not safe.is_plain_id(doc, own_cell=own_cell) for doc in self.number_of)
         if bad:
             raise DataError(
                 f"{bad:,} document ids hold white space or control characters, or begin like a quote or a formula, "

@@ -10,12 +10,13 @@ from .job import Job, Target
 
 def _qrels(job: Job) -> None:
     job.ids("qrels")
+    # Ids as they are: a line begins with that of a query, and is no cell of anything.
     graded = (
-        (g.query_id, 0, doc, grade)
+        f"{g.query_id} 0 {doc} {grade}"
         for g in job.groups()
         for doc, grade in [*((doc, 1) for doc in g.positives), *((n.doc_id, 0) for n in g.negatives)]
     )
-    job.tsv("qrels.txt", graded, separator=" ")
+    job.text_file("qrels.txt", graded)
     job.tsv("queries.tsv", ((g.query_id, g.query) for g in job.groups()))
 
 

@@ -30,7 +30,7 @@ def cell(value: Any) -> str:
     return f" {text}" if text.startswith(FORMULA) else text
 
 
-def is_plain_id(value: str, *, first_cell: bool = False) -> bool:
-    """Whether an id can stand, as it is, in a file of cells that white space parts."""
-    formula = first_cell and value.startswith(FORMULA)
+def is_plain_id(value: str, *, own_cell: bool = False) -> bool:
+    """Whether an id can stand, as it is, in a file that white space parts; or be a cell of its own there."""
+    formula = own_cell and value.startswith(FORMULA)
     return bool(value) and not _SPACE.search(value) and not value.startswith('"') and not formula

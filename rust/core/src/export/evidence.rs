@@ -66,7 +66,7 @@ impl Released {
     }
 }
 
-/// Names of the evidence columns beyond query and doc_id; these can be carried into `negatives`.
+/// Names of the evidence columns beyond query and doc_id.
 pub const EVIDENCE_COLUMNS: [&str; 20] = [
     "users_shown",
     "users_clicked",
@@ -89,6 +89,14 @@ pub const EVIDENCE_COLUMNS: [&str; 20] = [
     "attractiveness_upper",
     "p_relevant",
 ];
+
+/// Evidence columns that are columns of `negatives` anyway, or follow from what is said of alike queries there.
+const NOT_CARRIED: [&str; 3] = ["expected_clicks", "examinations", "p_relevant"];
+
+/// Evidence columns that can be carried into `negatives`.
+pub(super) fn carried() -> impl Iterator<Item = &'static str> {
+    EVIDENCE_COLUMNS.into_iter().filter(|name| !NOT_CARRIED.contains(name))
+}
 
 /// What an evidence column is worked out from.
 pub(super) type Weighed = (Pair, EvidenceRow);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{Field, Schema};
 
-use super::evidence::{EVIDENCE_COLUMNS, Weighed};
+use super::evidence::{Weighed, carried};
 use super::{Columns, Table, batch, column, float, position, query_id, row_ranges, text};
 use crate::error::{Error, Result};
 use crate::evidence::Evidence;
@@ -21,15 +21,10 @@ impl Evidence {
         let carried: Vec<&'static str> = carry
             .iter()
             .map(|name| {
-                EVIDENCE_COLUMNS
-                    .into_iter()
-                    .find(|c| c == name)
-                    .filter(|c| !["expected_clicks", "examinations", "p_relevant"].contains(c))
-                    .ok_or_else(|| {
-                        Error::usage(format!(
-                            "select.carry names {name:?}; what can be carried: {EVIDENCE_COLUMNS:?}"
-                        ))
-                    })
+                carried().find(|c| c == name).ok_or_else(|| {
+                    let all: Vec<&str> = carried().collect();
+                    Error::usage(format!("select.carry names {name:?}; what can be carried: {all:?}"))
+                })
             })
             .collect::<Result<_>>()?;
         if let Some(twice) = carried.iter().enumerate().find(|(i, c)| carried[..*i].contains(c)) {
