@@ -435,6 +435,7 @@ def test_messages_of_commands_have_no_python_in_them(capsys):
     # The value that the help shows is one that is taken.
     help_text = " ".join(said(capsys, "mine", "--help")[1].split())
     assert "for logs without that column: `query=homepage`" in help_text
+    assert "--read.constants NAME=VALUE,…" in help_text
     assert "preset |" not in help_text
     assert said(capsys, "mine", *loose, "-o", "new", "--read.constants", "surface=web")[0] == 0
 

@@ -163,6 +163,14 @@ def test_the_command_that_is_named_can_be_run(dropped, tmp_path, monkeypatch):
         assert cli.main(shlex.split(found.command)[1:]) == 0
 
 
+@pytest.mark.parametrize("content", ["query;doc_id;clicked\na;b;1\n", "u1,red shoes,d1,1\nu2,red shoes,d2,0\n"])
+def test_files_without_known_names_get_no_command(content, tmp_path):
+    (tmp_path / "log.csv").write_text(content)
+    found = look(tmp_path / "log.csv")
+    assert found.command == ""
+    assert found.lines()[-1].startswith("next        nothing to run yet: the first line names no column")
+
+
 def test_short_pages_and_few_users_are_met():
     rows = {name: [v for i, v in enumerate(values) if i % 5 < 2] for name, values in PAGES.items()}
     assert (

@@ -138,6 +138,8 @@ def inspect(log: object, *, config: ReadConfig | None = None, sample: int = SAMP
         raw = bring(source, files, config)
     except ColumnError as error:
         found.problem = str(error)
+        if source.format in ("csv", "tsv") and not guess.named(source.columns()):
+            found.no_command = "the first line names no column that is known; see the problem"
     else:
         _measure(raw, found, sample)
         source_names = [*source.find(mapping.NAMES[raw.report.shape])]
@@ -345,7 +347,12 @@ def _lines(found: Inspection) -> Iterator[str]:
         yield f"not read    {', '.join(found.unread)}: --columns NAME=THEIRS takes one in"
     if found.problem:
         yield f"problem     {found.problem}"
-        yield f"next        name what is missing, then: {found.command}"
+        said = (
+            f"name what is missing, then: {found.command}"
+            if found.command
+            else f"nothing to run yet: {found.no_command}"
+        )
+        yield f"next        {said}"
         return
     first = f" (the first {found.rows:,} only were read; all figures are for these)" if found.sampled else ""
     yield f"records     {found.rows_in:,}"

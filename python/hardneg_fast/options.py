@@ -173,7 +173,8 @@ def fields(sections: Collection[str] = SECTIONS) -> list[tuple[str, str, Any, st
         docs = _docs(hints[section])
         for f in dataclasses.fields(hints[section]):
             default = f.default if f.default is not dataclasses.MISSING else {}
-            out.append((f"{section}.{f.name}", _words(section_hints[f.name]), default, docs.get(f.name, "")))
+            words = "NAME=VALUE,…" if f.name == "constants" else _words(section_hints[f.name])
+            out.append((f"{section}.{f.name}", words, default, docs.get(f.name, "")))
     return out
 
 
