@@ -212,6 +212,21 @@ def test_keys_of_others_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         hn.Key.load(path)
 
 
+def test_links_of_others_lead_to_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hn.Key(MASTER).save(tmp_path / "key")
+    link = tmp_path / "link"
+    link.symlink_to("key")
+    assert hn.Key.load(link) == hn.Key(MASTER)
+    if os.geteuid() == 0:
+        os.chown(link, 65_534, 65_534, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    for use in (hn.Key.load, shred):
+        with pytest.raises(hn.UsageError, match="link that somebody else made"):
+            use(link)
+    assert (tmp_path / "key").exists()
+
+
 def test_the_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o777)
     monkeypatch.chdir(tmp_path)

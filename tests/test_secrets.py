@@ -259,6 +259,13 @@ BEHIND: dict[str, Callable[[Path], object]] = {
     ),
     "csv": lambda folder: hn.read(folder / "ragged.csv").read_all(),
     "column": lambda _: hn.scrub(Quoting()),
+    "count": lambda _: hn.count(Quoting()),
+    "mine": lambda _: hn.mine(Quoting(), privacy=hn.Privacy.none()),
+    "anonymize": lambda folder: hn.anonymize(Quoting(), folder / "safe.parquet"),
+    "split": lambda _: hn.split(Quoting(), 2, key=KEY).read_all(),
+    "inspect": lambda _: hn.inspect(Refusing()),
+    "csv, mined": lambda folder: hn.mine(folder / "ragged.csv", privacy=hn.Privacy.none()),
+    "csv, anonymized": lambda folder: hn.anonymize(folder / "ragged.csv", folder / "safe.parquet"),
 }
 
 

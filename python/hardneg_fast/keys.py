@@ -364,9 +364,11 @@ def shred(path: Path | str) -> str:
 
     Raises:
         FileError: it is no key file, or cannot be written.
+        UsageError: a link of somebody else leads to it.
     """
-    path = Path(path).resolve()  # a link's file, not the link alone
+    path = Path(path)
     try:
+        path = resolved(path)  # a link's file, not the link alone
         with path.open("r+b") as file:
             text = file.read(_MOST)
             is_key = text.lstrip().startswith((HEADER.encode(), SEALED.encode()))

@@ -114,7 +114,7 @@ def whole_file(target: Path, *, overwrite: bool = False, private: bool = False) 
             os.fchmod(handle, 0o600 if private else 0o666 & ~_umask())
             os.fsync(handle)
             # Looked at again: a long job must not replace what somebody else has put there meanwhile.
-            final = check_file(target, overwrite=overwrite, private=private)
+            check_file(target, overwrite=overwrite, private=private)
             _refuse_other(partial, handle, target)
             partial.rename(final)
             done = True
