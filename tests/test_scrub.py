@@ -8,6 +8,7 @@ import sys
 import time
 import unicodedata
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -373,6 +374,22 @@ def test_long_texts_take_their_length_not_its_square(piece: str) -> None:
 
     least = min(spent(3_000) for _ in range(3))
     assert spent(300_000) < 2_000 * max(least, 20e-6)
+
+
+# What is read otherwise itself is none to encode once more.
+ONCE = [text for text in (*CLEAN, *(text for cases in FOUND.values() for text, _ in cases)) if text.isascii()]
+ONCE = [text for text in ONCE if "%" not in text and not re.search("[0-9][+][0-9]", text)]
+
+
+@given(st.sampled_from(ONCE).flatmap(lambda text: st.tuples(st.just(text), st.sets(st.integers(0, len(text))))))
+def test_what_is_encoded_is_found_as_if_it_were_not(case: tuple[str, set[int]]) -> None:
+    """The interpreter's decoder is the twin: scrubbed, then decoded, only what the decoded text keeps is left."""
+    text, places = case
+    encoded = "".join(f"%{ord(c):02X}" if i in places or not places else c for i, c in enumerate(text))
+    (here, there) = (re.sub("<[a-z_]+>", "", str(found)) for found in scrubbed([encoded, text]))
+    # Digits of escapes can be part of a number, too: more may be gone, in order.
+    rest = iter(there)
+    assert all(c in rest for c in unquote(here))
 
 
 def test_each_kind_is_judged_by_itself() -> None:
