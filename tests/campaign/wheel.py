@@ -2,7 +2,7 @@
 
     python tests/campaign/wheel.py [--pythons python3.11 python3.12 python3.13]
 
-Builds what is committed. `pip install auditwheel` first; the lowest versions are those of pyproject.toml.
+Builds the last commit. `pip install auditwheel` first; the lowest versions are those of pyproject.toml.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ def run(*args: str | Path, cwd: Path = ROOT, **env: str) -> str:
     return done.stdout
 
 
-def built(folder: Path) -> Path:
-    """The wheel of the last commit, built in `folder`; flags as of `make dist`."""
+def built(folder: Path, commit: str) -> Path:
+    """The wheel of a commit, built in `folder`; flags as of `make dist`."""
     source = folder / "source"
     source.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x"], cwd=source, input=archive, check=True)
     make = run("make", "-C", ROOT, "--no-print-directory", "dist-environment", f"SOURCE={source}")
     env = dict(line.split("=", 1) for line in make.splitlines() if "=" in line)
+    # Of this commit, wherever the branch is by now: C code holds the time.
+    env["SOURCE_DATE_EPOCH"] = run("git", "log", "-1", "--format=%ct", commit).strip()
     maturin = Path(sys.executable).with_name("maturin")
     run(maturin, "build", "--release", "--locked", "--out", folder / "dist", cwd=source, **env)
     wheel = next((folder / "dist").glob("*.whl"))
@@ -71,7 +73,8 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="wheel-") as scratch:
         if args.wheel is None:
-            wheels = [built(Path(scratch) / name) for name in ("one", "another-folder")]
+            commit = run("git", "rev-parse", "HEAD").strip()
+            wheels = [built(Path(scratch) / name, commit) for name in ("one", "another-folder")]
             sums = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels]
             print(f"{wheels[0].name}: {sums[0]}")
             if sums[0] != sums[1]:
