@@ -29,6 +29,7 @@ from hardneg_fast.ledger import Ledger
 from hardneg_fast.pipeline import private
 
 DOCS = ("a", "b")
+COLUMNS = ("user_id", "search_id", "query", "doc_id", "position", "clicked")
 MOST = 4
 """Queries of one user that count."""
 KNOWN = {f"k{i}": ["known"] for i in range(30)}
@@ -74,8 +75,7 @@ def log_of(worlds: Sequence[tuple[int, Pair, bool]]) -> pa.Table:
                 for position, doc in enumerate(DOCS, start=1):
                     clicked = doc == ("a" if user == pair.user else "b")
                     rows.append((f"{user}.{i}", f"{user}.{i}.{item}", f"{item}.{i}", doc, position, clicked))
-    names = ["user_id", "search_id", "query", "doc_id", "position", "clicked"]
-    return pa.table(dict(zip(names, zip(*rows, strict=True), strict=True)))
+    return pa.table(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)))
 
 
 def candidates_of(worlds: Sequence[tuple[int, Pair, bool]]) -> pa.Table:
@@ -124,7 +124,7 @@ def mined(
 def config_of(claim: Claim) -> hn.Config:
     release: Any = {"mechanism": claim.mechanism, "selection_share": claim.share}
     return hn.Config(
-        read=hn.ReadConfig(position_base="1"),
+        read=hn.ReadConfig(position_base="1", columns={name: name for name in COLUMNS}),
         count=hn.CountConfig(min_page_length=1),
         release=hn.ReleaseConfig(max_queries_per_user=MOST, rounds=4, **release),
     )

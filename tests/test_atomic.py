@@ -53,6 +53,36 @@ def test_empty_directory_is_taken_and_a_full_one_refused(tmp_path):
 
 
 @pytest.mark.parametrize("exchange", ["system", "two renames"])
+def test_an_interrupt_while_what_was_there_is_removed_leaves_the_new(tmp_path, monkeypatch, exchange):
+    if exchange == "two renames":
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    fill(tmp_path / "out", "one")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as within:
+        within.setattr(atomic.shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fill(tmp_path / "out", "two", replaceable=("folder",))
+    assert (tmp_path / "out" / "folder" / "file").read_text() == "two"
+
+
+def test_where_nothing_can_be_made_is_named():
+    with pytest.raises(FileError, match="cannot write /proc/x"), whole_file(Path("/proc/x")):
+        pass
+    with pytest.raises(FileError, match="cannot write /proc/x"), whole_directory(Path("/proc/x")):
+        pass
+
+
+def test_absolute_paths_lead_somewhere_without_a_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert resolved(tmp_path / "out") == tmp_path / "out"
+
+
+@pytest.mark.parametrize("exchange", ["system", "two renames"])
 def test_overwrite_swaps(tmp_path, monkeypatch, exchange):
     if exchange == "two renames":
         monkeypatch.setattr(atomic, "_exchange", lambda *_: False)

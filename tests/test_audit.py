@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import html
+import itertools
 import json
 import re
 import shutil
@@ -316,6 +317,23 @@ def test_another_log_is_refused(name: str, made: Path, tmp_path: Path, capsys) -
         # A row more or less is not told: figures are rounded down.
         pq.write_table(rows.slice(len(rows) % K), few)
         audit(made / name, log=few)
+
+
+def test_the_log_of_saved_counts_is_not_another(made: Path, tmp_path: Path, capsys) -> None:
+    """Counts say how many impressions they are of, and the log has pages, or lines that could not be read."""
+    rows = pq.read_table(log_of(made)).sort_by([("search_id", "ascending"), ("position", "ascending")]).to_pylist()
+    pages = []
+    for (user, search, query), shown in itertools.groupby(rows, lambda r: (r["user_id"], r["search_id"], r["query"])):
+        page = [*shown]
+        lists = {"documents": [r["doc_id"] for r in page], "clicks": [int(r["clicked"]) for r in page]}
+        pages.append({"user_id": user, "search_id": search, "query": query, **lists})
+    pq.write_table(pa.Table.from_pylist(pages), tmp_path / "pages.parquet")
+    hn.count(tmp_path / "pages.parquet", key=KEY).save(tmp_path / "log.counts")
+    hn.mine(tmp_path / "log.counts", tmp_path / "out", privacy=hn.Privacy.none())
+    audit(tmp_path / "out", log=tmp_path / "pages.parquet")
+    command = ["explain", str(tmp_path / "out"), "--query", "any", "--doc", "d"]
+    cli.main([*command, "--log", str(tmp_path / "pages.parquet")])
+    assert "this is not the log" not in capsys.readouterr().err
 
 
 def said_of(found: hn.Audit, name: str) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from .exceptions import FileError, UsageError
-from .owners import anybody_writes, is_trusted, resolved
+from .owners import anybody_replaces, anybody_writes, is_trusted, resolved
 
 __all__ = ["Key", "SealedError", "checked", "or_fresh", "shred"]
 
@@ -271,9 +271,11 @@ def _text_of(path: Path) -> str:
         FileError, UsageError: as `Key.load`.
     """
     try:
-        folder = resolved(path).parent
-        open_folder = anybody_writes(folder)
-        with path.open("rb") as file:
+        place = resolved(path)
+        folder = place.parent
+        # With the sticky bit nobody puts another file in its place; so secrets are mounted into containers.
+        open_folder = anybody_replaces(folder)
+        with os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             info = os.fstat(file.fileno())
             text = file.read(_MOST)
     except IsADirectoryError:
@@ -285,7 +287,8 @@ def _text_of(path: Path) -> str:
             raise FileError(f"{path.name!r} is no key file; {_MAKE}")
         if not is_trusted(info):
             raise UsageError(
-                f"key file {path.name!r} is another user's: whoever made it has the key; make one of your own"
+                f"key file {path.name!r} is another user's, who has the key: chown it, give its text in a variable of "
+                "the environment (env:NAME), or make one of your own"
             )
         if info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UsageError(f"key file {path.name!r} can be read by others: chmod 600 it, and consider a new key")

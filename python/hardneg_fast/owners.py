@@ -40,7 +40,8 @@ def resolved(path: Path) -> Path:
         UsageError: there is such a link.
         OSError: links go round in a circle.
     """
-    rest = [*reversed((Path.cwd() / path).parts)]
+    # Where there is no current folder any more, absolute paths still lead somewhere.
+    rest = [*reversed((path if path.is_absolute() else Path.cwd() / path).parts)]
     at, links = Path(rest.pop()), 0
     while rest:
         part = rest.pop()

@@ -108,8 +108,12 @@ def audit(
 
 
 def _refuse_other(output: Output, records: int) -> None:
-    """A log that the output was surely not made of, by what its report says of its rows."""
-    said = output.report.get("input", {}).get("rows")
+    """A log that the output was surely not made of, by what its report says of its rows.
+
+    Made of saved counts it says how many impressions they are of, not how many records the log has.
+    """
+    made_of = output.report.get("input", {})
+    said = None if made_of.get("format") == "counts" else made_of.get("rows")
     if isinstance(said, int) and not isinstance(said, bool) and said != as_shown(records, output.k):
         some = "" if output.k is None else "some "
         raise DataError(

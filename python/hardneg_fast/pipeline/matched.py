@@ -41,15 +41,16 @@ def notes_beside(
     """
     notes = _too_short(select, beside.get("retrieved"))
     given = {name: table for name, table in beside.items() if name in ("known_relevant", *BY_QUERY) and table.num_rows}
-    if released is not None and released.privacy.mode == "none" and given:
-        known = _known(released, pa.concat_tables([table.select(["query"]) for table in given.values()]))
-        for name, table in given.items():
+    if released is not None and released.privacy.mode == "none":
+        # Of a search engine's results most may be for other queries.
+        judged = {name: given.pop(name) for name in [*given] if name != "retrieved"}
+        known = _known(released, [table["query"] for table in judged.values()]) if judged else None
+        for name, table in judged.items():
             n, found = table.num_rows, _found(table, known, by_query=name in BY_QUERY)
             what = "a query" if name in BY_QUERY else "a query and document"
-            # Of a search engine's results most may be for other queries.
-            if found == 0 or (found < n and name != "retrieved"):
+            if found < n:
                 notes.append(f"{name}: {found:,} of {n:,} pairs name {what} of the log")
-    elif queries is not None:
+    if queries is not None:
         for name, table in given.items():
             if not pc.any(pc.is_in(table["query"], value_set=queries["query"].combine_chunks())).as_py():
                 notes.append(f"{name}: none of its pairs names a query of this output")
@@ -64,18 +65,27 @@ def _too_short(select: SelectConfig, retrieved: pa.Table | None) -> list[str]:
     if deepest >= select.retrieved_from:
         return []
     band = f"{select.retrieved_from} to {select.retrieved_to}"
-    return [f"retrieved: no document has a rank of {band} (deepest: {deepest}); lower select.retrieved_from"]
+    return [f"retrieved: no document has a rank of {band}; lower select.retrieved_from"]
 
 
-def _known(released: Released, asked: pa.Table) -> pa.Table:
+def _known(released: Released, asked: list[pa.ChunkedArray]) -> pa.Table:
     """Pairs (query, doc_id) of the log whose queries were asked about, each once."""
-    wanted, found = pc.unique(asked["query"].cast(pa.large_string())), []
+    wanted = pc.unique(pa.chunked_array([chunk for some in asked for chunk in some.cast(pa.large_string()).chunks]))
+    found = []
     for batch in pa.RecordBatchReader.from_stream(released.table()):
-        query, doc = (plain(batch[name]).cast(pa.large_string()) for name in ("query", "doc_id"))
-        own = pc.is_in(query, value_set=wanted)
-        found.append(pa.table({"query": query.filter(own), "doc_id": doc.filter(own)}))
+        # Texts are looked at once each, and only those of rows that count are taken out of their dictionaries.
+        own = _is_in(batch["query"], wanted)
+        rows = batch.select(["query", "doc_id"]).filter(own)
+        query, doc = (plain(rows[name]).cast(pa.large_string()) for name in ("query", "doc_id"))
+        found.append(pa.table({"query": query, "doc_id": doc}))
     schema = pa.schema([("query", pa.large_string()), ("doc_id", pa.large_string())])
     return pa.concat_tables([schema.empty_table(), *found]).group_by(["query", "doc_id"]).aggregate([])
+
+
+def _is_in(texts: pa.Array, wanted: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(texts.type):
+        return _is_in(texts.dictionary, wanted).take(texts.indices)
+    return pc.is_in(plain(texts).cast(pa.large_string()), value_set=wanted)
 
 
 def _found(table: pa.Table, known: pa.Table, *, by_query: bool) -> int:

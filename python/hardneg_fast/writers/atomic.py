@@ -56,7 +56,6 @@ def whole_directory(target: Path, *, replaceable: Collection[str] = (), private:
         _refuse_open(final.parent, target, private=private)
         _sweep(final.parent)
         partial, handle = _begun(final.parent, _new_folder)
-    done = False
     try:
         with _named(target):
             yield _way(partial, handle)
@@ -67,11 +66,11 @@ def whole_directory(target: Path, *, replaceable: Collection[str] = (), private:
             _refuse(final, target, replaceable)
             _refuse_other(partial, handle, target)
             _put(partial, final)
-            done = True
             _refuse_other(final, handle, target)
             _sync(final.parent)
     finally:
-        if not done:
+        # Not where it is the target by now: an interrupt can come after that, as long as what was there is removed.
+        if not _is(final, handle):
             _remove(partial, handle)
         os.close(handle)
 
@@ -195,30 +194,32 @@ def _refuse_open(parent: Path, target: Path, *, private: bool) -> None:
 
 def _refuse_other(path: Path, handle: int, target: Path) -> None:
     """Refuse to go on where something else stands at the name of what is held."""
-    try:
-        ours = os.path.samestat(path.lstat(), os.fstat(handle))
-    except FileNotFoundError:
-        ours = False
-    if not ours:
+    if not _is(path, handle):
         raise FileError(
             f"cannot write {target}: somebody else put something in its place while it was written; give a folder that "
             "others may not write to"
         )
 
 
+def _is(path: Path, handle: int) -> bool:
+    """Whether what is held stands at a path."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
 def _begun(parent: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
     """Make something under a hidden name and lock it; the lock goes with the handle, at the latest with the process."""
     while True:
         path = parent / f".{secrets.token_hex(8)}.partial"
-        with suppress(FileNotFoundError):
-            handle = make(path)
-            with suppress(OSError):  # A file system without locks: nobody can tell what was left, so nobody removes it.
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            # Between making and locking it looked left, and may have been swept away.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(path.lstat(), os.fstat(handle)):
-                    return path, handle
-            os.close(handle)
+        handle = make(path)
+        with suppress(OSError):  # A file system without locks: nobody can tell what was left, so nobody removes it.
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        # Between making and locking it looked left, and may have been swept away.
+        if _is(path, handle):
+            return path, handle
+        os.close(handle)
 
 
 def _new_file(path: Path) -> int:
@@ -226,8 +227,11 @@ def _new_file(path: Path) -> int:
 
 
 def _new_folder(path: Path) -> int:
-    path.mkdir(mode=0o700)
-    handle = os.open(path, _FOLDER)
+    while True:
+        path.mkdir(mode=0o700)
+        with suppress(FileNotFoundError):  # Swept away before it was opened.
+            handle = os.open(path, _FOLDER)
+            break
     mode = path.parent.stat().st_mode
     # Where others may rename, what was opened may not be what was made: no folder of theirs, nor one that is in use.
     if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:

@@ -13,8 +13,8 @@ from ..exceptions import ColumnError, DataError
 
 pc: Any = pyarrow.compute
 
-RANKS = ("rank", "position")
-"""Columns that say a document's rank, from 1; the first that is there counts."""
+RANKS = ("rank",)
+"""The column that says a document's rank, from 1."""
 
 
 def check_ranks(schema: pa.Schema, name: str) -> None:
@@ -48,7 +48,8 @@ def by_rank(table: pa.Table, name: str) -> pa.Table:
     if table[said].null_count:
         row = pc.index(pc.is_null(table[said]), True).as_py()
         raise DataError(f"{name}: row {row} has no {said}; give each row one, or leave the column out, rows best first")
-    rank = table[said].cast(pa.int64()).to_numpy()
+    # Beyond 2^53 floats are no whole numbers any more, nor is anything a rank.
+    rank = np.minimum(table[said].cast(pa.float64(), safe=False).to_numpy(), 2.0**53).astype(np.int64)
     codes = pc.fill_null(table["query"].combine_chunks().dictionary_encode().indices, -1)
     query = codes.to_numpy(zero_copy_only=False).astype(np.int64)
     _check_whole(query, rank, name, said)
