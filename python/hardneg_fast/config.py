@@ -298,7 +298,7 @@ class SelectConfig:
     """What to do with a row that has too few negatives."""
     validation: float = 0.0
     """Share of the queries in the split `validation`: queries of one intent (the same directly or through others, at
-    most a hundredth of all, or 16) are never on both sides; 0 for no split."""
+    most a fortieth of all, or 16) are never on both sides; 0 for no split."""
     curriculum: Literal["off", "on"] = "off"
     """on: negatives have a column `curriculum`, the share of them that are easier, for training from easy to hard."""
     carry: tuple[Carried, ...] = ()

@@ -11,6 +11,7 @@ from .normalize import code
 from .related import related
 from .release import Released
 from .relevance import kinds
+from .seedhash import seed_hash
 
 if TYPE_CHECKING:
     from hardneg_fast.config import SelectConfig
@@ -95,9 +96,17 @@ def intents(
                 found |= dict.fromkeys(both, both)
         return found
 
-    most = max(16, math.ceil(len(queries) / 100))
+    most = max(16, math.ceil(len(queries) / 40))
     whole, limited = grown(math.inf), grown(most)
     return {query: limited[query] if len(whole[query]) > most else whole[query] for query in queries}
+
+
+def held_out_below(share: float, intents: dict[str, frozenset[str]], seed: int) -> int:
+    """The seed hash of an intent below which intents are held out: those before it come nearest to the share."""
+    placed = sorted((seed_hash(seed, "split", min(map(code, own))), len(own)) for own in {*intents.values()})
+    sums = [sum(size for _, size in placed[:i]) for i in range(len(placed) + 1)]
+    best = min(range(len(sums)), key=lambda i: abs(sums[i] - share * sums[-1]))
+    return placed[best][0] if best < len(placed) else 2**64 - 1
 
 
 def told(evidence: dict, config: SelectConfig, k: int | None = None) -> Iterator[tuple[str, str, str, float, float]]:

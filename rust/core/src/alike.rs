@@ -274,6 +274,11 @@ impl Alike {
         self.near.0.near.index(query).map_or(query, |i| self.near.0.intents[i])
     }
 
+    /// Of each query with a satisfied click the one that stands for its intent, where alike ones are looked for.
+    pub(crate) fn intents(&self) -> &[u64] {
+        &self.near.0.intents
+    }
+
     /// P(relevant) of a document by its own history and by what is told of it.
     pub fn p_relevant(&self, signs: &Signs, told: &Told) -> f64 {
         let own = signs.posterior();

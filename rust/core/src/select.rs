@@ -13,6 +13,7 @@ mod place;
 mod positives;
 mod selected;
 mod selector;
+mod split;
 mod yields;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,7 @@ pub use explain::{Explained, Outcome, explain};
 pub use guard::{GUARDS, Guard, Verdict};
 pub(crate) use hubs::hubs;
 pub use selected::{Funnel, Negative, Positive, Selected};
+pub(crate) use split::held_out_below;
 pub use yields::{Yield, Yields};
 
 /// What alike queries tell: by what was counted, and, where that may not be shown as it is, by what may.
@@ -58,6 +60,8 @@ pub struct Decided {
     pub limit: Option<f64>,
     /// (document, query) where the document is a negative of too many queries, ascending.
     pub gone: Vec<(u64, u64)>,
+    /// The seed hash of their intent below which queries are held out.
+    pub held_out_below: u64,
 }
 
 impl Knowledge {
@@ -148,8 +152,11 @@ pub fn select(
     let same_query = |a: &Negative, b: &Negative| a.query == b.query;
     selected.funnel.queries_with_negative = selected.negatives.chunk_by(same_query).count() as u64;
     if config.validation > 0.0 {
-        let share = (config.validation * 2_f64.powi(64)) as u64;
-        let of = |query: u64| seed.hash("split", &[&knowledge.alike.intent(query).to_be_bytes()]) < share;
+        let below = match &knowledge.decided {
+            Some(decided) => decided.held_out_below,
+            None => held_out_below(&knowledge.alike, config.validation, seed),
+        };
+        let of = |query: u64| split::place(seed, knowledge.alike.intent(query)) < below;
         let mut queries: Vec<u64> = selected.positives.iter().map(|p| p.query).collect();
         queries.dedup();
         selected.validation = queries.into_iter().filter(|q| of(*q)).collect();

@@ -29,7 +29,7 @@ use crate::parts::Nth;
 use crate::pulse::Pulse;
 use crate::release::{Passed, Released};
 use crate::seed::Seed;
-use crate::select::{Decided, Documents, Draw, Knowledge, SelectConfig, Yields, hubs};
+use crate::select::{Decided, Documents, Draw, Knowledge, SelectConfig, Yields, held_out_below, hubs};
 use crate::strings::Strings;
 use crate::triplets::{Selection, made};
 
@@ -170,6 +170,7 @@ pub struct Whole {
     documents: BTreeMap<u64, (String, u64)>,
     yields: Yields,
     limit: Option<f64>,
+    held_out_below: u64,
     /// By part: (document, query) that go.
     gone: Vec<Vec<(u64, u64)>>,
     settled: bool,
@@ -218,6 +219,7 @@ impl Whole {
             documents: BTreeMap::new(),
             yields: Yields::default(),
             limit: None,
+            held_out_below: 0,
             gone: vec![Vec::new(); of as usize],
             settled: false,
         })
@@ -299,6 +301,7 @@ impl Whole {
                 let attractive = Evidence::of(self.shell.clone(), (*common).clone()).attractive();
                 let known = common.tells_relevance();
                 let alike = near.learnt(counted, attractive, known, seed, threads, pulse)?;
+                self.held_out_below = held_out_below(&alike, self.select.validation, seed);
                 let shown = match self.shell.k {
                     Some(_) => Some(near.learnt(shown, attractive, known, seed, threads, pulse)?),
                     None => None,
@@ -372,7 +375,11 @@ impl Whole {
                 .map(|(code, (text, shown))| (*code, text.clone(), *shown))
                 .collect(),
             popularity: self.popularity(),
-            decided: Decided { limit: self.limit, gone: self.gone[number as usize].clone() },
+            decided: Decided {
+                limit: self.limit,
+                gone: self.gone[number as usize].clone(),
+                held_out_below: self.held_out_below,
+            },
         })
     }
 

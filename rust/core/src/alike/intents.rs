@@ -11,9 +11,9 @@ use crate::pulse::Pulse;
 use super::lists::{CHUNK, SAMENESS, Same};
 use super::near::NearQueries;
 
-/// Queries of an intent at most, as the share of all whose reciprocal this is: then a split of a tenth holds out a tenth ± 3 %
-/// (standard deviation).
-const SHARE: usize = 100;
+/// Queries of an intent at most, as the share of all whose reciprocal this is: what a split holds out is at most half of that
+/// off.
+const SHARE: usize = 40;
 /// As many they may always be.
 const FEW: usize = 16;
 
