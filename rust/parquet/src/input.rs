@@ -9,7 +9,7 @@
 mod file;
 mod flags;
 mod group;
-mod guard;
+pub(crate) mod guard;
 mod hybrid;
 mod kind;
 mod leaf;

@@ -13,7 +13,9 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use files::{Layout, TempFile, any_log, write};
 use hardneg_core::batches::Batches;
+use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
 use hardneg_parquet::input::{ParquetInput, ParquetStream, open};
+use hardneg_parquet::rewrite::{Column, copy};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Encoding;
 use proptest::prelude::*;
@@ -299,6 +301,12 @@ fn values_without_end_in_delta_pages_are_refused() {
             std::fs::write(file.path(), &bytes).unwrap();
             let error = opened(file.path(), &["t"], 70).next().unwrap().unwrap_err().to_string();
             assert!(error.contains("a page is not what its header says"), "{error}");
+            // Copies decode them too, where they make pseudonyms of what has no dictionary.
+            let key = MasterKey::new(&[7; 32]).unwrap();
+            let pseudonyms = Some(Pseudonymizer::new(&key, "user_id", "", "").unwrap());
+            let column = Column { name: "user_id".into(), path: "t".into(), pseudonyms };
+            let out = std::fs::File::create(TempFile::new().path()).unwrap();
+            assert!(copy(&[file.path().into()], &[column], out, 1, &mut || Ok(())).is_err());
         }
     }
 }

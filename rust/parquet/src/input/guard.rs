@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::RowGroups;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::file::FileBytes;
@@ -40,8 +40,7 @@ impl RowGroups for OneGroup {
     fn column_chunks(&self, i: usize) -> Result<Box<dyn PageIterator>> {
         let chunk = self.of().column(i);
         let pages = SerializedPageReader::new(self.bytes.clone(), chunk, self.num_rows(), None)?;
-        let max_level = u32::from(chunk.column_descr().max_def_level().unsigned_abs());
-        Ok(Box::new(Once(Some(Guarded { pages, max_level }))))
+        Ok(Box::new(Once(Some(Guarded::new(pages, chunk)))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
@@ -53,7 +52,7 @@ impl RowGroups for OneGroup {
     }
 }
 
-struct Once(Option<Guarded>);
+struct Once(Option<Guarded<SerializedPageReader<FileBytes>>>);
 
 impl Iterator for Once {
     type Item = Result<Box<dyn PageReader>>;
@@ -65,12 +64,19 @@ impl Iterator for Once {
 
 impl PageIterator for Once {}
 
-struct Guarded {
-    pages: SerializedPageReader<FileBytes>,
+/// Pages of a column chunk without those that claim what they cannot hold: these are errors.
+pub(crate) struct Guarded<P> {
+    pages: P,
     max_level: u32,
 }
 
-impl Iterator for Guarded {
+impl<P> Guarded<P> {
+    pub(crate) fn new(pages: P, chunk: &ColumnChunkMetaData) -> Self {
+        Self { pages, max_level: u32::from(chunk.column_descr().max_def_level().unsigned_abs()) }
+    }
+}
+
+impl<P: PageReader> Iterator for Guarded<P> {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -78,7 +84,7 @@ impl Iterator for Guarded {
     }
 }
 
-impl PageReader for Guarded {
+impl<P: PageReader> PageReader for Guarded<P> {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let page = self.pages.get_next_page()?;
         match page.as_ref().is_none_or(|page| makes_sense(page, self.max_level)) {

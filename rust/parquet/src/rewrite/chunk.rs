@@ -11,6 +11,7 @@ use parquet::file::statistics::Statistics;
 use std::sync::Arc;
 
 use crate::header::{Header, Kind, page_header};
+use crate::input::guard::Guarded;
 
 /// A column chunk on its way to the output.
 pub(super) struct Chunk {
@@ -111,7 +112,7 @@ pub(super) fn all_coded(pages: &[CompressedPage]) -> bool {
     pages.first().is_some_and(|page| page.compressed_page().is_dictionary_page()) && pages.iter().all(coded)
 }
 
-/// Reads the pages that `bytes` hold, decompressed.
+/// Reads the pages that `bytes` hold, decompressed; what they claim and cannot hold is an error.
 ///
 /// # Errors
 /// Where the codec is none that we know.
@@ -125,7 +126,8 @@ pub(super) fn decompressed(
         .set_num_values(meta.num_values())
         .set_data_page_offset(0)
         .build()?;
-    Ok(Box::new(SerializedPageReader::new(Arc::new(Pages(bytes)), &own, 0, None)?))
+    let pages = SerializedPageReader::new(Arc::new(Pages(bytes)), &own, 0, None)?;
+    Ok(Box::new(Guarded::new(pages, meta)))
 }
 
 /// The codec with its default level, which is all that a file says of it.
