@@ -129,9 +129,13 @@ def test_texts_of_other_documents_replace_nothing(log, key, tmp_path):
 
 
 def test_ranks_and_what_matches_nothing(log, log_path, key):
-    queries = pq.read_table(log_path.parent / "all" / "queries.parquet")["query"]
-    runs = hn.retrieve(queries, log_path.parent / "all" / "documents.parquet", top=30)
-    given = {"retrieved": runs.sort_by([("rank", "descending")])}
+    queries = pq.read_table(log_path.parent / "all" / "queries.parquet")["query"].to_pylist()
+    documents = pq.read_table(log_path.parent / "all" / "documents.parquet")["doc_id"].to_pylist()
+    # Lists of thirty, last first.
+    runs = [
+        (query, documents[(i * 7 + n) % len(documents)], n) for i, query in enumerate(queries) for n in range(30, 0, -1)
+    ]
+    given = {"retrieved": pa.table(dict(zip(("query", "doc_id", "rank"), zip(*runs, strict=True), strict=True)))}
     config = hn.Config(select=hn.SelectConfig(semi_negatives=2, retrieved_from=10, retrieved_to=25))
     found = on_spark.mine(log, privacy=NONE, key=key, config=config, **given)
     assert_equal(found, hn.mine(log_path, privacy=NONE, config=config, **given))
