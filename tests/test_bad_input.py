@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -97,6 +98,11 @@ def astray_arrow(new: Callable[..., Any]) -> Callable[[Path], object]:
     return make
 
 
+def committed(name: str) -> Callable[[Path], object]:
+    """A damaged file that fuzzing found."""
+    return lambda folder: shutil.copy(Path(__file__).parent / "data" / "damaged" / name, folder / "log.parquet")
+
+
 LINES = [json.dumps({name: column[i] for name, column in rows().items()}) for i in range(N)]
 CSV = [",".join(rows())] + [",".join(str(column[i]).lower() for column in rows().values()) for i in range(N)]
 CLICKS = having(clicked=[True] * N)
@@ -121,6 +127,8 @@ ERRORS: dict[str, tuple[Callable[[Path], object], type[hn.HardnegError], list[st
     "no_bytes": (file("log.parquet", b""), hn.FileError, ["log.parquet", "empty"]),
     "truncated": (damaged(lambda b: b[:-100]), hn.FileError, ["log.parquet", "cut short"]),
     "spoiled": (damaged(lambda b: b[:4] + b"\xff" * 300 + b[304:]), hn.DataError, ["log.parquet", "damaged"]),
+    "footer_types": (committed("type_of_column.parquet"), hn.DataError, ["log.parquet", "footer is damaged"]),
+    "footer_histogram": (committed("histogram.parquet"), hn.DataError, ["log.parquet", "footer"]),
     "spoiled_arrow": (spoiled_arrow, hn.FileError, ["log.arrow", "damaged"]),
     "astray_arrow": (astray_arrow(pa.ipc.new_file), hn.FileError, ["log.arrow", "damaged"]),
     "astray_arrow_stream": (astray_arrow(pa.ipc.new_stream), hn.FileError, ["log.arrow", "damaged"]),

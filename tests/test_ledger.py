@@ -259,7 +259,7 @@ def test_a_ledger_that_is_there_is_not_made_anew(path: Path, ledger: Ledger) -> 
 
 
 def test_a_ledger_of_another_version_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hardneg_fast.ledger._VERSION", 2)
+    monkeypatch.setattr("hardneg_fast.ledger.file._VERSION", 2)
     Ledger.create(path, epsilon=2.0, delta=1e-6)
     monkeypatch.undo()
     with pytest.raises(PrivacyError, match="another version"):

@@ -245,6 +245,18 @@ def test_frames_whose_columns_nobody_named_are_refused(name: str, named: tuple[s
     assert ledger.read_bytes() == before
 
 
+@pytest.mark.parametrize("lacks", ["documents", "clicks"])
+def test_frames_of_pages_are_read_by_their_names(lacks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pages(crowd(), tmp_path)
+    frame = pl.read_parquet(path)
+    by_file = contributed(path, tmp_path, monkeypatch)
+    by_name = contributed(frame, tmp_path, monkeypatch, frame.columns)
+    assert scores(by_name) == pytest.approx(scores(by_file), abs=1e-2)
+    assert cells(by_name) == pytest.approx(cells(by_file), abs=1e-2)
+    with pytest.raises(hn.PrivacyError, match=rf"are named beforehand, and .*(clicked|{lacks}).* (is|are) not"):
+        contributed(frame, tmp_path, monkeypatch, [name for name in frame.columns if name != lacks])
+
+
 LINES = """
 [source]
 shape = "rows"

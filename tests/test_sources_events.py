@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hardneg_fast as hn
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import ColumnError
 from hardneg_fast.read import open_log
@@ -63,6 +64,19 @@ def test_the_order_of_lines_makes_no_difference():
         again, log_again = read(shuffled)
         assert facts(again, *names) == facts(rows, *names)
         assert log_again.report.quarantine == log.report.quarantine
+
+
+def test_events_without_times_are_impressions_without_times():
+    """Their column was there, full of nulls, and every row was set aside for it."""
+    timed, _ = read(WITH_SEARCH)
+    bare = [{name: value for name, value in row.items() if name != "timestamp"} for row in WITH_SEARCH]
+    rows, _ = read(bare)
+    assert not {"timestamp", "click_ms"} & set(rows[0])
+    names = ("search_id", "doc_id", "position", "clicked", "n_clicks")
+    assert facts(rows, *names) == facts(timed, *names)
+    config = hn.Config(count=hn.CountConfig(robots="keep"))
+    report = hn.mine(pa.Table.from_pylist(bare), privacy=hn.Privacy.none(), config=config).report
+    assert "null_timestamp" not in report["quarantine"]
 
 
 def test_bases_are_found_for_each_surface():

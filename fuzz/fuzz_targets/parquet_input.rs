@@ -1,4 +1,4 @@
-//! Pages of Parquet files, dictionary pages among them: values or errors.
+//! Pages of Parquet files, dictionary pages among them, and footers: values or errors.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -7,6 +7,7 @@ use arrow_array::Array;
 use hardneg_core::batches::Batches;
 use hardneg_fuzz::templates::{PATHS, Template, templates};
 use hardneg_fuzz::{Scratch, let_panics_be_caught};
+use hardneg_parquet::footer::{Footer, page_bodies};
 use hardneg_parquet::input::open;
 use libfuzzer_sys::fuzz_target;
 
@@ -20,6 +21,7 @@ fuzz_target!(init: let_panics_be_caught(), |bytes: &[u8]| {
         Some(template) => (template.with(bytes), template.path),
         None => (bytes.to_vec(), PATHS[usize::from(*which) % 2]),
     };
+    footer(&file);
     let file = SCRATCH.file("log.parquet", &file);
     let Ok(Some(input)) = open(&[file], &[("column".into(), path.into())], 33) else { return };
     let mut rows = 0;
@@ -32,3 +34,21 @@ fuzz_target!(init: let_panics_be_caught(), |bytes: &[u8]| {
         }
     }
 });
+
+/// Asks the footer all it can say, and looks for the pages of what it names.
+fn footer(file: &[u8]) {
+    let Some(end) = file.len().checked_sub(8) else { return };
+    let length = u32::from_le_bytes(file[end..end + 4].try_into().expect("four bytes")) as usize;
+    let Some(start) = end.checked_sub(length) else { return };
+    let Ok(footer) = Footer::read("log.parquet", &file[start..end]) else { return };
+    for path in footer.deltas().iter().map(String::as_str).chain(PATHS) {
+        footer.at_least(path, 1);
+    }
+    for chunk in footer.chunks().unwrap_or_default() {
+        let end = chunk.start.saturating_add(chunk.len).min(file.len() as u64) as usize;
+        let Some(bytes) = file.get(chunk.start as usize..end) else { continue };
+        for body in page_bodies("log.parquet", bytes).unwrap_or_default() {
+            assert!(body.start + body.compressed <= bytes.len() && body.plain <= body.compressed);
+        }
+    }
+}

@@ -18,6 +18,7 @@ __all__ = [
     "Counts",
     "Evidence",
     "Keys",
+    "ParquetFooter",
     "ParquetLog",
     "Related",
     "Released",
@@ -44,6 +45,8 @@ __all__ = [
     "merge",
     "normalize",
     "orphan",
+    "page_bodies",
+    "parquet_footer",
     "parquet_log",
     "pseudonymize",
     "refuse_if_orphaned",
@@ -180,6 +183,19 @@ class ParquetLog:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
     def __arrow_c_schema__(self) -> object: ...
+
+@final
+class ParquetFooter:
+    """What the footer of a Parquet file says of its column chunks."""
+
+    def deltas(self) -> list[str]:
+        """Dotted paths of columns with pages in one of the delta codings, sorted."""
+
+    def at_least(self, path: str, least: int) -> bool:
+        """Whether the statistics of every row group say that no value of this number column is less."""
+
+    def chunks(self) -> list[tuple[str, int, int, str]]:
+        """Of each column chunk: path of its column, offset in the file, bytes, codec (such as `SNAPPY`)."""
 
 @final
 class Counts:
@@ -494,6 +510,17 @@ def parquet_log(
         paths: files of one log.
         columns: canonical name, and the column's path in the files.
         batch_rows: upper bound of rows per batch; a batch lies within one row group.
+    """
+
+def parquet_footer(footer: bytes, /, *, name: str) -> ParquetFooter:
+    """Reads a footer: the bytes before the last eight of file `name`. Never ends the process, whatever they are."""
+
+def page_bodies(chunk: bytes, /, *, name: str) -> list[tuple[int, int, int, int]]:
+    """Where the pages of a column chunk have their bodies.
+
+    Returns:
+        Of each page: offset in the chunk, bytes there, bytes after decompression, bytes at the beginning that are never
+        compressed (all of them where the page is not).
     """
 
 def canonicalize(log: Any, /, *, position_base: int) -> Stream:

@@ -39,7 +39,11 @@ CLICKS_ONLY = (
 )
 THRESHOLDED = b"hardneg_fast.k_users"
 """Key in the metadata of an anonymized log whose rare queries were left out."""
-NAMED = ("user_id", "query", "doc_id", "clicked")
+NAMED = {
+    "rows": ("user_id", "query", "doc_id", "clicked"),
+    "pages": ("user_id", "query", "documents"),
+    "events": ("user_id", "query", "doc_id", "action"),
+}
 CLICKED = ("query", "doc_id", "clicked")
 COUNTED = ("query", "doc_id", "clicks")
 SHOWN = ("search_id", "query", "doc_id", "position", "clicked")
@@ -126,13 +130,22 @@ def named_only(source: Source, config: ReadConfig) -> Source:
     Raises:
         PrivacyError: a column that every log needs is not named.
     """
-    if lacking := [name for name in NAMED if not (config.columns.get(name) or name in config.constants)]:
+    named = {name for name, path in config.columns.items() if path} | config.constants.keys()
+    shape = config.shape
+    if shape == "auto":
+        events = "action" in named and "clicked" not in named
+        shape = "pages" if "documents" in named else "events" if events else "rows"
+    lacking = [name for name in NAMED[shape] if name not in named]
+    if shape == "pages" and not named & {"clicks", "clicked_documents"}:
+        lacking.append("clicks or clicked_documents")
+    if lacking:
         raise PrivacyError(
             f"with --epsilon the columns of a frame, table or stream are named beforehand, and {', '.join(lacking)} "
             f"{'is' if len(lacking) == 1 else 'are'} not: which columns it has may have been found by looking at rows, "
             'and one user could change that for everybody. Say columns={"user_id": …, "query": …, "doc_id": …, '
-            '"clicked": …} and whatever of search_id, session_id, position, timestamp and dwell_ms there is (others '
-            "are left aside); or give the log as a Parquet or CSV file"
+            '"clicked": …} (of pages documents and clicks instead), and whatever of search_id, '
+            "session_id, position, timestamp and dwell_ms there is (others are left aside); or give the log as a "
+            "Parquet or CSV file"
         )
     return NamedSource(source, filter(None, config.columns.values()))
 

@@ -14,6 +14,7 @@ import pyarrow.types as pat
 
 from .. import _hardneg
 from ..exceptions import ColumnError, HardnegError
+from ..footer import read_footer
 from .base import Source
 from .files import DataFile, naming
 from .report import ReadReport
@@ -84,7 +85,7 @@ class ColumnarSource(Source):
 
     @cached_property
     def footers(self) -> list[pq.FileMetaData]:
-        """Parquet footers, read once: they hold row counts and statistics."""
+        """Parquet footers, read once: they hold row counts and schemas."""
         out = []
         for file in self.files:
             with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
@@ -216,15 +217,18 @@ class ColumnarSource(Source):
         return [path for path in text if path in self.schemas[0].names and path not in self._deltas]
 
     @cached_property
+    def chunks(self) -> list[_hardneg.ParquetFooter]:
+        """What Parquet footers say of column chunks."""
+        out = []
+        for file in self.files:
+            with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
+                out.append(read_footer(stream, stream.size(), file.name))
+        return out
+
+    @cached_property
     def _deltas(self) -> set[str]:
         """Columns with pages in delta coding, of which Arrow makes no dictionaries."""
-        chunks = (
-            footer.row_group(group).column(i)
-            for footer in self.footers
-            for group in range(footer.num_row_groups)
-            for i in range(footer.num_columns)
-        )
-        return {c.path_in_schema for c in chunks if any(coding.startswith("DELTA") for coding in c.encodings)}
+        return {path for footer in self.chunks for path in footer.deltas()}
 
 
 def _kind(t: pa.DataType) -> str:

@@ -206,8 +206,9 @@ def read(source: Source, mapping: Mapping, config: ReadConfig, report: ReadRepor
     moments = _moments(impressions)
     page_time = frames.earliest(pages, moments, int(pages.max(initial=-1)) + 1, times.NONE)[pages]
     table = attach(impressions, clicks, on, position, page_time, report)
-    # Such times order events, and are no dates.
-    return table.drop_columns(["timestamp", "click_ms"]) if preset.relative_time else table
+    # Relative times order events, and are no dates.
+    timed = "timestamp" in mapping and not preset.relative_time
+    return table if timed else table.drop_columns(["timestamp", "click_ms"])
 
 
 def placed(impressions: pa.Table, preset: Preset, config: ReadConfig, report: ReadReport) -> pa.Array | None:

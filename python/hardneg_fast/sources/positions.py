@@ -42,7 +42,11 @@ def _count(column: pa.Array, *values: Any) -> int:
 
 def detect(source: Source, path: str, batch_rows: int) -> int:
     """Base of a log that can be read again: by the statistics of Parquet files, else by reading the column."""
-    if isinstance(source, ColumnarSource) and source.format == "parquet" and _always_positive(source, path):
+    if (
+        isinstance(source, ColumnarSource)
+        and source.format == "parquet"
+        and all(footer.at_least(path, 1) for footer in source.chunks)
+    ):
         return 1
     zeros = ones = 0
     name = source.names[0] if len(source.names) == 1 else "a file of the log"
@@ -52,24 +56,6 @@ def detect(source: Source, path: str, batch_rows: int) -> int:
             z, o = zeros_and_ones(batch.column(0))
             zeros, ones = zeros + z, ones + o
     return base(zeros, ones)
-
-
-def _always_positive(source: ColumnarSource, path: str) -> bool:
-    """Whether the statistics of every row group say that no position is below 1."""
-    for footer in source.footers:
-        names = [footer.schema.column(i).path for i in range(footer.num_columns)]
-        if path not in names:
-            return False
-        for group in range(footer.num_row_groups):
-            column = footer.row_group(group).column(names.index(path))
-            stats = column.statistics
-            if stats is None or not stats.has_min_max:
-                if stats is not None and stats.has_null_count and stats.null_count == column.num_values:
-                    continue
-                return False
-            if isinstance(stats.min, (str, bytes, bool)) or stats.min < 1:
-                return False
-    return True
 
 
 def detect_ahead(reader: pa.RecordBatchReader, name: str) -> tuple[int, pa.RecordBatchReader]:

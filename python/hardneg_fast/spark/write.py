@@ -18,6 +18,7 @@ from ..exceptions import FileError
 from ..write import completed, pages
 from ..writers.dataset import Written as Counted
 from ..writers.hardness import hardness_of, places_in_sample, words_of
+from ..writers.parquet import in_letters
 from ..writers.stable_json import to_json
 from ..writers.texts import Texts, check_some
 from .parts import Chosen
@@ -91,7 +92,7 @@ def write(
         job = _Job(chosen, stage, documents)
         counted = job.run()
         report = completed(report, counted, job.texts, by_position=[], hardness=job.hardness(privacy.get("k")))
-        counted.digest = hashlib.sha256(to_json({"sums": job.sums, "config": report["config"]})).hexdigest()[:16]
+        counted.digest = in_letters(hashlib.sha256(to_json({"sums": job.sums, "config": report["config"]})))
         said = pages(report, privacy, counted)
         for name, content in said.items():
             stage.write(name, content)

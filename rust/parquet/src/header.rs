@@ -4,16 +4,15 @@
 //! is. Copying needs both, so the header's Thrift (compact protocol) is read here. What a header holds beyond the fields
 //! named below, statistics above all, is stepped over and so cannot be copied.
 //!
-//! The library is shown headers and footers only where they make sense here: it steps over a list of any length that is
-//! claimed, which takes it minutes for a few bytes.
+//! The library is shown headers and footers only where they make sense here (`shapes.rs` says why).
 
 use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::ChunkReader;
 
-/// Structs and lists within each other that are stepped over: Parquet's own footers go nine deep.
-const MAX_DEPTH: u8 = 16;
+use crate::shapes::{FOOTER, PAGE_HEADER};
+use crate::thrift::{STRUCT, Shape, Thrift};
 
 /// Bytes looked at for a header; nearly all take less than the first.
 const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
@@ -49,9 +48,16 @@ pub(crate) fn check_footer<R: ChunkReader>(file: &R) -> Result<()> {
     let len = end.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len)));
     let Some(start) = at.checked_sub(len).filter(|_| end.ends_with(b"PAR1")) else { return Ok(()) };
     let bytes = file.get_bytes(start, len as usize)?;
-    let mut thrift = Thrift { bytes: &bytes, at: 0 };
-    let sound = thrift.fields(&mut |thrift, _, kind| thrift.skip(kind, 0)).is_some();
-    sound.then_some(()).ok_or_else(|| ParquetError::General("a footer that makes no sense".into()))
+    sound(&bytes).then_some(()).ok_or_else(|| ParquetError::General("a footer that makes no sense".into()))
+}
+
+/// Whether the bytes of a footer make sense.
+pub(crate) fn sound(footer: &[u8]) -> bool {
+    sound_as(&FOOTER, footer)
+}
+
+fn sound_as(shape: &Shape, bytes: &[u8]) -> bool {
+    Thrift { bytes, at: 0 }.skip(STRUCT, Some(shape), 0).is_some()
 }
 
 /// A page's header.
@@ -93,15 +99,16 @@ pub(crate) enum Kind {
 impl Header {
     /// The header that `bytes` begin with; None where they begin with none.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        sound_as(&PAGE_HEADER, bytes).then_some(())?;
         let mut thrift = Thrift { bytes, at: 0 };
         let mut top = [None; FIELDS];
         let mut inner = [None; FIELDS];
         thrift.fields(&mut |thrift, id, kind| match (id, kind) {
             (5 | 7 | 8, STRUCT) => {
                 inner = [None; FIELDS];
-                thrift.fields(&mut |thrift, id, kind| thrift.scalar(&mut inner, id, kind))
+                thrift.fields(&mut |thrift, id, kind| scalar(thrift, &mut inner, id, kind))
             }
-            _ => thrift.scalar(&mut top, id, kind),
+            _ => scalar(thrift, &mut top, id, kind),
         })?;
         let size = |i: usize| usize::try_from(i32::try_from(top[i]?).ok()?).ok();
         let number = |i: usize| u32::try_from(i32::try_from(inner[i]?).ok()?).ok();
@@ -152,103 +159,24 @@ fn encoding(code: i64) -> Option<Encoding> {
 }
 
 const FIELDS: usize = 9;
-const STRUCT: u8 = 12;
 
-/// A reader of Thrift's compact protocol; every method is None at the end of the bytes, or where they make no sense.
-struct Thrift<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Thrift<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn skip_bytes(&mut self, n: u64) -> Option<()> {
-        let at = self.at.checked_add(usize::try_from(n).ok()?)?;
-        (at <= self.bytes.len()).then(|| self.at = at)
-    }
-
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
+/// Puts an integer or boolean where its id says, and steps over anything else.
+fn scalar(thrift: &mut Thrift<'_>, into: &mut [Option<i64>; FIELDS], id: i64, kind: u8) -> Option<()> {
+    let value = match kind {
+        1 => Some(1),
+        2 => Some(0),
+        4..=6 => Some(thrift.zigzag()?),
+        _ => {
+            thrift.skip(kind, None, 0)?;
+            None
         }
-        None
+    };
+    if let (Some(value), Ok(id)) = (value, usize::try_from(id))
+        && let Some(slot) = into.get_mut(id)
+    {
+        *slot = Some(value);
     }
-
-    fn zigzag(&mut self) -> Option<i64> {
-        let value = self.varint()?;
-        Some((value >> 1) as i64 ^ -((value & 1) as i64))
-    }
-
-    /// Calls `each` with id and type of every field of a struct; it must read the field's value.
-    fn fields(&mut self, each: &mut dyn FnMut(&mut Self, i64, u8) -> Option<()>) -> Option<()> {
-        let mut id: i64 = 0;
-        loop {
-            let byte = self.byte()?;
-            if byte & 0x0f == 0 {
-                return Some(());
-            }
-            id = match byte >> 4 {
-                0 => self.zigzag()?,
-                delta => id.checked_add(i64::from(delta))?,
-            };
-            each(self, id, byte & 0x0f)?;
-        }
-    }
-
-    /// Puts an integer or boolean where its id says, and steps over anything else.
-    fn scalar(&mut self, into: &mut [Option<i64>; FIELDS], id: i64, kind: u8) -> Option<()> {
-        let value = match kind {
-            1 => Some(1),
-            2 => Some(0),
-            4..=6 => Some(self.zigzag()?),
-            _ => {
-                self.skip(kind, 0)?;
-                None
-            }
-        };
-        if let (Some(value), Ok(id)) = (value, usize::try_from(id))
-            && let Some(slot) = into.get_mut(id)
-        {
-            *slot = Some(value);
-        }
-        Some(())
-    }
-
-    /// Steps over a value of a struct's field.
-    fn skip(&mut self, kind: u8, depth: u8) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        match kind {
-            1 | 2 => Some(()),
-            3 => self.skip_bytes(1),
-            4..=6 => self.varint().map(|_| ()),
-            7 => self.skip_bytes(8),
-            8 => {
-                let n = self.varint()?;
-                self.skip_bytes(n)
-            }
-            9 | 10 => {
-                let head = self.byte()?;
-                let n = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
-                // Booleans in lists are a byte each; every element takes at least one, so `n` is bounded.
-                let element = if head & 0x0f <= 2 { 3 } else { head & 0x0f };
-                (0..n).try_for_each(|_| self.skip(element, depth + 1))
-            }
-            STRUCT => self.fields(&mut |thrift, _, kind| thrift.skip(kind, depth + 1)),
-            _ => None,
-        }
-    }
+    Some(())
 }
 
 #[cfg(test)]
@@ -271,6 +199,16 @@ mod tests {
     fn statistics(value: &[u8]) -> Option<Statistics> {
         let value = parquet::data_type::ByteArray::from(value.to_vec());
         Some(Statistics::byte_array(Some(value.clone()), Some(value), Some(3), Some(1), false))
+    }
+
+    /// Flags in lists are stepped over by some readers without taking a byte.
+    #[test]
+    fn lists_of_flags_are_no_part_of_anything() {
+        for flag in [1, 2] {
+            assert!(!sound(&[0xf9, 0x20 | flag, 1, 1, 0]));
+        }
+        assert!(sound(&[0xf9, 0x25, 1, 1, 0]), "numbers in a field to come are stepped over");
+        assert!(!sound(&[0x09, 0x82, 0x80, 0x08, 0x15, 1, 0]), "an id of more than 16 bits");
     }
 
     proptest! {
@@ -311,6 +249,14 @@ mod tests {
                     prop_assert_eq!(Header::read(&bytes[..cut]), None);
                 }
             }
+        }
+
+        /// Every field that readers know, said to be something else.
+        #[test]
+        fn fields_of_other_types_are_no_header(id in 1_u8..9, kind in 1_u8..14, value in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let fits = if id < 5 { matches!(kind, 4..=6) } else { kind == STRUCT };
+            let bytes = [&[id << 4 | kind], &value[..], &[0; 8]].concat();
+            prop_assert!(fits || !sound_as(&PAGE_HEADER, &bytes));
         }
 
         #[test]

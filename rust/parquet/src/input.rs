@@ -170,7 +170,7 @@ impl Batches for ParquetInput {
 }
 
 /// Runs `read`; a panic of the Parquet library, which some damaged files bring about, is an error like any other.
-fn guarded<T>(name: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn guarded<T>(name: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(file::broken(name, "a page is not what its header says")))
+        .unwrap_or_else(|_| Err(file::broken(name, "a page or the footer is not what it says")))
 }

@@ -6,6 +6,7 @@ mod count;
 mod dp;
 mod error;
 mod evidence;
+mod footer;
 mod fork;
 mod input;
 mod related;
@@ -41,6 +42,8 @@ mod _hardneg {
     use super::dp::{Contributions, Keys, contribute, discrete_laplace, rounded_gaussian};
     #[pymodule_export]
     use super::evidence::{Evidence, evidence, evidence_of_part};
+    #[pymodule_export]
+    use super::footer::{ParquetFooter, page_bodies, parquet_footer};
     #[pymodule_export]
     use super::fork::{orphan, refuse_if_orphaned};
     #[pymodule_export]

@@ -10,7 +10,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::file::LogFile;
 use super::kind::Kind;
-use super::{ParquetInput, Pool};
+use super::{ParquetInput, Pool, guarded};
 
 /// Opens local Parquet files as one log.
 ///
@@ -37,7 +37,9 @@ pub fn open(
         let Some(file) = LogFile::open(path)? else { return Ok(None) };
         let found: Option<Vec<usize>> = columns.iter().map(|(_, path)| leaf(&file.metadata, path)).collect();
         let Some(found) = found.filter(|found| readable(&file.metadata, found)) else { return Ok(None) };
-        let these: Option<Vec<Kind>> = found.iter().map(|&leaf| Kind::of(&file.metadata, leaf)).collect();
+        // An Arrow schema in the footer that contradicts itself makes the library panic.
+        let kinds_of = || Ok(found.iter().map(|&leaf| Kind::of(&file.metadata, leaf)).collect());
+        let these: Option<Vec<Kind>> = guarded(file.name(), kinds_of)?;
         let Some(these) = these else { return Ok(None) };
         if kinds.get_or_insert_with(|| these.clone()) != &these {
             return Ok(None);

@@ -1,0 +1,35 @@
+"""Footers of Parquet files, read by the core.
+
+pyarrow's objects for column chunks end the process where a damaged footer contradicts its own schema (version 26: a C++
+exception that nothing catches), so nobody here asks for them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _hardneg
+from .exceptions import FileError
+
+END = 8
+"""Bytes behind a footer: its length, and the magic number (Apache Parquet format, README, File Format)."""
+
+
+def read_footer(stream: Any, size: int, name: str) -> _hardneg.ParquetFooter:
+    """The footer of a Parquet file.
+
+    Args:
+        stream: a seekable binary file, on whatever file system.
+        size: its bytes.
+        name: what messages call it.
+
+    Raises:
+        FileError, DataError: there is none, or it cannot be read.
+    """
+    if size >= END:
+        stream.seek(size - END)
+        length = int.from_bytes(stream.read(END)[:4], "little")
+        if length <= size - END:
+            stream.seek(size - END - length)
+            return _hardneg.parquet_footer(bytes(stream.read(length)), name=name)
+    raise FileError(f"{name}: the end is cut off; write or copy it again")

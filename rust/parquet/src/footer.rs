@@ -1,0 +1,166 @@
+//! What a footer says of column chunks: codings, least values, places.
+//!
+//! The footer is read here and not by pyarrow, whose objects for column chunks end the process where a damaged footer
+//! contradicts its own schema. It is also the only part of a file that these questions need.
+
+use hardneg_core::error::{Error, Result};
+use parquet::basic::{ConvertedType, LogicalType};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::statistics::Statistics;
+
+use crate::header::{Header, Kind, sound};
+use crate::input::guarded;
+
+/// The footer of a file.
+pub struct Footer {
+    name: String,
+    metadata: ParquetMetaData,
+}
+
+/// Where a column chunk lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Path of its column, dotted.
+    pub path: String,
+    /// Offset of its first page in the file.
+    pub start: u64,
+    /// Its bytes in the file.
+    pub len: u64,
+    /// Name of its codec, in capitals.
+    pub codec: String,
+}
+
+/// Where a page's body lies in the bytes of its chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageBody {
+    /// Offset of the body in the chunk.
+    pub start: usize,
+    /// Its bytes there.
+    pub compressed: usize,
+    /// Its bytes after decompression.
+    pub uncompressed: usize,
+    /// Bytes at its beginning that are never compressed (levels of data pages of version 2); the whole body where
+    /// the page says so.
+    pub plain: usize,
+}
+
+impl Footer {
+    /// The footer of file `name`: the Thrift struct before the last eight bytes.
+    ///
+    /// # Errors
+    /// `Data` where it cannot be read.
+    pub fn read(name: &str, bytes: &[u8]) -> Result<Self> {
+        let unreadable = || {
+            Error::data(format!(
+                "{name}: the Parquet footer is damaged; write or copy the file again, or leave it out"
+            ))
+        };
+        if !sound(bytes) {
+            return Err(unreadable());
+        }
+        guarded(name, || {
+            ParquetMetaDataReader::decode_metadata(bytes)
+                .map(|metadata| Self { name: name.into(), metadata })
+                .map_err(|_| unreadable())
+        })
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &ColumnChunkMetaData> {
+        self.metadata.row_groups().iter().flat_map(|group| group.columns())
+    }
+
+    /// Paths of columns that have pages in one of the delta codings, sorted.
+    pub fn deltas(&self) -> Vec<String> {
+        let delta = |c: &&ColumnChunkMetaData| c.encodings().any(|e| e.to_string().starts_with("DELTA"));
+        let paths: std::collections::BTreeSet<_> =
+            self.columns().filter(delta).map(|c| c.column_path().string()).collect();
+        paths.into_iter().collect()
+    }
+
+    /// Whether statistics say of every row group that no value of the number column at `path` is below `least`.
+    ///
+    /// False where they say nothing, or hold numbers in another form (decimals).
+    pub fn at_least(&self, path: &str, least: i64) -> bool {
+        self.metadata.row_groups().iter().all(|group| {
+            let mut of = group.columns().iter().filter(|c| c.column_path().string() == path);
+            of.next().is_some_and(|c| starts_at(c, least)) && of.next().is_none()
+        })
+    }
+
+    /// All column chunks that lie somewhere, in the order of row groups and columns.
+    ///
+    /// # Errors
+    /// `Data` where one that has values lies nowhere.
+    pub fn chunks(&self) -> Result<Vec<Chunk>> {
+        self.columns().filter_map(|c| self.place(c).transpose()).collect()
+    }
+
+    fn place(&self, c: &ColumnChunkMetaData) -> Result<Option<Chunk>> {
+        // Writers differ on whether the data pages' offset is that of the dictionary, and some say 0 where there are none.
+        let offsets = [c.dictionary_page_offset().unwrap_or(0), c.data_page_offset()];
+        let first = offsets.into_iter().filter(|&at| at > 0).min();
+        match (first.and_then(|at| u64::try_from(at).ok()), u64::try_from(c.compressed_size())) {
+            (Some(start), Ok(len)) => {
+                let codec = format!("{:?}", c.compression_codec());
+                Ok(Some(Chunk { path: c.column_path().string(), start, len, codec }))
+            }
+            _ if c.num_values() == 0 => Ok(None),
+            _ => Err(Error::data(format!(
+                "{}: the Parquet footer names no place for a column; write the file again",
+                self.name
+            ))),
+        }
+    }
+}
+
+/// Whether the statistics of a chunk say that none of its values is below `least`.
+fn starts_at(chunk: &ColumnChunkMetaData, least: i64) -> bool {
+    let Some(statistics) = chunk.statistics() else { return false };
+    let column = chunk.column_descr();
+    let as_they_are = matches!(column.logical_type_ref(), None | Some(LogicalType::Integer { .. }))
+        && column.converted_type() != ConvertedType::DECIMAL;
+    // Of unsigned numbers beyond the signed ones the least reads as negative here, in either order of comparison.
+    let said = match statistics {
+        Statistics::Int32(of) => of.min_opt().map(|&min| i64::from(min) >= least),
+        Statistics::Int64(of) => of.min_opt().map(|&min| min >= least),
+        Statistics::Float(of) => of.min_opt().map(|&min| f64::from(min) >= least as f64),
+        Statistics::Double(of) => of.min_opt().map(|&min| min >= least as f64),
+        _ => Some(false),
+    };
+    let all_null = || statistics.null_count_opt() == u64::try_from(chunk.num_values()).ok();
+    said.map_or_else(all_null, |said| said && as_they_are)
+}
+
+/// Where the bodies of a chunk's pages lie in its bytes, the dictionary's first.
+///
+/// # Errors
+/// `Data` where a header makes no sense, or a body goes on beyond the chunk.
+pub fn page_bodies(name: &str, chunk: &[u8]) -> Result<Vec<PageBody>> {
+    let mut bodies = Vec::new();
+    let mut at = 0;
+    while at < chunk.len() {
+        let header = Header::read(&chunk[at..]);
+        let body = header.and_then(|header| {
+            let start = at + header.len;
+            let end = start.checked_add(header.compressed).filter(|&end| end <= chunk.len())?;
+            let plain = match header.kind {
+                Kind::DataV2 { is_compressed: false, .. } => header.compressed,
+                Kind::DataV2 { definitions, repetitions, .. } => definitions as usize + repetitions as usize,
+                _ => 0,
+            };
+            // What is compressed stands behind what is not.
+            let fits = plain == header.compressed || plain <= header.compressed.min(header.uncompressed);
+            let body =
+                PageBody { start, compressed: header.compressed, uncompressed: header.uncompressed, plain };
+            fits.then_some((body, end))
+        });
+        let Some((body, end)) = body else {
+            return Err(Error::data(format!(
+                "{name}: a page of the Parquet file is not what its header says; write or copy it again"
+            )));
+        };
+        bodies.push(body);
+        at = end;
+    }
+    Ok(bodies)
+}

@@ -1,0 +1,124 @@
+"""What the core reads of Parquet footers is what pyarrow reads, and of damaged ones it is an error with a name."""
+
+from __future__ import annotations
+
+import decimal
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardneg_fast import _hardneg
+from hardneg_fast.exceptions import DataError, FileError, HardnegError
+from hardneg_fast.footer import read_footer
+
+DAMAGED = [
+    Path(__file__).parent / "data" / "damaged" / name for name in ("type_of_column.parquet", "histogram.parquet")
+]
+
+numbers = st.lists(st.none() | st.integers(-2, 4), max_size=12)
+kinds = st.sampled_from([pa.int8(), pa.int32(), pa.int64(), pa.uint8(), pa.uint64(), pa.float32(), pa.float64()])
+options = st.fixed_dictionaries(
+    {
+        "compression": st.sampled_from(["none", "snappy", "zstd", "gzip"]),
+        "data_page_version": st.sampled_from(["1.0", "2.0"]),
+        "write_statistics": st.booleans(),
+        "row_group_size": st.integers(1, 12),
+        "data_page_size": st.sampled_from([1, 1 << 20]),
+    }
+)
+
+
+def written(table: pa.Table, **how: Any) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, **how)
+    return sink.getvalue().to_pybytes()
+
+
+def footer(file: bytes) -> _hardneg.ParquetFooter:
+    return read_footer(io.BytesIO(file), len(file), "log.parquet")
+
+
+@given(numbers, kinds, options, st.sampled_from(["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", None]))
+def test_as_pyarrow_reads_it(values: list[int | None], kind: pa.DataType, how: dict[str, Any], coding: str) -> None:
+    if pa.types.is_unsigned_integer(kind):
+        values = [None if v is None else abs(v) for v in values]
+    nested = pa.array([{"d": v} for v in values], pa.struct({"d": pa.int64()}))
+    text = pa.array([f"text {v}" for v in values], pa.string())
+    table = pa.table({"n": pa.array(values, kind), "t": text, "s": nested})
+    dictionaries = {"use_dictionary": False, "column_encoding": {"t": coding}} if coding else {}
+    file = written(table, **how, **dictionaries)
+    found = footer(file)
+    meta = pq.ParquetFile(io.BytesIO(file)).metadata
+    theirs = [meta.row_group(g).column(i) for g in range(meta.num_row_groups) for i in range(meta.num_columns)]
+    assert found.deltas() == sorted({c.path_in_schema for c in theirs if any("DELTA" in e for e in c.encodings)})
+    assert [(path, size, codec) for path, _, size, codec in found.chunks()] == [
+        (c.path_in_schema, c.total_compressed_size, c.compression) for c in theirs if c.num_values
+    ] or not values
+    for path in ("n", "s.d"):
+        known = [c.statistics for c in theirs if c.path_in_schema == path]
+        expected = all(
+            s is not None and (s.min >= 1 if s.has_min_max else s.null_count == n)
+            for s, n in zip(known, [c.num_values for c in theirs if c.path_in_schema == path], strict=True)
+        )
+        assert found.at_least(path, 1) == expected
+        if expected:
+            assert all(v >= 1 for v in values if v is not None)
+    assert not found.at_least("nowhere", 1) or not meta.num_row_groups
+    for path, start, size, _ in found.chunks():
+        end, inside = 0, 0
+        for at, packed, _, plain in _hardneg.page_bodies(file[start : start + size], name=path):
+            assert end < at
+            assert plain <= packed
+            end, inside = at + packed, inside + 1
+        assert end == size
+        assert inside or not values
+
+
+@pytest.mark.parametrize("values", [[decimal.Decimal("0.5")], ["1"], [True], [b"\1"]])
+def test_statistics_of_other_kinds_say_nothing(values: list[Any]) -> None:
+    """Half is 5 tenths in a file, which is no less than 1."""
+    assert not footer(written(pa.table({"n": values}), store_decimal_as_integer=True)).at_least("n", 1)
+
+
+@pytest.mark.parametrize("path", DAMAGED, ids=lambda path: path.stem)
+def test_footers_at_which_pyarrow_ends_the_process(path: Path) -> None:
+    """Of their own schema, column types and histograms are others; both came of fuzzing."""
+    with pytest.raises(DataError, match=r"^log\.parquet: the Parquet footer is damaged"):
+        footer(path.read_bytes())
+
+
+@given(st.data())
+def test_any_other_footer_is_read_or_refused(data: st.DataObject) -> None:
+    table = pa.table({"n": [1, 2], "t": ["a", "b"]})
+    file = written(table)
+    at = len(file) - 8 - int.from_bytes(file[-8:-4], "little")
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(at, len(file) - 1))
+        file = file[:place] + bytes([data.draw(st.integers(0, 255))]) + file[place + 1 :]
+    try:
+        found = footer(file)
+        found.deltas(), found.at_least("n", 1)
+        for path, start, size, _ in found.chunks():
+            _hardneg.page_bodies(file[start : start + size], name=path)
+    except HardnegError as error:
+        assert "bug" not in str(error)  # noqa: PT017 - both outcomes are right
+
+
+@pytest.mark.parametrize("file", [b"", b"PAR1", b"\xff\xff\xff\xffPAR1"])
+def test_files_that_are_cut_off(file: bytes) -> None:
+    with pytest.raises(FileError, match=r"^log\.parquet: the end is cut off"):
+        footer(file)
+
+
+@pytest.mark.parametrize("cut", [1, 30])
+def test_pages_that_are_cut_off(cut: int) -> None:
+    file = written(pa.table({"t": [f"text {i}" for i in range(50)]}))
+    ((_, start, size, _),) = footer(file).chunks()
+    with pytest.raises(DataError, match="not what its header says"):
+        _hardneg.page_bodies(file[start : start + size - cut], name="x")
