@@ -127,7 +127,7 @@ ERRORS: dict[str, tuple[Callable[[Path], object], type[hn.HardnegError], list[st
     "no_bytes": (file("log.parquet", b""), hn.FileError, ["log.parquet", "empty"]),
     "truncated": (damaged(lambda b: b[:-100]), hn.FileError, ["log.parquet", "cut short"]),
     "spoiled": (damaged(lambda b: b[:4] + b"\xff" * 300 + b[304:]), hn.DataError, ["log.parquet", "damaged"]),
-    "footer_types": (committed("type_of_column.parquet"), hn.DataError, ["log.parquet", "footer is damaged"]),
+    "footer_types": (committed("type_of_column.parquet"), hn.FileError, ["log.parquet", "damaged"]),
     "footer_histogram": (committed("histogram.parquet"), hn.DataError, ["log.parquet", "footer"]),
     "spoiled_arrow": (spoiled_arrow, hn.FileError, ["log.arrow", "damaged"]),
     "astray_arrow": (astray_arrow(pa.ipc.new_file), hn.FileError, ["log.arrow", "damaged"]),

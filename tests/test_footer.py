@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import decimal
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardneg_fast import _hardneg
+from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import DataError, FileError, HardnegError
 from hardneg_fast.footer import read_footer
+from hardneg_fast.read import open_log
 
 DAMAGED = [
     Path(__file__).parent / "data" / "damaged" / name for name in ("type_of_column.parquet", "histogram.parquet")
@@ -25,7 +29,7 @@ numbers = st.lists(st.none() | st.integers(-2, 4), max_size=12)
 kinds = st.sampled_from([pa.int8(), pa.int32(), pa.int64(), pa.uint8(), pa.uint64(), pa.float32(), pa.float64()])
 options = st.fixed_dictionaries(
     {
-        "compression": st.sampled_from(["none", "snappy", "zstd", "gzip"]),
+        "compression": st.sampled_from(["none", "snappy", "zstd", "gzip", "brotli"]),
         "data_page_version": st.sampled_from(["1.0", "2.0"]),
         "write_statistics": st.booleans(),
         "row_group_size": st.integers(1, 12),
@@ -89,8 +93,16 @@ def test_statistics_of_other_kinds_say_nothing(values: list[Any]) -> None:
 @pytest.mark.parametrize("path", DAMAGED, ids=lambda path: path.stem)
 def test_footers_at_which_pyarrow_ends_the_process(path: Path) -> None:
     """Of their own schema, column types and histograms are others; both came of fuzzing."""
-    with pytest.raises(DataError, match=r"^log\.parquet: the Parquet footer is damaged"):
-        footer(path.read_bytes())
+    file = path.read_bytes()
+    if path.stem == "histogram":
+        with pytest.raises(DataError, match=r"^log\.parquet: the Parquet footer is damaged"):
+            footer(file)
+        return
+    found = footer(file)
+    assert found.deltas() is None
+    assert not found.at_least("position", 1)
+    with pytest.raises(DataError, match=r"^log\.parquet: its Parquet footer cannot be read here"):
+        found.chunks()
 
 
 @given(st.data())
@@ -112,7 +124,7 @@ def test_any_other_footer_is_read_or_refused(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("file", [b"", b"PAR1", b"\xff\xff\xff\xffPAR1"])
 def test_files_that_are_cut_off(file: bytes) -> None:
-    with pytest.raises(FileError, match=r"^log\.parquet: the end is cut off"):
+    with pytest.raises(FileError, match=r"^log\.parquet: damaged, cut short"):
         footer(file)
 
 
@@ -122,3 +134,104 @@ def test_pages_that_are_cut_off(cut: int) -> None:
     ((_, start, size, _),) = footer(file).chunks()
     with pytest.raises(DataError, match="not what its header says"):
         _hardneg.page_bodies(file[start : start + size - cut], name="x")
+
+
+def zigzag(number: int) -> bytes:
+    number = (number << 1) ^ (number >> 63)
+    out = b""
+    while number > 0x7F:
+        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
+    return out + bytes([number])
+
+
+def listed(elements: list[bytes]) -> bytes:
+    n, head = len(elements), b""
+    while n > 0x7F:
+        head, n = head + bytes([n & 0x7F | 0x80]), n >> 7
+    return b"\xfc" + head + bytes([n]) + b"".join(elements)
+
+
+def group(children: int, name: bytes = b"a") -> bytes:
+    """A SchemaElement: repetition, name, number of children."""
+    return b"\x35\x00\x18" + bytes([len(name)]) + name + b"\x15" + zigzag(children) + b"\0"
+
+
+LEAF = b"\x15\x02\x25\x02\x18\x01a\0"
+SCHEMAS = {
+    "children without end": [group(2**31 - 1), LEAF],
+    "fewer than none": [group(-1), LEAF],
+    "one too few": [group(3), LEAF, LEAF],
+    "one too many": [group(1), LEAF, LEAF],
+    "groups without bottom": [group(1)] * 20_000 + [LEAF],
+    "names without end": [*[group(1, b"x" * 100)] * 90, group(10_000), *[LEAF] * 10_000],
+}
+
+
+def with_schema(elements: list[bytes], *, twice: bool) -> bytes:
+    """A good log whose footer lists these columns: pyarrow takes the last list, the core's library the first."""
+    n = 30
+    table = pa.table({
+        "user_id": [f"u{i // 3}" for i in range(n)], "search_id": [f"s{i // 3}" for i in range(n)], "query": ["q"] * n,
+        "doc_id": [f"d{i % 3}" for i in range(n)], "position": [i % 3 + 1 for i in range(n)],
+        "clicked": [i % 3 == 2 for i in range(n)],
+    })  # fmt: skip
+    file = written(table)
+    at = len(file) - 8 - int.from_bytes(file[-8:-4], "little")
+    body = file[at:-8]
+    assert body[2] == 0x19, "the second field is the list of columns"
+    body = body[:2] + b"\x19" + listed(elements) + (b"\x09\x04" + body[3:] if twice else b"\x16\x00\x19\x0c\x00")
+    return file[:at] + body + len(body).to_bytes(4, "little") + b"PAR1"
+
+
+CHILD = """
+import resource, sys
+import hardneg_fast as hn
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+try:
+    hn.mine(sys.argv[1], privacy=hn.Privacy.none())
+except hn.HardnegError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_columns_that_cannot_be(name: str, twice: bool, tmp_path: Path) -> None:
+    """A footer of a few bytes ended the process: for want of memory, or of stack."""
+    file = with_schema(SCHEMAS[name], twice=twice)
+    with pytest.raises(DataError, match=r"^log\.parquet: the Parquet footer is damaged"):
+        footer(file)
+    (tmp_path / "log.parquet").write_bytes(file)
+    done = subprocess.run([sys.executable, "-c", CHILD, tmp_path / "log.parquet"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("DataError log.parquet: the Parquet footer is damaged")
+
+
+def test_two_lists_of_the_same_columns_are_refused() -> None:
+    """Readers do not agree which of them holds."""
+    with pytest.raises(DataError, match="footer is damaged"):
+        footer(with_schema([group(1), LEAF], twice=True))
+    assert footer(with_schema([group(1), LEAF], twice=False)).deltas() == []
+
+
+def test_what_only_others_read(tmp_path: Path) -> None:
+    """Metadata that is no text is nothing to the core's library: pyarrow reads such a log, and so do we."""
+    table = pa.table({"query": ["q", "q"], "doc_id": ["a", "b"], "position": [0, 1], "clicked": [False, True]})
+    file = written(table.replace_schema_metadata({b"k": b"\xff\xfe"}))
+    assert footer(file).deltas() is None
+    (tmp_path / "log.parquet").write_bytes(file)
+    log = open_log(tmp_path / "log.parquet", ReadConfig())
+    assert log.position_base == 0
+    assert log.reader().read_all()["query"].to_pylist() == ["q", "q"]
+
+
+def test_a_page_that_claims_gigabytes() -> None:
+    file = written(pa.table({"t": ["a"] * 50}), compression="zstd", use_dictionary=False)
+    ((_, start, size, _),) = footer(file).chunks()
+    chunk = file[start : start + size]
+    assert _hardneg.page_bodies(chunk, name="x")
+    # The second field of a page's header.
+    assert chunk[:3] == b"\x15\x00\x15"
+    end = next(i for i in range(3, 12) if chunk[i] < 0x80) + 1
+    with pytest.raises(DataError, match="not what its header says"):
+        _hardneg.page_bodies(chunk[:3] + zigzag(2**31 - 1) + chunk[end:], name="x")

@@ -319,6 +319,20 @@ def test_twice_is_once_and_nothing_breaks(texts: list[str]) -> None:
     assert hn.normalize(normal).to_pylist() == normal.to_pylist()
 
 
+CHAIN = "l1F %320::::::::4050+34040+04044050+3400+04044050+34040+340, %320::4050+34040+04044050+340440+50+34040+O0"
+
+
+@pytest.mark.parametrize("text", [CHAIN, "hello " + "12345+" * 50 + "%32", "hello " + "1+" * 100 + "%32"])
+def test_nothing_is_left_beside_what_was_found(text: str) -> None:
+    """What stands beside a number is read otherwise once that is a mask."""
+    for action in ("mask", "token"):
+        once = scrubbed([text], action=action, key=KEY if action == "token" else None)
+        assert scrubbed(once, action=action, key=KEY if action == "token" else None) == once
+        assert not re.search("[0-9]{5}[+][0-9]{5}", re.sub("<[^>]*>", "", once[0]))
+    if text != CHAIN:
+        assert scrubbed([text]) == ["<phone>"], "it was made to go on: all of it goes"
+
+
 ISSUED = ["ghp_", "glpat-", "sk_live_", "sk-", "key-", "npm_", "hf_", "dckr_pat_", "xoxb-", "AKIA", "AIza", "SG."]
 CAPITALS = st.tuples(
     st.sampled_from(ISSUED), st.text("aAbBzZ0189", min_size=12, max_size=40), st.sampled_from(["", "\u00df", "\u0130"])

@@ -41,7 +41,7 @@ fn footer(file: &[u8]) {
     let length = u32::from_le_bytes(file[end..end + 4].try_into().expect("four bytes")) as usize;
     let Some(start) = end.checked_sub(length) else { return };
     let Ok(footer) = Footer::read("log.parquet", &file[start..end]) else { return };
-    for path in footer.deltas().iter().map(String::as_str).chain(PATHS) {
+    for path in footer.deltas().unwrap_or_default().iter().map(String::as_str).chain(PATHS) {
         footer.at_least(path, 1);
     }
     for chunk in footer.chunks().unwrap_or_default() {

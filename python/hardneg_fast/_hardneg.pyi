@@ -188,8 +188,8 @@ class ParquetLog:
 class ParquetFooter:
     """What the footer of a Parquet file says of its column chunks."""
 
-    def deltas(self) -> list[str]:
-        """Dotted paths of columns with pages in one of the delta codings, sorted."""
+    def deltas(self) -> list[str] | None:
+        """Dotted paths of columns with pages in one of the delta codings, sorted; None where the core cannot tell."""
 
     def at_least(self, path: str, least: int) -> bool:
         """Whether the statistics of every row group say that no value of this number column is less."""

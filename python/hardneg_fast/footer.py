@@ -1,7 +1,8 @@
 """Footers of Parquet files, read by the core.
 
 pyarrow's objects for column chunks end the process where a damaged footer contradicts its own schema (version 26: a C++
-exception that nothing catches), so nobody here asks for them.
+exception that nothing catches), so nobody here asks for them. Where a footer claims what cannot be (columns without
+end, groups without bottom), pyarrow is not shown it either.
 """
 
 from __future__ import annotations
@@ -28,8 +29,13 @@ def read_footer(stream: Any, size: int, name: str) -> _hardneg.ParquetFooter:
     """
     if size >= END:
         stream.seek(size - END)
-        length = int.from_bytes(stream.read(END)[:4], "little")
-        if length <= size - END:
+        end = stream.read(END)
+        if end[4:] == b"PARE":
+            raise FileError(f"{name}: its Parquet footer is encrypted; write it again without")
+        length = int.from_bytes(end[:4], "little")
+        if end[4:] == b"PAR1" and length <= size - END:
             stream.seek(size - END - length)
             return _hardneg.parquet_footer(bytes(stream.read(length)), name=name)
-    raise FileError(f"{name}: the end is cut off; write or copy it again")
+    raise FileError(
+        f"{name}: damaged, cut short, or no Parquet file; write or copy it again, or say what it is with --read.format"
+    )

@@ -87,7 +87,8 @@ class ColumnarSource(Source):
     def footers(self) -> list[pq.FileMetaData]:
         """Parquet footers, read once: they hold row counts and schemas."""
         out = []
-        for file in self.files:
+        # Those that the core refuses are not shown to pyarrow.
+        for file, _ in zip(self.files, self.chunks, strict=True):
             with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
                 out.append(pq.ParquetFile(stream).metadata)
         return out
@@ -227,8 +228,11 @@ class ColumnarSource(Source):
 
     @cached_property
     def _deltas(self) -> set[str]:
-        """Columns with pages in delta coding, of which Arrow makes no dictionaries."""
-        return {path for footer in self.chunks for path in footer.deltas()}
+        """Columns that may have pages in delta coding, of which Arrow makes no dictionaries."""
+        known = [footer.deltas() for footer in self.chunks]
+        # Of a footer that the core has no use for, nobody knows.
+        return {path for paths, schema in zip(known, self.schemas, strict=True)
+                for path in (schema.names if paths is None else paths)}  # fmt: skip
 
 
 def _kind(t: pa.DataType) -> str:

@@ -14,7 +14,8 @@ use crate::input::guarded;
 /// The footer of a file.
 pub struct Footer {
     name: String,
-    metadata: ParquetMetaData,
+    /// None where the Parquet library has no use for it, as others may.
+    metadata: Option<ParquetMetaData>,
 }
 
 /// Where a column chunk lies.
@@ -48,40 +49,36 @@ impl Footer {
     /// The footer of file `name`: the Thrift struct before the last eight bytes.
     ///
     /// # Errors
-    /// `Data` where it cannot be read.
+    /// `Data` where it is none that anybody should look into.
     pub fn read(name: &str, bytes: &[u8]) -> Result<Self> {
-        let unreadable = || {
-            Error::data(format!(
-                "{name}: the Parquet footer is damaged; write or copy the file again, or leave it out"
-            ))
-        };
         if !sound(bytes) {
-            return Err(unreadable());
+            return Err(Error::data(format!(
+                "{name}: the Parquet footer is damaged; write or copy the file again, or leave it out"
+            )));
         }
-        guarded(name, || {
-            ParquetMetaDataReader::decode_metadata(bytes)
-                .map(|metadata| Self { name: name.into(), metadata })
-                .map_err(|_| unreadable())
-        })
+        let metadata = guarded(name, || Ok(ParquetMetaDataReader::decode_metadata(bytes).ok()))?;
+        Ok(Self { name: name.into(), metadata })
     }
 
     fn columns(&self) -> impl Iterator<Item = &ColumnChunkMetaData> {
-        self.metadata.row_groups().iter().flat_map(|group| group.columns())
+        self.metadata.iter().flat_map(|m| m.row_groups()).flat_map(|group| group.columns())
     }
 
-    /// Paths of columns that have pages in one of the delta codings, sorted.
-    pub fn deltas(&self) -> Vec<String> {
+    /// Paths of columns that have pages in one of the delta codings, sorted; None where nobody knows.
+    pub fn deltas(&self) -> Option<Vec<String>> {
+        self.metadata.as_ref()?;
         let delta = |c: &&ColumnChunkMetaData| c.encodings().any(|e| e.to_string().starts_with("DELTA"));
         let paths: std::collections::BTreeSet<_> =
             self.columns().filter(delta).map(|c| c.column_path().string()).collect();
-        paths.into_iter().collect()
+        Some(paths.into_iter().collect())
     }
 
     /// Whether statistics say of every row group that no value of the number column at `path` is below `least`.
     ///
     /// False where they say nothing, or hold numbers in another form (decimals).
     pub fn at_least(&self, path: &str, least: i64) -> bool {
-        self.metadata.row_groups().iter().all(|group| {
+        let Some(metadata) = &self.metadata else { return false };
+        metadata.row_groups().iter().all(|group| {
             let mut of = group.columns().iter().filter(|c| c.column_path().string() == path);
             of.next().is_some_and(|c| starts_at(c, least)) && of.next().is_none()
         })
@@ -90,8 +87,11 @@ impl Footer {
     /// All column chunks that lie somewhere, in the order of row groups and columns.
     ///
     /// # Errors
-    /// `Data` where one that has values lies nowhere.
+    /// `Data` where one that has values lies nowhere, or nobody knows.
     pub fn chunks(&self) -> Result<Vec<Chunk>> {
+        if self.metadata.is_none() {
+            return Err(Error::data(format!("{}: its Parquet footer cannot be read here", self.name)));
+        }
         self.columns().filter_map(|c| self.place(c).transpose()).collect()
     }
 
@@ -140,7 +140,7 @@ pub fn page_bodies(name: &str, chunk: &[u8]) -> Result<Vec<PageBody>> {
     let mut at = 0;
     while at < chunk.len() {
         let header = Header::read(&chunk[at..]);
-        let body = header.and_then(|header| {
+        let body = header.filter(Header::fits).and_then(|header| {
             let start = at + header.len;
             let end = start.checked_add(header.compressed).filter(|&end| end <= chunk.len())?;
             let plain = match header.kind {

@@ -13,9 +13,16 @@ use parquet::file::reader::ChunkReader;
 
 use crate::shapes::{FOOTER, PAGE_HEADER};
 use crate::thrift::{STRUCT, Shape, Thrift};
+use crate::tree;
 
 /// Bytes looked at for a header; nearly all take less than the first.
 const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
+
+/// Bytes of a page that may be one value throughout.
+const ALIKE: usize = 16 << 20;
+
+/// Bytes that one byte may stand for: what a block of Zstandard (RFC 8878, 3.1.1.2) can, 128 KB in four.
+const MOST_OF_A_BYTE: usize = 32 << 10;
 
 /// Length of the footer and the magic behind it.
 const END: u64 = 8;
@@ -29,6 +36,9 @@ pub(crate) fn page_header<R: ChunkReader>(file: &R, start: u64) -> Result<Bytes>
     for most in LOOKED_AT {
         let bytes = file.get_bytes(start, most.min(left) as usize)?;
         if let Some(header) = Header::read(&bytes) {
+            if !header.fits() {
+                break;
+            }
             return Ok(bytes.slice(..header.len));
         }
         if left <= most {
@@ -38,22 +48,23 @@ pub(crate) fn page_header<R: ChunkReader>(file: &R, start: u64) -> Result<Bytes>
     Err(ParquetError::General("a page header that makes no sense".into()))
 }
 
-/// Refuses a footer that makes no sense. Where there is none at all, the library says so.
+/// Refuses a file without a footer, or with one that makes no sense.
 ///
 /// # Errors
 /// Where it makes no sense, and what reading reports.
 pub(crate) fn check_footer<R: ChunkReader>(file: &R) -> Result<()> {
-    let Some(at) = file.len().checked_sub(END) else { return Ok(()) };
+    let none = || ParquetError::General("a footer that makes no sense".into());
+    let at = file.len().checked_sub(END).ok_or_else(none)?;
     let end = file.get_bytes(at, END as usize)?;
     let len = end.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len)));
-    let Some(start) = at.checked_sub(len).filter(|_| end.ends_with(b"PAR1")) else { return Ok(()) };
+    let start = at.checked_sub(len).filter(|_| end.ends_with(b"PAR1")).ok_or_else(none)?;
     let bytes = file.get_bytes(start, len as usize)?;
-    sound(&bytes).then_some(()).ok_or_else(|| ParquetError::General("a footer that makes no sense".into()))
+    sound(&bytes).then_some(()).ok_or_else(none)
 }
 
 /// Whether the bytes of a footer make sense.
 pub(crate) fn sound(footer: &[u8]) -> bool {
-    sound_as(&FOOTER, footer)
+    sound_as(&FOOTER, footer) && tree::sound(footer)
 }
 
 fn sound_as(shape: &Shape, bytes: &[u8]) -> bool {
@@ -97,15 +108,24 @@ pub(crate) enum Kind {
 }
 
 impl Header {
+    /// Whether decompression can give what is claimed: memory is taken for it before it is looked at. No codec makes more of
+    /// a byte, but where all is the same.
+    pub(crate) fn fits(&self) -> bool {
+        self.uncompressed <= ALIKE + self.compressed.saturating_mul(MOST_OF_A_BYTE)
+    }
+
     /// The header that `bytes` begin with; None where they begin with none.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         sound_as(&PAGE_HEADER, bytes).then_some(())?;
         let mut thrift = Thrift { bytes, at: 0 };
         let mut top = [None; FIELDS];
-        let mut inner = [None; FIELDS];
+        let (mut inner, mut of) = ([None; FIELDS], 0);
         thrift.fields(&mut |thrift, id, kind| match (id, kind) {
             (5 | 7 | 8, STRUCT) => {
-                inner = [None; FIELDS];
+                // One header has one: of two, others could read the other.
+                if std::mem::replace(&mut of, id) != 0 {
+                    return None;
+                }
                 thrift.fields(&mut |thrift, id, kind| scalar(thrift, &mut inner, id, kind))
             }
             _ => scalar(thrift, &mut top, id, kind),
@@ -113,19 +133,19 @@ impl Header {
         let size = |i: usize| usize::try_from(i32::try_from(top[i]?).ok()?).ok();
         let number = |i: usize| u32::try_from(i32::try_from(inner[i]?).ok()?).ok();
         let code = |i: usize| encoding(inner[i]?);
-        let kind = match top[1]? {
-            0 => Kind::Data {
+        let kind = match (top[1]?, of) {
+            (0, 5) => Kind::Data {
                 values: number(1)?,
                 encoding: code(2)?,
                 definitions: code(3)?,
                 repetitions: code(4)?,
             },
-            2 => Kind::Dictionary {
+            (2, 7) => Kind::Dictionary {
                 values: number(1)?,
                 encoding: code(2)?,
                 is_sorted: inner[3].is_some_and(|v| v == 1),
             },
-            3 => Kind::DataV2 {
+            (3, 8) => Kind::DataV2 {
                 values: number(1)?,
                 nulls: number(2)?,
                 rows: number(3)?,
@@ -134,6 +154,7 @@ impl Header {
                 repetitions: number(6)?,
                 is_compressed: inner[7].is_none_or(|v| v == 1),
             },
+            (0 | 2 | 3, _) => return None,
             _ => Kind::Other,
         };
         // The format has it as a signed number.

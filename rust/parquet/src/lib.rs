@@ -8,3 +8,4 @@ pub mod rewrite;
 mod shapes;
 pub mod table;
 mod thrift;
+mod tree;

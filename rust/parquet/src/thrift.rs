@@ -87,6 +87,15 @@ impl Thrift<'_> {
         }
     }
 
+    /// How many elements the list or set that begins here has; goes on at the first.
+    pub(crate) fn list(&mut self) -> Option<u64> {
+        let head = self.byte()?;
+        let n = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
+        // Flags in lists take a byte each, for some readers none; no list of ours has any. All others take at least one,
+        // so there are no more than bytes.
+        (n == 0 || head & 0x0f > 2).then_some(n)
+    }
+
     /// Steps over a value of a struct's field; None where it is not of the shape.
     pub(crate) fn skip(&mut self, kind: u8, shape: Option<&Shape>, depth: u8) -> Option<()> {
         if depth > MAX_DEPTH || shape.is_some_and(|shape| !shape.fits(kind)) {
@@ -102,22 +111,24 @@ impl Thrift<'_> {
                 self.skip_bytes(n)
             }
             9 | 10 => {
-                let head = self.byte()?;
-                let n = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
-                let element = head & 0x0f;
-                // Flags in lists take a byte each, for some readers none; no list of ours has any. All others take at
-                // least one, so `n` is bounded.
-                if n > 0 && element <= 2 {
-                    return None;
-                }
+                let from = self.at;
+                let n = self.list()?;
+                let element = self.bytes[from] & 0x0f;
                 let of = if let Some(Shape::List(of)) = shape { Some(*of) } else { None };
                 (0..n).try_for_each(|_| self.skip(element, of, depth + 1))
             }
             STRUCT => {
                 let known = if let Some(Shape::Struct(known)) = shape { *known } else { &[] };
+                let mut seen = 0_u32;
                 self.fields(&mut |thrift, id, kind| {
-                    let shape = known.iter().find(|(known, _)| *known == id).map(|(_, shape)| shape);
-                    thrift.skip(kind, shape, depth + 1)
+                    let place = known.iter().position(|(known, _)| *known == id);
+                    // Of a field that comes twice some readers take the first, some the last, and nobody writes it.
+                    let bit = place.map_or(0, |place| 1 << place);
+                    if seen & bit != 0 {
+                        return None;
+                    }
+                    seen |= bit;
+                    thrift.skip(kind, place.map(|place| &known[place].1), depth + 1)
                 })
             }
             _ => None,

@@ -11,7 +11,7 @@ pub(crate) struct ParquetFooter(Footer);
 
 #[pymethods]
 impl ParquetFooter {
-    fn deltas(&self) -> Vec<String> {
+    fn deltas(&self) -> Option<Vec<String>> {
         self.0.deltas()
     }
 

@@ -27,7 +27,7 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Reads the footer; None where it is encrypted.
+    /// Reads the footer; None where it is encrypted, or the library has no use for it, as others may.
     pub(super) fn open(path: &Path) -> Result<Option<Self>> {
         let name = name(path);
         let file = File::open(path).map_err(|e| cannot_open(name, &e))?;
@@ -37,12 +37,14 @@ impl LogFile {
             return Ok(None);
         }
         let metadata = super::guarded(name, || {
-            check_footer(&bytes).and_then(|()| ParquetMetaDataReader::new().parse_and_finish(&bytes)).map_err(|_| {
+            check_footer(&bytes).map_err(|_| {
                 Error::data(format!(
                     "{name}: not a Parquet file, or its end is cut off: the footer cannot be read; write or copy it again"
                 ))
-            })
+            })?;
+            Ok(ParquetMetaDataReader::new().parse_and_finish(&bytes).ok())
         })?;
+        let Some(metadata) = metadata else { return Ok(None) };
         Ok(Some(Self { path: path.into(), len, modified, metadata: Arc::new(metadata) }))
     }
 

@@ -17,8 +17,9 @@ use super::{ParquetInput, Pool, guarded};
 /// `columns` are pairs of the name that a column gets and its path in the files, fields of structs after dots; where a
 /// plain name has dots in it, it wins. Batches have `batch_rows` rows, the last of each row group fewer.
 ///
-/// None where another reader must do it: the footer is encrypted, a column is missing, doubled or within a list or map,
-/// or has different types in different files, or a file uses a codec that is not built in. No page has been read then.
+/// None where another reader must do it: the footer is encrypted or of no use to the library, a column is missing,
+/// doubled or within a list or map, or has different types in different files, or a file uses a codec that is not built
+/// in. No page has been read then.
 ///
 /// # Errors
 /// `Data` where a file cannot be opened or its footer cannot be read, `Usage` for no files, no columns or no rows.
