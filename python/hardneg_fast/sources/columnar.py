@@ -84,14 +84,25 @@ class ColumnarSource(Source):
             self.rows = sum(footer.num_rows for footer in self.footers)
 
     @cached_property
-    def footers(self) -> list[pq.FileMetaData]:
-        """Parquet footers, read once: they hold row counts and schemas."""
+    def _footers(self) -> list[tuple[_hardneg.ParquetFooter, pq.FileMetaData]]:
+        """Parquet footers, read once: as the core reads them, and as pyarrow does those that the core lets pass."""
         out = []
-        # Those that the core refuses are not shown to pyarrow.
-        for file, _ in zip(self.files, self.chunks, strict=True):
+        for file in self.files:
             with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
-                out.append(pq.ParquetFile(stream).metadata)
+                chunks = read_footer(stream, stream.size(), file.name)
+                stream.seek(0)
+                out.append((chunks, pq.ParquetFile(stream).metadata))
         return out
+
+    @property
+    def footers(self) -> list[pq.FileMetaData]:
+        """What Parquet footers say of rows and schemas."""
+        return [footer for _, footer in self._footers]
+
+    @property
+    def chunks(self) -> list[_hardneg.ParquetFooter]:
+        """What Parquet footers say of column chunks."""
+        return [chunks for chunks, _ in self._footers]
 
     def _schema(self, file: DataFile) -> pa.Schema:
         if self.format == "parquet":
@@ -216,15 +227,6 @@ class ColumnarSource(Source):
             return []
         text = (path for path, t in types.items() if pat.is_string(t) or pat.is_large_string(t))
         return [path for path in text if path in self.schemas[0].names and path not in self._deltas]
-
-    @cached_property
-    def chunks(self) -> list[_hardneg.ParquetFooter]:
-        """What Parquet footers say of column chunks."""
-        out = []
-        for file in self.files:
-            with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
-                out.append(read_footer(stream, stream.size(), file.name))
-        return out
 
     @cached_property
     def _deltas(self) -> set[str]:
