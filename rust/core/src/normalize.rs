@@ -16,7 +16,8 @@ use icu_normalizer::{ComposingNormalizer, ComposingNormalizerBorrowed};
 /// Folding can undo NFKC and NFKC can undo folding; this many rounds settle every string (one nearly always does).
 const ROUNDS: usize = 4;
 
-/// A mask ends what stood against it, so more can be found beside it; this many rounds find nearly all there is.
+/// A mask ends what stood against it, so more can be found beside it: so many rounds more. What goes on longer is no text of
+/// anybody, but made to take the square of its length, and all of it is replaced.
 const SCRUBS: usize = 4;
 
 /// Texts that a detector is asked about at once.
@@ -174,17 +175,21 @@ impl Normalizer {
         out: &mut String,
     ) -> Kinds {
         let mut all = scrubber.scrub(&self.composed(text), detected, out);
-        for _ in 1..SCRUBS {
+        for round in 1.. {
             if all.is_empty() || scrubber.drops() {
                 break;
             }
             let last = std::mem::take(out);
             let more = scrubber.scrub(&self.composed(&last), &[], out);
-            if more.is_empty() {
+            let Some(kind) = more.iter().next() else {
                 *out = last;
                 break;
-            }
+            };
             all.extend(more);
+            if round == SCRUBS {
+                scrubber.whole(text, kind, out);
+                break;
+            }
         }
         all
     }

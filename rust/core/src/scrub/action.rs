@@ -107,10 +107,6 @@ impl Kinds {
     }
 }
 
-/// Looks at what the last one left. Texts of people have one, seldom two; what goes on longer was made to take the square of
-/// its length, and all of it is replaced.
-const PASSES: usize = 6;
-
 /// Finds personal data of some kinds and does something about it.
 #[derive(Clone)]
 pub struct Scrubber {
@@ -172,26 +168,6 @@ impl Scrubber {
     /// `text`, which is in NFKC, with matches replaced, in `out` (cleared first); and of what kinds they were. Without a
     /// match `out` stays empty. `detected` are bytes of the text as it is [`seen`] that the detector found.
     pub(crate) fn scrub(&self, text: &str, detected: &[Range<usize>], out: &mut String) -> Kinds {
-        let mut kinds = self.pass(text, detected, out);
-        // What stood beside a match can be one now that it begins where it does; each pass leaves fewer signs.
-        let mut next = String::new();
-        for pass in 1.. {
-            let more = if out.is_empty() { Kinds::NONE } else { self.pass(out, &[], &mut next) };
-            let Some(kind) = more.iter().next() else { break };
-            kinds.extend(more);
-            if pass == PASSES {
-                let shadow = Shadow::of(text);
-                let range = 0..shadow.text.len();
-                out.clear();
-                self.replace(text, &shadow, &[Hit { range, kind }], out);
-                break;
-            }
-            std::mem::swap(out, &mut next);
-        }
-        kinds
-    }
-
-    fn pass(&self, text: &str, detected: &[Range<usize>], out: &mut String) -> Kinds {
         out.clear();
         let signs = signs(text.as_bytes());
         // What has no width can stand between what else would be a sign's neighbours, but it is none itself.
@@ -233,6 +209,14 @@ impl Scrubber {
             self.replace(&text, &shadow, &hits, out);
         }
         kinds
+    }
+
+    /// All of `text` replaced, as one match, in `out`.
+    pub(crate) fn whole(&self, text: &str, kind: Kind, out: &mut String) {
+        let shadow = Shadow::of(text);
+        let range = 0..shadow.text.len();
+        out.clear();
+        self.replace(text, &shadow, &[Hit { range, kind }], out);
     }
 
     fn replace(&self, text: &str, shadow: &Shadow<'_>, hits: &[Hit], out: &mut String) {
