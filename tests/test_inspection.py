@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -181,16 +182,16 @@ def test_short_pages_and_few_users_are_met():
 
 
 def test_other_actions_are_named_and_lists_replaced(tmp_path):
-    def write(others: list[str]) -> Path:
+    def write(others: list[str], users: Sequence[str] = "uv") -> Path:
         both = [("impression", d) for d in "abc"] + [("click", "a")] + [(action, "a") for action in others]
-        same = {"search_id": "s", "user_id": "u", "query": "q", "timestamp": 1733788800}
-        lines = [{**same, "action": a, "doc_id": d} for a, d in both]
+        same = {"query": "q", "timestamp": 1733788800}
+        lines = [{**same, "search_id": u, "user_id": u, "action": a, "doc_id": d} for u in users for a, d in both]
         (tmp_path / "log.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return tmp_path / "log.ndjson"
 
     others = ["open"] * 9 + ["scroll"] * 3 + ["share"] * 2 + ["b", "c", "d", "jane.doe@example.com", "\x1b[2Jx"]
     text = "\n".join(look(write(others), shape="events").lines())
-    assert "most often open 9, scroll 3, share 2, " in text
+    assert "most often open 18, scroll 6, share 4, " in text
     assert "jane" not in text
     assert (
         "if one is a click: --read.click-actions click,item_click,ACTION (replaces the list, now: click,item_click)"
@@ -202,6 +203,8 @@ def test_other_actions_are_named_and_lists_replaced(tmp_path):
     assert "now: click,open" in "\n".join(found.lines())
     # Ids in the place of actions are not named.
     assert look(write([f"user-{i}" for i in range(101)]), shape="events").other_actions == {}
+    # Nor what one user alone has there.
+    assert look(write(["jane"], ["u"]), shape="events").other_actions == {}
 
 
 def test_columns_that_cannot_be_guessed_are_a_finding_not_an_error():

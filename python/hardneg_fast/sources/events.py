@@ -161,7 +161,7 @@ def split(events: pa.Table, config: ReadConfig, report: ReadReport) -> Split:
     report.count("other_action", len(events) - (pc.sum(useful).as_py() or 0))
     report.click_actions, report.other_actions = (
         config.click_actions,
-        _named(events.filter(pc.invert(useful))["action"]),
+        _named(events.filter(pc.invert(useful))),
     )
     for name, reason in (("doc_id", "event_without_object"), ("search_id", "event_without_search")):
         if name in events.schema.names:
@@ -175,12 +175,18 @@ NAMED, DISTINCT = 5, 100
 """Other actions that are named, and how many different ones there may be: more are ids, not actions."""
 
 
-def _named(actions: pa.ChunkedArray) -> dict[str, int]:
-    counts = pc.value_counts(pc.drop_null(actions))
+def _named(events: pa.Table) -> dict[str, int]:
+    """The most frequent actions, with records. What only one user has in this column may be that user's name."""
+    actions = pc.drop_null(events["action"])
+    counts = pc.value_counts(actions)
     if len(counts) > DISTINCT:
         return {}
-    found = [(str(value), n) for value, n in zip(*(part.to_pylist() for part in counts.flatten()), strict=True)]
-    return dict(sorted(found, key=lambda item: (-item[1], item[0]))[:NAMED])
+    found = {str(value): n for value, n in zip(*(part.to_pylist() for part in counts.flatten()), strict=True)}
+    if "user_id" in events.schema.names:
+        users = events.select(["action", "user_id"]).group_by("action").aggregate([("user_id", "count_distinct")])
+        shared = users.filter(pc.greater(users["user_id_count_distinct"], 1))["action"].to_pylist()
+        found = {action: found[action] for action in shared if action is not None}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:NAMED])
 
 
 def read(source: Source, mapping: Mapping, config: ReadConfig, report: ReadReport) -> pa.Table:
