@@ -184,7 +184,7 @@ impl Alike {
     /// Lists of alike queries (up to 64 of 2 to 6 bytes a query), what was seen of their documents (20 bytes a pair) and what they
     /// tell of each other's (some 36 bytes a pair) go to the spill where the budget of the counts is used up. What is looked up
     /// all over stays in memory, like strings: some 100 bytes a query with a satisfied click and 4 a satisfied (query,
-    /// document); and while alike queries are looked for, 16 more of each such pair whose document joins queries, and 20 for
+    /// document); and while alike queries are looked for, 16 more of each such pair whose document joins queries, and 30 for
     /// each word of such a query.
     ///
     /// # Errors

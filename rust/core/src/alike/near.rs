@@ -194,11 +194,14 @@ impl NearQueries {
                         ));
                     }
                     for step in 0..search.steps() {
+                        let farthest = nearest(&mut found);
                         // Rounding may take a little of the most that is possible.
-                        if nearest(&mut found) > search.most(step) * (1.0 + 1e-12) {
+                        if farthest > search.most(step) * (1.0 + 1e-12) {
                             break;
                         }
-                        search.step(step, |other, words| found.push(Found { other, clicks: 0, words }));
+                        search.step(step, farthest, |other, words| {
+                            found.push(Found { other, clicks: 0, words });
+                        });
                     }
                     nearest(&mut found);
                     near.clear();

@@ -220,6 +220,11 @@ impl Seen<'_> {
         self.docs.iter().map(|n| u32::from_le_bytes(*n))
     }
 
+    /// The same, as they stand.
+    pub(super) fn append_docs(&self, out: &mut Vec<[u8; 4]>) {
+        out.extend_from_slice(self.docs);
+    }
+
     /// Satisfied clicks.
     #[inline]
     pub(super) fn satisfied(&self, row: usize) -> u32 {

@@ -112,6 +112,7 @@ impl Spread {
 #[derive(Default)]
 pub(super) struct Meeting {
     spread: Spread,
+    docs: Vec<[u8; 4]>,
     both: Vec<(u32, u32)>,
 }
 
@@ -119,10 +120,10 @@ impl Meeting {
     /// Calls `take` with (document of the query, an alike query's documents, which of them it is, that query, sign) for each
     /// document that both were shown. The document itself is left out of the cosine of clicks: that both clicked it is what is
     /// asked.
-    pub(super) fn each(
+    pub(super) fn each<'n>(
         &mut self,
         own: &Seen<'_>,
-        near: &[Near],
+        near: &'n [Near],
         look: &Look<'_>,
         mut take: impl FnMut(usize, &Seen<'_>, usize, &Near, usize),
     ) {
@@ -133,21 +134,28 @@ impl Meeting {
             return;
         }
         self.spread.of(own);
-        for near in &near[start..end] {
-            let Some(other) = look.seen(near.other as usize) else { continue };
+        // Documents stand all over memory: those of all alike queries are fetched first, for then no wait is for one alone.
+        let seen = |near: &'n Near| Some((near, look.seen(near.other as usize)?));
+        let others: Vec<(&Near, Seen<'_>)> = near[start..end].iter().filter_map(seen).collect();
+        self.docs.clear();
+        others.iter().for_each(|(_, other)| other.append_docs(&mut self.docs));
+        let mut rest = &self.docs[..];
+        for (near, other) in &others {
+            let docs;
+            (docs, rest) = rest.split_at(other.len());
             // Exact: of whole numbers.
             let mut dot = 0.0;
             self.both.clear();
-            for (row, doc) in other.docs().enumerate() {
-                if let Some(mine) = self.spread.row(doc) {
+            for (row, doc) in docs.iter().enumerate() {
+                if let Some(mine) = self.spread.row(u32::from_le_bytes(*doc)) {
                     self.both.push((mine, row as u32));
                     dot += f64::from(own.satisfied(mine as usize)) * f64::from(other.satisfied(row));
                 }
             }
             for (i, row) in &self.both {
                 let (i, row) = (*i as usize, *row as usize);
-                let clicks = own.cosine_without(i, &other, row, dot);
-                take(i, &other, row, near, agreement::sign(near.words, clicks));
+                let clicks = own.cosine_without(i, other, row, dot);
+                take(i, other, row, near, agreement::sign(near.words, clicks));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Queries of alike words, by prefix filtering: without a look at pairs that cannot be.
+//! Queries of alike words, by prefix filtering: without a look at pairs that cannot be; and by bits of words, without reading
+//! the words of texts that share no more than the one they are found by (Sandes, Teodoro & de Melo 2020, bitmap filter).
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -9,9 +10,8 @@ use crate::error::{Error, Result};
 const WEIGHT_UNIT: f64 = 1.0 / 1024.0;
 /// Words of a text are looked up so many at a time.
 const LANES: usize = 4;
-/// What stands before the words of a text: its number, the sum of its squared weights in two halves, and how often [`LANES`]
-/// words follow.
-const HEAD: usize = 4;
+/// What stands before the words of a text: the sum of its squared weights in two halves, and how often [`LANES`] words follow.
+const HEAD: usize = 3;
 
 /// Texts as words, each once, rarest first.
 pub(super) struct Words {
@@ -39,7 +39,7 @@ impl Words {
             u32::try_from(records.len())
                 .map_err(|_| Error::data("more words of queries than this version can hold (about 4e9)"))
         };
-        for (text, said) in texts.enumerate() {
+        for said in texts {
             let said = said.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
             words.clear();
             words.extend(said.map(|word| {
@@ -53,7 +53,7 @@ impl Words {
             words.dedup();
             words.iter().for_each(|w| degrees[*w as usize] += 1);
             starts.push(place(&records)?);
-            records.extend([text as u32, 0, 0, words.len().div_ceil(LANES) as u32]);
+            records.extend([0, 0, words.len().div_ceil(LANES) as u32]);
             records.extend(&words);
             let filled = words.len().next_multiple_of(LANES) - words.len();
             records.extend(std::iter::repeat_n(u32::MAX, filled));
@@ -74,7 +74,7 @@ impl Words {
             }
             words.sort_unstable();
             let sum: u64 = words.iter().map(|w| u64::from(squared[*w as usize])).sum();
-            (head[1], head[2]) = (sum as u32, (sum >> 32) as u32);
+            (head[0], head[1]) = (sum as u32, (sum >> 32) as u32);
         }
         Ok(Self { records, starts, squared })
     }
@@ -90,7 +90,7 @@ impl Words {
 
     /// Bytes of a search.
     pub(super) fn scratch(&self) -> usize {
-        4 * (self.squared.len() + self.len())
+        4 * (self.squared.len() + self.len()) + size_of::<Bits>()
     }
 
     /// Words of a text, and of none to fill up.
@@ -102,7 +102,14 @@ impl Words {
     #[inline]
     fn square(&self, start: u32) -> u64 {
         let start = start as usize;
-        u64::from(self.records[start + 1]) | u64::from(self.records[start + 2]) << 32
+        u64::from(self.records[start]) | u64::from(self.records[start + 1]) << 32
+    }
+
+    /// A bit for each word of a text but one: texts without a common bit have no other word in common.
+    fn others(&self, text: usize, but: u32) -> u64 {
+        let none = self.squared.len() as u32 - 1;
+        let others = self.of(text).iter().filter(|word| ![but, none].contains(word));
+        others.fold(0, |bits, word| bits | 1 << (word % u64::BITS))
     }
 
     /// The rarest words of a text, of which it must share one with any text whose cosine is above `least`: what they share among
@@ -134,12 +141,13 @@ impl Words {
             next.push(ends.last().copied().unwrap_or_default());
             ends.push(next[next.len() - 1] + *length);
         }
-        let mut records = vec![0; ends.last().copied().unwrap_or_default()];
+        let mut listed = vec![Listed::default(); ends.last().copied().unwrap_or_default()];
         for (word, text) in words().filter(|(word, _)| lengths[*word] > 0) {
-            records[next[word]] = self.starts[text];
+            let (start, others) = (self.starts[text], self.others(text, word as u32));
+            listed[next[word]] = Listed { text: text as u32, start, others, square: self.square(start) };
             next[word] += 1;
         }
-        Index { words: self, least, ends, records }
+        Index { words: self, least, ends, listed }
     }
 }
 
@@ -149,26 +157,78 @@ pub(super) struct Index<'a> {
     least: f64,
     /// By word: where its texts end.
     ends: Vec<usize>,
-    /// Where the records of the texts begin.
-    records: Vec<u32>,
+    listed: Vec<Listed>,
+}
+
+/// A text by a word: what comparing takes where it is the only one in common.
+#[derive(Debug, Default, Clone, Copy)]
+struct Listed {
+    text: u32,
+    /// Where its record begins.
+    start: u32,
+    /// [`Words::others`].
+    others: u64,
+    /// Sum of its squared weights.
+    square: u64,
 }
 
 impl Index<'_> {
     /// Bytes held.
     pub(super) fn memory(&self) -> usize {
-        8 * self.ends.capacity() + 4 * self.records.capacity()
+        8 * self.ends.capacity() + size_of::<Listed>() * self.listed.capacity()
     }
 
-    fn of(&self, word: u32) -> &[u32] {
+    fn of(&self, word: u32) -> &[Listed] {
         let start = if word == 0 { 0 } else { self.ends[word as usize - 1] };
-        &self.records[start..self.ends[word as usize]]
+        &self.listed[start..self.ends[word as usize]]
     }
 
     /// A search of one worker.
     pub(super) fn search(&self) -> Search<'_> {
-        let (words, texts) = (self.words.squared.len(), self.words.len());
-        let (here, seen) = (vec![0; words], vec![u32::MAX; texts]);
-        Search { index: self, here, seen, text: None, square: 0.0, prefix: Vec::new() }
+        let (here, met) = (vec![0; self.words.squared.len()], Met::new(self.words.len()));
+        Search { index: self, here, met, text: None, square: 0.0, prefix: Vec::new() }
+    }
+}
+
+type Bits = [u64; 64];
+
+/// Texts that were met since one text began.
+struct Met {
+    /// By text: for which one it was last met.
+    of: Vec<u32>,
+    /// A bit for texts that may have been: most questions are answered here, without waiting for memory.
+    maybe: Bits,
+}
+
+impl Met {
+    fn new(texts: usize) -> Self {
+        Self { of: vec![u32::MAX; texts], maybe: [0; _] }
+    }
+
+    fn begin(&mut self, text: u32) {
+        self.maybe = [0; _];
+        self.insert(text, text);
+    }
+
+    #[inline]
+    fn bit(&mut self, other: u32) -> (&mut u64, u64) {
+        (
+            &mut self.maybe[(other / u64::BITS) as usize % size_of::<Bits>().div_euclid(8)],
+            1 << (other % u64::BITS),
+        )
+    }
+
+    #[inline]
+    fn insert(&mut self, other: u32, text: u32) {
+        self.of[other as usize] = text;
+        let (bits, bit) = self.bit(other);
+        *bits |= bit;
+    }
+
+    #[inline]
+    fn contains(&mut self, other: u32, text: u32) -> bool {
+        let (bits, bit) = self.bit(other);
+        *bits & bit != 0 && self.of[other as usize] == text
     }
 }
 
@@ -177,8 +237,8 @@ pub(super) struct Search<'a> {
     index: &'a Index<'a>,
     /// By word: its squared weight where the text has it, else 0.
     here: Vec<u32>,
-    /// By text: the last one that it was compared with.
-    seen: Vec<u32>,
+    /// Texts that are not found any more.
+    met: Met,
     text: Option<usize>,
     /// Sum of the squared weights of the text.
     square: f64,
@@ -195,7 +255,7 @@ impl Search<'_> {
         }
         words.of(text).iter().for_each(|w| self.here[*w as usize] = words.squared[*w as usize]);
         self.square = words.square(words.starts[text]) as f64;
-        self.seen[text] = text as u32;
+        self.met.begin(text as u32);
         self.prefix.clear();
         let mut left = self.square;
         for word in words.prefix(text, self.index.least) {
@@ -210,7 +270,7 @@ impl Search<'_> {
     /// Cosine with another text, which is not found any more; 0 where one has no words.
     pub(super) fn compare(&mut self, other: usize) -> f64 {
         if let Some(text) = self.text {
-            self.seen[other] = text as u32;
+            self.met.insert(other as u32, text as u32);
         }
         let start = self.index.words.starts[other];
         self.cosine(self.dot(start), self.index.words.square(start))
@@ -226,22 +286,27 @@ impl Search<'_> {
         self.prefix[step].1
     }
 
-    /// Calls `found` with every text that is alike, has a word, and was neither found nor compared since it began; in no order.
-    pub(super) fn step(&mut self, step: usize, mut found: impl FnMut(u32, f64)) {
+    /// Calls `found` with every text that is alike, at least by `floor`, has a word, and was neither found nor compared since it
+    /// began; in no order. A floor that only rises leaves none out that it does not reach.
+    pub(super) fn step(&mut self, step: usize, floor: f64, mut found: impl FnMut(u32, f64)) {
         let Some(text) = self.text else { return };
         let Index { words, least, .. } = self.index;
+        let (word, _) = self.prefix[step];
+        let (alone, others) = (u64::from(words.squared[word as usize]), words.others(text, word));
         // Cosines are worked out for those that come near: a root and a division cost as much as the words.
-        let near = self.square * least * least * (1.0 - 1e-12);
-        for record in self.index.of(self.prefix[step].0) {
-            let other = words.records[*record as usize];
-            if std::mem::replace(&mut self.seen[other as usize], text as u32) == text as u32 {
-                continue;
-            }
-            let (dot, square) = (self.dot(*record), words.square(*record));
-            if (dot as f64) * (dot as f64) > near * square as f64 {
-                let cosine = self.cosine(dot, square);
+        let near = self.square * floor.max(*least).powi(2) * (1.0 - 1e-12);
+        for listed in self.index.of(word) {
+            // No other step finds it, where it shares no other word.
+            let once = listed.others & others == 0;
+            let dot = if once { alone } else { self.dot(listed.start) };
+            let comes_near = (dot as f64) * (dot as f64) > near * listed.square as f64;
+            if comes_near && !self.met.contains(listed.text, text as u32) {
+                if !once {
+                    self.met.insert(listed.text, text as u32);
+                }
+                let cosine = self.cosine(dot, listed.square);
                 if cosine > *least {
-                    found(other, cosine);
+                    found(listed.text, cosine);
                 }
             }
         }
@@ -282,6 +347,7 @@ mod tests {
             texts in prop::collection::vec("[a-e]{0,2}( [a-h]){0,4}", 0..40),
             least in prop::sample::select(vec![0.05, 0.3, 0.4, 0.6, 0.9, 1.0]),
             most in prop::sample::select(vec![1, 3, 40]),
+            floor in prop::sample::select(vec![0.0, 0.2, 0.5, 0.95]),
         ) {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let words = Words::new(texts.iter().copied()).unwrap();
@@ -291,7 +357,8 @@ mod tests {
             let in_prefixes = |w: &u32| (0..texts.len()).filter(|t| prefix(*t).contains(w)).count();
             for a in 0..texts.len() {
                 let mut all = Vec::new();
-                for b in (0..texts.len()).filter(|b| a != *b && cosine(&words, a, *b) > least) {
+                let alike = |b: usize| cosine(&words, a, b) > least && cosine(&words, a, b) >= floor;
+                for b in (0..texts.len()).filter(|b| a != *b && alike(*b)) {
                     let shared: Vec<&u32> = prefix(a).iter().filter(|w| prefix(b).contains(w)).collect();
                     prop_assert!(least >= 1.0 || !shared.is_empty());
                     if shared.iter().any(|w| in_prefixes(w) <= most) {
@@ -302,7 +369,7 @@ mod tests {
                 search.begin(a);
                 for step in 0..search.steps() {
                     let most = search.most(step);
-                    search.step(step, |other, cosine| found.push((other, cosine, most)));
+                    search.step(step, floor, |other, cosine| found.push((other, cosine, most)));
                 }
                 prop_assert!(found.iter().all(|(_, cosine, most)| *cosine <= most * (1.0 + 1e-12)));
                 let mut found: Vec<(u32, f64)> = found.iter().map(|(other, cosine, _)| (*other, *cosine)).collect();
