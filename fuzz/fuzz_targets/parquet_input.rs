@@ -7,7 +7,7 @@ use arrow_array::Array;
 use hardneg_core::batches::Batches;
 use hardneg_fuzz::templates::{PATHS, Template, templates};
 use hardneg_fuzz::{Scratch, let_panics_be_caught};
-use hardneg_parquet::footer::{Footer, page_bodies};
+use hardneg_parquet::footer::{Footer, page};
 use hardneg_parquet::input::open;
 use libfuzzer_sys::fuzz_target;
 
@@ -47,8 +47,10 @@ fn footer(file: &[u8]) {
     for chunk in footer.chunks().unwrap_or_default() {
         let end = chunk.start.saturating_add(chunk.len).min(file.len() as u64) as usize;
         let Some(bytes) = file.get(chunk.start as usize..end) else { continue };
-        for body in page_bodies("log.parquet", bytes).unwrap_or_default() {
-            assert!(body.start + body.compressed <= bytes.len() && body.plain <= body.compressed);
+        let mut at = 0;
+        while let Ok((_, next)) = page("log.parquet", bytes, at, chunk.codec) {
+            assert!(at < next && next <= bytes.len());
+            at = next;
         }
     }
 }

@@ -45,7 +45,6 @@ __all__ = [
     "merge",
     "normalize",
     "orphan",
-    "page_bodies",
     "parquet_footer",
     "parquet_log",
     "pseudonymize",
@@ -194,8 +193,22 @@ class ParquetFooter:
     def at_least(self, path: str, least: int) -> bool:
         """Whether the statistics of every row group say that no value of this number column is less."""
 
-    def chunks(self) -> list[tuple[str, int, int, str]]:
-        """Of each column chunk: path of its column, offset in the file, bytes, codec (such as `SNAPPY`)."""
+    def chunks(self) -> list[tuple[str, int, int]]:
+        """Of each column chunk: path of its column, offset in the file, bytes."""
+
+    def pages(self, number: int, chunk: bytes, /) -> ChunkPages:
+        """The pages of column chunk `number`, which is these bytes.
+
+        Raises:
+            DataError: when a page is asked for that is not what its header says.
+        """
+
+@final
+class ChunkPages:
+    """Pages of a column chunk, decompressed, one after the other."""
+
+    def __iter__(self) -> ChunkPages: ...
+    def __next__(self) -> bytes: ...
 
 @final
 class Counts:
@@ -514,14 +527,6 @@ def parquet_log(
 
 def parquet_footer(footer: bytes, /, *, name: str) -> ParquetFooter:
     """Reads a footer: the bytes before the last eight of file `name`. Never ends the process, whatever they are."""
-
-def page_bodies(chunk: bytes, /, *, name: str) -> list[tuple[int, int, int, int]]:
-    """Where the pages of a column chunk have their bodies.
-
-    Returns:
-        Of each page: offset in the chunk, bytes there, bytes after decompression, bytes at the beginning that are never
-        compressed (all of them where the page is not).
-    """
 
 def canonicalize(log: Any, /, *, position_base: int) -> Stream:
     """A log as canonical impressions, raw identifiers included."""

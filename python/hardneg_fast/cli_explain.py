@@ -52,15 +52,16 @@ def run_explain(args: argparse.Namespace) -> None:
 def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]) -> list[str]:
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
+    from .footer import open_parquet
     from .measures import why
 
     where = pc.field("query") == query
     if doc is not None:
         where &= pc.field("neg_id") == doc
     try:
-        rows = pq.read_table(out / "negatives", filters=where, page_checksum_verification=True).to_pylist()
+        files = sorted((out / "negatives").glob("*.parquet"))
+        rows = [row for file in files for row in open_parquet(file).read().filter(where).to_pylist()]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileError(
             f"{out.name}: negatives cannot be read ({type(error).__name__}); is it damaged, or not what mine wrote?"

@@ -88,7 +88,8 @@ def run_reveal(args: argparse.Namespace) -> None:
 def _tokens(args: argparse.Namespace) -> Any:
     """Tokens as an Arrow array: given, of a file, or of standard input."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from .footer import open_parquet
 
     if args.tokens:
         return pa.array(args.tokens, pa.string())
@@ -99,7 +100,8 @@ def _tokens(args: argparse.Namespace) -> Any:
         except (OSError, UnicodeDecodeError):
             raise FileError("the tokens cannot be read: text with one a line is expected") from None
     try:
-        found = pq.read_table(args.file, columns=[args.column], page_checksum_verification=True).columns
+        with open_parquet(args.file) as file:
+            found = file.read([args.column]).columns
     except (OSError, pa.ArrowException, ValueError):
         found = []
     if not found:

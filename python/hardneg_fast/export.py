@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from .exceptions import FileError, UsageError
+from .footer import open_parquet
 from .plain import plain_table
 from .targets import TARGETS, Job, MinedDirectory, Target
 from .targets.features import Features
@@ -118,7 +118,7 @@ def _table(features: object) -> pa.Table:
     if isinstance(features, str | Path):
         name = Path(features).name
         try:
-            return pq.ParquetFile(features, page_checksum_verification=True).read()
+            return open_parquet(features).read()
         except FileNotFoundError:
             raise FileError(f"features {name!r}: no such file") from None
         except (pa.ArrowException, OSError) as error:

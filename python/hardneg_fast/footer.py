@@ -7,13 +7,32 @@ end, groups without bottom), pyarrow is not shown it either.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from . import _hardneg
-from .exceptions import FileError
+from .exceptions import FileError, HardnegError
 
 END = 8
 """Bytes behind a footer: its length, and the magic number (Apache Parquet format, README, File Format)."""
+
+
+def open_parquet(path: str | Path) -> pq.ParquetFile:
+    """A Parquet file for pyarrow, if its footer makes sense; pages are held to their checksums.
+
+    Raises:
+        OSError, pyarrow.ArrowException: it cannot be read.
+    """
+    path = Path(path)
+    with path.open("rb") as stream:
+        try:
+            read_footer(stream, path.stat().st_size, path.name)
+        except HardnegError:
+            raise pa.ArrowInvalid("no Parquet footer that makes sense") from None
+    return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 def read_footer(stream: Any, size: int, name: str) -> _hardneg.ParquetFooter:

@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
 from ..exceptions import FileError
+from ..footer import open_parquet
 from .pages import pages
 
 pc: Any = pyarrow.compute
@@ -129,7 +129,7 @@ def columns(path: Path) -> Iterator[tuple[str, bool, Any]]:
         FileError: it cannot be read.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with open_parquet(path) as file:
             for group in range(file.num_row_groups):
                 for name in file.schema_arrow.names:
                     for column in file.read_row_group(group, columns=[name], use_threads=False).columns:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..anonymize import IDENTIFIERS
 from ..exceptions import DataError, FileError
+from ..footer import open_parquet
 from ..read import THRESHOLDED
 from ..reversible import REVERSIBLE
 from .contents import files_of, is_parquet, name_of
@@ -77,7 +77,7 @@ class Output:
         """
         paths = [path for path in self.parquet if not name or path.parent.name == name]
         try:
-            parts = [pq.ParquetFile(path, page_checksum_verification=True).read(columns) for path in paths]
+            parts = [open_parquet(path).read(columns) for path in paths]
         except (pa.ArrowException, OSError) as error:
             raise FileError(f"{name or 'log'!r} cannot be read ({type(error).__name__}); is it damaged?") from None
         if not parts or any(set(part.column_names) < set(columns or ()) for part in parts):
@@ -119,7 +119,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _in_metadata(tables: list[Path]) -> dict[str, Any]:
     """What an anonymized log says of itself without its manifest: its threshold, and its columns of tokens."""
     try:
-        said = [pq.read_schema(table).metadata or {} for table in tables]
+        said = [open_parquet(table).schema_arrow.metadata or {} for table in tables]
     except (pa.ArrowException, OSError) as error:
         raise FileError(f"the log cannot be read ({type(error).__name__}); is it damaged?") from None
     found = [int(k) for k in (one.get(THRESHOLDED) for one in said) if k is not None and k.isdigit()]

@@ -78,7 +78,7 @@ class ColumnarSource(Source):
         self.files = files
         self.format = files[0].format
         self.names = tuple(file.name for file in files)
-        self.schemas = [self._schema(file) for file in files]
+        self.schemas = self._schemas()
         self.scanned: list[str] = []
         if self.format == "parquet":
             self.rows = sum(footer.num_rows for footer in self.footers)
@@ -104,10 +104,16 @@ class ColumnarSource(Source):
         """What Parquet footers say of column chunks."""
         return [chunks for chunks, _ in self._footers]
 
-    def _schema(self, file: DataFile) -> pa.Schema:
-        if self.format == "parquet":
+    def _schemas(self) -> list[pa.Schema]:
+        if self.format != "parquet":
+            return [self._schema(file) for file in self.files]
+        out = []
+        for file, footer in zip(self.files, self.footers, strict=True):
             with naming(file.name):
-                return self.footers[self.files.index(file)].schema.to_arrow_schema()
+                out.append(footer.schema.to_arrow_schema())
+        return out
+
+    def _schema(self, file: DataFile) -> pa.Schema:
         with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
             schema = pyarrow.orc.ORCFile(stream).schema if self.format == "orc" else pa.ipc.open_file(stream).schema
             leaves(schema)  # names that are no text show when they are asked for

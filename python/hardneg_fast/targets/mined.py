@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
 from ..exceptions import DataError, FileError
+from ..footer import open_parquet
 from ..writers.parquet import SCHEMA, SCHEMA_KEY
 
 pc: Any = pyarrow.compute
@@ -124,7 +124,7 @@ class MinedDirectory:
         if not files:
             raise DataError(f"{self.path.name}: no table {config!r}; give a directory that this version of mine wrote")
         try:
-            opened = [pq.ParquetFile(file, page_checksum_verification=True) for file in files]
+            opened = [open_parquet(file) for file in files]
             schema = max(_schema_of(file.metadata.metadata) for file in opened)
             table = pa.concat_tables(file.read() for file in opened)
         except (pa.ArrowException, OSError) as error:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..exceptions import ColumnError, DataError, FileError, UsageError
+from ..footer import open_parquet
 from ..plain import plain_table, unwrapped
 
 
@@ -29,10 +29,9 @@ def given_table(given: object, name: str, wanted: Sequence[str], optional: Seque
     """
     said = ", ".join([*wanted, *optional])
     if isinstance(given, str | Path):
-        with _named(given, name, said):
-            names = pq.read_schema(given).names
-            found = [n for n in [*wanted, *optional] if names.count(n) == 1]
-            table = pq.read_table(given, columns=found, page_checksum_verification=True)
+        with _named(given, name, said), open_parquet(given) as file:
+            names = file.schema_arrow.names
+            table = file.read([n for n in [*wanted, *optional] if names.count(n) == 1])
     else:
         table = of_object(given, f"{name} must be a Parquet file or a table with {said}")
         names = table.column_names
@@ -46,8 +45,8 @@ def check_given(given: str | Path, name: str, wanted: Sequence[str]) -> pa.Schem
     Raises:
         FileError, ColumnError: as `given_table`.
     """
-    with _named(given, name, ", ".join(wanted)):
-        schema = pq.read_schema(given)
+    with _named(given, name, ", ".join(wanted)), open_parquet(given) as file:
+        schema = file.schema_arrow
     _check(schema.names, name, wanted)
     return schema
 

@@ -3,13 +3,17 @@
 //! The footer is read here and not by pyarrow, whose objects for column chunks end the process where a damaged footer
 //! contradicts its own schema. It is also the only part of a file that these questions need.
 
+use bytes::Bytes;
 use hardneg_core::error::{Error, Result};
+pub use parquet::basic::CompressionCodec as Codec;
 use parquet::basic::{ConvertedType, LogicalType};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::statistics::Statistics;
 
-use crate::header::{Header, Kind, sound};
-use crate::input::guarded;
+use crate::codec::Unpacker;
+use crate::header::Header;
+use crate::metadata::{Nonsense, decoded, place};
+use crate::pages::unpacked;
 
 /// The footer of a file.
 pub struct Footer {
@@ -27,22 +31,8 @@ pub struct Chunk {
     pub start: u64,
     /// Its bytes in the file.
     pub len: u64,
-    /// Name of its codec, in capitals.
-    pub codec: String,
-}
-
-/// Where a page's body lies in the bytes of its chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageBody {
-    /// Offset of the body in the chunk.
-    pub start: usize,
-    /// Its bytes there.
-    pub compressed: usize,
-    /// Its bytes after decompression.
-    pub uncompressed: usize,
-    /// Bytes at its beginning that are never compressed (levels of data pages of version 2); the whole body where
-    /// the page says so.
-    pub plain: usize,
+    /// How its pages are compressed.
+    pub codec: Codec,
 }
 
 impl Footer {
@@ -51,13 +41,17 @@ impl Footer {
     /// # Errors
     /// `Data` where it is none that anybody should look into.
     pub fn read(name: &str, bytes: &[u8]) -> Result<Self> {
-        if !sound(bytes) {
-            return Err(Error::data(format!(
+        let metadata = decoded(bytes).map_err(|Nonsense| {
+            Error::data(format!(
                 "{name}: the Parquet footer is damaged; write or copy the file again, or leave it out"
-            )));
-        }
-        let metadata = guarded(name, || Ok(ParquetMetaDataReader::decode_metadata(bytes).ok()))?;
+            ))
+        })?;
         Ok(Self { name: name.into(), metadata })
+    }
+
+    /// What messages call the file.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     fn columns(&self) -> impl Iterator<Item = &ColumnChunkMetaData> {
@@ -96,12 +90,9 @@ impl Footer {
     }
 
     fn place(&self, c: &ColumnChunkMetaData) -> Result<Option<Chunk>> {
-        // Writers differ on whether the data pages' offset is that of the dictionary, and some say 0 where there are none.
-        let offsets = [c.dictionary_page_offset().unwrap_or(0), c.data_page_offset()];
-        let first = offsets.into_iter().filter(|&at| at > 0).min();
-        match (first.and_then(|at| u64::try_from(at).ok()), u64::try_from(c.compressed_size())) {
-            (Some(start), Ok(len)) => {
-                let codec = format!("{:?}", c.compression_codec());
+        match place(c) {
+            Some((start, len)) => {
+                let codec = c.compression_codec();
                 Ok(Some(Chunk { path: c.column_path().string(), start, len, codec }))
             }
             _ if c.num_values() == 0 => Ok(None),
@@ -131,36 +122,21 @@ fn starts_at(chunk: &ColumnChunkMetaData, least: i64) -> bool {
     said.map_or_else(all_null, |said| said && as_they_are)
 }
 
-/// Where the bodies of a chunk's pages lie in its bytes, the dictionary's first.
+/// The content of the page that begins at `at` in the bytes of a chunk, decompressed, and where the next one begins.
 ///
 /// # Errors
-/// `Data` where a header makes no sense, or a body goes on beyond the chunk.
-pub fn page_bodies(name: &str, chunk: &[u8]) -> Result<Vec<PageBody>> {
-    let mut bodies = Vec::new();
-    let mut at = 0;
-    while at < chunk.len() {
-        let header = Header::read(&chunk[at..]);
-        let body = header.filter(Header::fits).and_then(|header| {
-            let start = at + header.len;
-            let end = start.checked_add(header.compressed).filter(|&end| end <= chunk.len())?;
-            let plain = match header.kind {
-                Kind::DataV2 { is_compressed: false, .. } => header.compressed,
-                Kind::DataV2 { definitions, repetitions, .. } => definitions as usize + repetitions as usize,
-                _ => 0,
-            };
-            // What is compressed stands behind what is not.
-            let fits = plain == header.compressed || plain <= header.compressed.min(header.uncompressed);
-            let body =
-                PageBody { start, compressed: header.compressed, uncompressed: header.uncompressed, plain };
-            fits.then_some((body, end))
-        });
-        let Some((body, end)) = body else {
-            return Err(Error::data(format!(
-                "{name}: a page of the Parquet file is not what its header says; write or copy it again"
-            )));
-        };
-        bodies.push(body);
-        at = end;
-    }
-    Ok(bodies)
+/// `Data` where a header makes no sense, or the body is not what it says.
+pub fn page(name: &str, chunk: &[u8], at: usize, codec: Codec) -> Result<(Bytes, usize)> {
+    let read = || {
+        let rest = chunk.get(at..)?;
+        let header = Header::read(rest)?;
+        let body = rest.get(header.len..)?.get(..header.compressed)?;
+        let content = unpacked(&header, Bytes::copy_from_slice(body), &mut Unpacker::new(codec))?;
+        Some((content, at + header.len + header.compressed))
+    };
+    read().ok_or_else(|| {
+        Error::data(format!(
+            "{name}: a page of the Parquet file is not what its header says; write or copy it again"
+        ))
+    })
 }

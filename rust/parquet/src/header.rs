@@ -2,65 +2,16 @@
 //!
 //! The `parquet` crate reads pages only decompressed, and does not say how long a page's header or its uncompressed body
 //! is. Copying needs both, so the header's Thrift (compact protocol) is read here. What a header holds beyond the fields
-//! named below, statistics above all, is stepped over and so cannot be copied.
-//!
-//! The library is shown headers and footers only where they make sense here (`shapes.rs` says why).
+//! named below, statistics above all, is stepped over and so cannot be copied. The crate's own reader of pages is not used:
+//! it takes memory for what they claim, and reads on in the middle of something where fields have another type.
 
 use bytes::Bytes;
 use parquet::basic::Encoding;
-use parquet::errors::{ParquetError, Result};
-use parquet::file::reader::ChunkReader;
+use parquet::column::page::Page;
 
 use crate::shapes::{FOOTER, PAGE_HEADER};
 use crate::thrift::{STRUCT, Shape, Thrift};
 use crate::tree;
-
-/// Bytes looked at for a header; nearly all take less than the first.
-const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
-
-/// Bytes of a page that may be one value throughout.
-const ALIKE: usize = 16 << 20;
-
-/// Bytes that one byte may stand for: what a block of Zstandard (RFC 8878, 3.1.1.2) can, 128 KB in four.
-const MOST_OF_A_BYTE: usize = 32 << 10;
-
-/// Length of the footer and the magic behind it.
-const END: u64 = 8;
-
-/// The bytes of the page header at `start`.
-///
-/// # Errors
-/// Where there is none, and what reading reports.
-pub(crate) fn page_header<R: ChunkReader>(file: &R, start: u64) -> Result<Bytes> {
-    let left = file.len().saturating_sub(start);
-    for most in LOOKED_AT {
-        let bytes = file.get_bytes(start, most.min(left) as usize)?;
-        if let Some(header) = Header::read(&bytes) {
-            if !header.fits() {
-                break;
-            }
-            return Ok(bytes.slice(..header.len));
-        }
-        if left <= most {
-            break;
-        }
-    }
-    Err(ParquetError::General("a page header that makes no sense".into()))
-}
-
-/// Refuses a file without a footer, or with one that makes no sense.
-///
-/// # Errors
-/// Where it makes no sense, and what reading reports.
-pub(crate) fn check_footer<R: ChunkReader>(file: &R) -> Result<()> {
-    let none = || ParquetError::General("a footer that makes no sense".into());
-    let at = file.len().checked_sub(END).ok_or_else(none)?;
-    let end = file.get_bytes(at, END as usize)?;
-    let len = end.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len)));
-    let start = at.checked_sub(len).filter(|_| end.ends_with(b"PAR1")).ok_or_else(none)?;
-    let bytes = file.get_bytes(start, len as usize)?;
-    sound(&bytes).then_some(()).ok_or_else(none)
-}
 
 /// Whether the bytes of a footer make sense.
 pub(crate) fn sound(footer: &[u8]) -> bool {
@@ -108,10 +59,35 @@ pub(crate) enum Kind {
 }
 
 impl Header {
-    /// Whether decompression can give what is claimed: memory is taken for it before it is looked at. No codec makes more of
-    /// a byte, but where all is the same.
-    pub(crate) fn fits(&self) -> bool {
-        self.uncompressed <= ALIKE + self.compressed.saturating_mul(MOST_OF_A_BYTE)
+    /// The page with this header, its body decompressed or not, without the statistics; None for pages of other kinds.
+    pub(crate) fn page(&self, buf: Bytes) -> Option<Page> {
+        Some(match self.kind {
+            Kind::Other => return None,
+            Kind::Dictionary { values, encoding, is_sorted } => {
+                Page::DictionaryPage { buf, num_values: values, encoding, is_sorted }
+            }
+            Kind::Data { values, encoding, definitions, repetitions } => Page::DataPage {
+                buf,
+                num_values: values,
+                encoding,
+                def_level_encoding: definitions,
+                rep_level_encoding: repetitions,
+                statistics: None,
+            },
+            Kind::DataV2 { values, nulls, rows, encoding, definitions, repetitions, is_compressed } => {
+                Page::DataPageV2 {
+                    buf,
+                    num_values: values,
+                    encoding,
+                    num_nulls: nulls,
+                    num_rows: rows,
+                    def_levels_byte_len: definitions,
+                    rep_levels_byte_len: repetitions,
+                    is_compressed,
+                    statistics: None,
+                }
+            }
+        })
     }
 
     /// The header that `bytes` begin with; None where they begin with none.
@@ -203,8 +179,7 @@ fn scalar(thrift: &mut Thrift<'_>, into: &mut [Option<i64>; FIELDS], id: i64, ki
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use parquet::column::page::{CompressedPage, Page, PageWriter};
+    use parquet::column::page::{CompressedPage, PageWriter};
     use parquet::file::statistics::Statistics;
     use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
     use proptest::prelude::*;

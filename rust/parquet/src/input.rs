@@ -9,18 +9,17 @@
 mod file;
 mod flags;
 mod group;
-pub(crate) mod guard;
 mod hybrid;
 mod kind;
-mod leaf;
-mod levels;
+pub(crate) mod leaf;
+pub(crate) mod levels;
 mod numbers;
+mod one_group;
 mod open;
 mod other;
 mod stream;
 mod text;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -28,6 +27,7 @@ use arrow_schema::SchemaRef;
 use hardneg_core::batches::Batches;
 use hardneg_core::error::Result;
 
+use crate::metadata::caught;
 use file::LogFile;
 use group::OpenGroup;
 use kind::Kind;
@@ -138,7 +138,7 @@ impl Batches for ParquetInput {
         let of = |&(file, group): &(usize, usize)| {
             self.files[file].metadata.row_group(group).num_rows().unsigned_abs()
         };
-        Some(self.groups.iter().map(of).sum())
+        Some(self.groups.iter().map(of).fold(0, u64::saturating_add))
     }
 
     fn next(&self) -> Option<Result<RecordBatch>> {
@@ -171,6 +171,5 @@ impl Batches for ParquetInput {
 
 /// Runs `read`; a panic of the Parquet library, which some damaged files bring about, is an error like any other.
 pub(crate) fn guarded<T>(name: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(file::broken(name, "a page or the footer is not what it says")))
+    caught(read).unwrap_or_else(|| Err(file::broken(name, "a page or the footer is not what it says")))
 }

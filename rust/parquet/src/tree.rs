@@ -11,6 +11,9 @@ const DEEPEST: usize = 100;
 /// Bytes of names in the paths of all columns together.
 const NAMES: usize = 64 << 20;
 
+/// Bytes of values of a fixed length: readers take memory for those that are null, too.
+const WIDEST: usize = 16 << 20;
+
 /// What a part of a path takes beside its name.
 const PART: usize = 24;
 
@@ -49,6 +52,7 @@ impl Tree {
         thrift.fields(&mut |thrift, id, kind| {
             let from = thrift.at;
             match (id, kind) {
+                (2, 4..=6) => usize::try_from(thrift.zigzag()?).ok().filter(|n| *n <= WIDEST).map(|_| ())?,
                 (5, 4..=6) => children = u64::try_from(thrift.zigzag()?).ok()?,
                 _ => thrift.skip(kind, None, 0)?,
             }

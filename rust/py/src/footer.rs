@@ -1,8 +1,11 @@
 //! Footers of Parquet files, and where pages lie.
 
-use hardneg_parquet::footer::{Footer, page_bodies as bodies};
+use hardneg_parquet::footer::{Codec, Footer, page};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
+use crate::error::to_py;
 use crate::watch::detached;
 
 /// What a footer says of column chunks.
@@ -19,9 +22,15 @@ impl ParquetFooter {
         self.0.at_least(path, least)
     }
 
-    fn chunks(&self) -> PyResult<Vec<(String, u64, u64, String)>> {
-        let chunks = self.0.chunks().map_err(crate::error::to_py)?;
-        Ok(chunks.into_iter().map(|c| (c.path, c.start, c.len, c.codec)).collect())
+    fn chunks(&self) -> PyResult<Vec<(String, u64, u64)>> {
+        let chunks = self.0.chunks().map_err(to_py)?;
+        Ok(chunks.into_iter().map(|c| (c.path, c.start, c.len)).collect())
+    }
+
+    fn pages(&self, number: usize, chunk: &[u8]) -> PyResult<ChunkPages> {
+        let chunks = self.0.chunks().map_err(to_py)?;
+        let codec = chunks.get(number).ok_or_else(|| PyIndexError::new_err("no such column chunk"))?.codec;
+        Ok(ChunkPages { file: self.0.name().into(), chunk: chunk.into(), at: 0, codec })
     }
 }
 
@@ -31,13 +40,28 @@ pub(crate) fn parquet_footer(py: Python<'_>, footer: &[u8], name: &str) -> PyRes
     detached(py, || Footer::read(name, footer)).map(ParquetFooter)
 }
 
-#[pyfunction]
-#[pyo3(signature = (chunk, /, *, name))]
-pub(crate) fn page_bodies(
-    py: Python<'_>,
-    chunk: &[u8],
-    name: &str,
-) -> PyResult<Vec<(usize, usize, usize, usize)>> {
-    let found = detached(py, || bodies(name, chunk))?;
-    Ok(found.into_iter().map(|b| (b.start, b.compressed, b.uncompressed, b.plain)).collect())
+/// The pages of a column chunk, decompressed, one after the other.
+#[pyclass(module = "hardneg_fast._hardneg")]
+pub(crate) struct ChunkPages {
+    file: String,
+    chunk: Vec<u8>,
+    at: usize,
+    codec: Codec,
+}
+
+#[pymethods]
+impl ChunkPages {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        if self.at >= self.chunk.len() {
+            return Ok(None);
+        }
+        let Self { file, chunk, at, codec } = self;
+        let (content, next) = detached(py, || page(file, chunk, *at, *codec))?;
+        self.at = next;
+        Ok(Some(PyBytes::new(py, &content)))
+    }
 }

@@ -43,7 +43,7 @@ mod _hardneg {
     #[pymodule_export]
     use super::evidence::{Evidence, evidence, evidence_of_part};
     #[pymodule_export]
-    use super::footer::{ParquetFooter, page_bodies, parquet_footer};
+    use super::footer::{ChunkPages, ParquetFooter, parquet_footer};
     #[pymodule_export]
     use super::fork::{orphan, refuse_if_orphaned};
     #[pymodule_export]
@@ -70,10 +70,14 @@ mod _hardneg {
     }
 }
 
-/// A panic's message can quote data (a slice of a query, say), so only its place is printed.
+/// A panic's message can quote data (a slice of a query, say), so only its place is printed; nothing where it is a damaged
+/// file's fault, of which an error tells.
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         use std::io::Write;
+        if hardneg_parquet::catching() {
+            return;
+        }
         let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
         // Nothing is left to do where stderr is gone.
         let _ = writeln!(

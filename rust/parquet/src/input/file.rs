@@ -3,17 +3,18 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use hardneg_core::error::{Error, Result};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::header::{check_footer, page_header};
+use crate::metadata::{Nonsense, decoded, footer};
+use crate::pages;
 
 /// Last bytes of a file whose footer is encrypted.
 const ENCRYPTED: &[u8; 4] = b"PARE";
@@ -24,6 +25,7 @@ pub(super) struct LogFile {
     len: u64,
     modified: Option<SystemTime>,
     pub(super) metadata: Arc<ParquetMetaData>,
+    unannotated: OnceLock<Arc<ParquetMetaData>>,
 }
 
 impl LogFile {
@@ -36,16 +38,26 @@ impl LogFile {
         if len >= 12 && *bytes.get_bytes(len - 4, 4).map_err(|e| damaged(name, &e))? == *ENCRYPTED {
             return Ok(None);
         }
-        let metadata = super::guarded(name, || {
-            check_footer(&bytes).map_err(|_| {
-                Error::data(format!(
-                    "{name}: not a Parquet file, or its end is cut off: the footer cannot be read; write or copy it again"
-                ))
-            })?;
-            Ok(ParquetMetaDataReader::new().parse_and_finish(&bytes).ok())
+        let footer = footer(&bytes).map_err(|_| Nonsense).and_then(|footer| decoded(&footer));
+        let metadata = footer.map_err(|Nonsense| {
+            Error::data(format!(
+                "{name}: not a Parquet file, or its end is cut off: the footer cannot be read; write or copy it again"
+            ))
         })?;
-        let Some(metadata) = metadata else { return Ok(None) };
-        Ok(Some(Self { path: path.into(), len, modified, metadata: Arc::new(metadata) }))
+        let Some(metadata) = metadata.map(Arc::new) else { return Ok(None) };
+        Ok(Some(Self { path: path.into(), len, modified, metadata, unannotated: OnceLock::new() }))
+    }
+
+    /// The footer with all text said to be binary; `make` makes it, once a file.
+    pub(super) fn unannotated(
+        &self,
+        make: impl FnOnce() -> parquet::errors::Result<ParquetMetaData>,
+    ) -> parquet::errors::Result<Arc<ParquetMetaData>> {
+        if let Some(made) = self.unannotated.get() {
+            return Ok(made.clone());
+        }
+        let made = Arc::new(make()?);
+        Ok(self.unannotated.get_or_init(|| made).clone())
     }
 
     /// The base name, which is what messages show.
@@ -99,9 +111,9 @@ pub(super) fn damaged(name: &str, e: &ParquetError) -> Error {
 /// What is said of a page that was changed since it was written.
 pub(super) const CHECKSUM: &str = "a page is not what its checksum says";
 
-/// Whether what the library says is about a page's checksum: it has no kind of error for that.
+/// Whether what is said is about a page's checksum: the library has no kind of error for that.
 pub(super) fn is_checksum(e: &impl std::fmt::Display) -> bool {
-    e.to_string().contains("CRC checksum mismatch")
+    e.to_string().contains(pages::CHECKSUM)
 }
 
 /// The named error for a damaged file.
@@ -152,10 +164,9 @@ impl ChunkReader for FileBytes {
     type T = Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        // Asked for page headers, and for the eight bytes at the end.
-        let left = self.len.saturating_sub(start);
-        let bytes = if left <= 8 { self.get_bytes(start, left as usize)? } else { page_header(self, start)? };
-        Ok(bytes.reader())
+        // Asked for the eight bytes at the end.
+        let left = self.len.saturating_sub(start).min(8);
+        Ok(self.get_bytes(start, left as usize)?.reader())
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {

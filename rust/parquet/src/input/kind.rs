@@ -8,12 +8,15 @@ use parquet::basic::Type as Physical;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::schema::types::SchemaDescriptor;
 
-use super::file::{FileBytes, LogFile};
+use super::file::{FileBytes, LogFile, broken};
 use super::flags::Flags;
 use super::leaf::{Column, Leaf, decodes};
 use super::numbers::Numbers;
 use super::other::Other;
 use super::text::Text;
+
+/// Bytes of the values of a fixed length in one batch.
+const WIDEST: usize = 1 << 30;
 
 /// A kind of column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +78,12 @@ impl Kind {
         let chunk = row_group.column(leaf);
         let rows = row_group.num_rows().unsigned_abs() as usize;
         let other = |text| {
-            let column =
-                Other::new(file.name(), bytes.clone(), &file.metadata, (group, leaf), text, batch_rows);
+            // The library takes memory for values that are null, too.
+            let width = usize::try_from(chunk.column_descr().type_length()).unwrap_or(0);
+            if width.saturating_mul(rows.min(batch_rows)) > WIDEST {
+                return Err(broken(file.name(), "values of a fixed length that no log has"));
+            }
+            let column = Other::new(file, bytes, (group, leaf), text, batch_rows);
             column.map(|c| Box::new(c) as Box<dyn Column>)
         };
         if !chunk.encodings().all(decodes) {
@@ -84,7 +91,7 @@ impl Kind {
         }
         macro_rules! leaf {
             ($values:expr) => {
-                Ok(Box::new(Leaf::new(file.name(), bytes.clone(), chunk, rows, $values)?))
+                Ok(Box::new(Leaf::new(file.name(), bytes.clone(), chunk, $values)?))
             };
         }
         macro_rules! number {

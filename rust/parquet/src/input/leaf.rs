@@ -7,7 +7,8 @@ use hardneg_core::error::Result;
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
+
+use crate::pages::Pages;
 
 use super::file::{FileBytes, broken, damaged};
 use super::hybrid::{Decoded, ENDS_EARLY};
@@ -37,7 +38,7 @@ pub(super) trait Values: Send {
 /// Pages of a column chunk whose values `V` decodes.
 pub(super) struct Leaf<V> {
     name: String,
-    pages: SerializedPageReader<FileBytes>,
+    pages: Pages<FileBytes>,
     max_level: u32,
     levels: Levels,
     left: usize,
@@ -57,16 +58,9 @@ pub(super) fn decodes(encoding: Encoding) -> bool {
 }
 
 impl<V: Values> Leaf<V> {
-    /// Over a column chunk of `rows` rows.
-    pub(super) fn new(
-        name: &str,
-        bytes: FileBytes,
-        chunk: &ColumnChunkMetaData,
-        rows: usize,
-        values: V,
-    ) -> Result<Self> {
-        let pages =
-            SerializedPageReader::new(bytes.into(), chunk, rows, None).map_err(|e| damaged(name, &e))?;
+    /// Over a column chunk.
+    pub(super) fn new(name: &str, bytes: FileBytes, chunk: &ColumnChunkMetaData, values: V) -> Result<Self> {
+        let pages = Pages::of(bytes, chunk).map_err(|e| damaged(name, &e))?;
         Ok(Self {
             name: name.into(),
             pages,
@@ -158,7 +152,7 @@ fn first_version(buf: &Bytes, rows: usize, encoding: Encoding, max: u32) -> Deco
 }
 
 /// What follows a length of four bytes, and where it ends.
-pub(super) fn prefixed(buf: &Bytes) -> Decoded<(Bytes, usize)> {
+pub(crate) fn prefixed(buf: &Bytes) -> Decoded<(Bytes, usize)> {
     let len = buf.first_chunk::<4>().ok_or(ENDS_EARLY)?;
     let end = 4 + u32::from_le_bytes(*len) as usize;
     if end > buf.len() {

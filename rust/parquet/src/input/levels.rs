@@ -63,7 +63,7 @@ pub(super) enum Levels {
 }
 
 /// Bits of a level.
-pub(super) fn width(max: u32) -> u32 {
+pub(crate) fn width(max: u32) -> u32 {
     u32::BITS - max.leading_zeros()
 }
 

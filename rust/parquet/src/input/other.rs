@@ -11,12 +11,12 @@ use hardneg_core::error::{Error, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
 use parquet::basic::{ConvertedType, LogicalType};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
-use super::file::{CHECKSUM, FileBytes, broken, damaged, is_checksum};
-use super::guard::OneGroup;
+use super::file::{CHECKSUM, FileBytes, LogFile, broken, damaged, is_checksum};
 use super::leaf::Column;
+use super::one_group::OneGroup;
 
 /// A column that the library decodes.
 pub(super) struct Other {
@@ -30,37 +30,37 @@ pub(super) struct Other {
 impl Other {
     /// Column `leaf` of row group `group`; `text` says whether it is text, and then whether of UTF-8.
     pub(super) fn new(
-        name: &str,
-        bytes: FileBytes,
-        metadata: &Arc<ParquetMetaData>,
+        file: &LogFile,
+        bytes: &FileBytes,
         (group, leaf): (usize, usize),
         text: Option<bool>,
         batch_rows: usize,
     ) -> Result<Self> {
         let open = || -> parquet::errors::Result<ParquetRecordBatchReader> {
+            let said = file.metadata.file_metadata();
             let (metadata, told) = match text {
                 // The library fails on text that is not UTF-8; binary it takes as it is.
                 Some(_) => {
-                    let schema = Arc::new(SchemaDescriptor::new(Arc::new(unannotated(
-                        metadata.file_metadata().schema(),
-                    )?)));
-                    let options = ParquetMetaDataOptions::new().with_schema(schema);
-                    let metadata = ParquetMetaDataReader::new()
-                        .with_metadata_options(Some(options))
-                        .parse_and_finish(&bytes)?;
-                    (Arc::new(metadata), None)
+                    let as_binary = || {
+                        let schema = SchemaDescriptor::new(Arc::new(unannotated(said.schema())?));
+                        let options = ParquetMetaDataOptions::new().with_schema(Arc::new(schema));
+                        ParquetMetaDataReader::new()
+                            .with_metadata_options(Some(options))
+                            .parse_and_finish(bytes)
+                    };
+                    (file.unannotated(as_binary)?, None)
                 }
-                None => (metadata.clone(), metadata.file_metadata().key_value_metadata()),
+                None => (file.metadata.clone(), said.key_value_metadata()),
             };
             let schema = metadata.file_metadata().schema_descr();
             let fields = parquet_to_arrow_schema(schema, told)?.fields;
             let mask = ProjectionMask::leaves(schema, [leaf]);
             let levels = parquet_to_arrow_field_levels(schema, mask, Some(&fields))?;
-            let one = OneGroup { bytes: bytes.into(), metadata, group };
+            let one = OneGroup { bytes: bytes.clone(), metadata, group };
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &one, batch_rows, None)
         };
-        let reader = open().map_err(|e| damaged(name, &e))?;
-        Ok(Self { name: name.into(), reader, text, rest: None })
+        let reader = open().map_err(|e| damaged(file.name(), &e))?;
+        Ok(Self { name: file.name().into(), reader, text, rest: None })
     }
 
     fn read(&mut self) -> Result<ArrayRef> {

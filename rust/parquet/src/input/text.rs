@@ -12,7 +12,9 @@ use super::hybrid::{Decoded, ENDS_EARLY, Hybrid};
 use super::leaf::{Values, spread};
 use super::levels::Validity;
 
-const TOO_LONG: &str = "a text column exceeds 2 GiB in one batch: use smaller batches";
+/// Bytes of the texts of one batch, written out.
+const MOST: usize = 512 << 20;
+const TOO_LONG: &str = "texts of one column take more than 512 MiB in one batch: use smaller batches";
 
 /// Values of a BYTE_ARRAY column.
 pub(super) struct Text {
@@ -153,8 +155,11 @@ impl Dictionary {
 
 impl Plain {
     fn push(&mut self, value: &[u8]) -> Decoded<()> {
+        if self.bytes.len() + value.len() > MOST {
+            return Err(TOO_LONG);
+        }
         self.bytes.extend_from_slice(value);
-        self.offsets.push(i32::try_from(self.bytes.len()).map_err(|_| TOO_LONG)?);
+        self.offsets.push(self.bytes.len() as i32);
         Ok(())
     }
 }

@@ -1,17 +1,14 @@
 //! A column chunk as its pages, bodies as they lie in the file.
 
-use bytes::buf::Reader;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parquet::basic::{Compression, CompressionCodec, Encoding, PageType, Type};
 use parquet::column::page::{CompressedPage, Page, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, PageEncodingStats};
-use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
-use std::sync::Arc;
 
-use crate::header::{Header, Kind, page_header};
-use crate::input::guard::Guarded;
+use crate::header::{Header, Kind};
+use crate::metadata;
+use crate::pages::Pages;
 
 /// A column chunk on its way to the output.
 pub(super) struct Chunk {
@@ -25,13 +22,9 @@ pub(super) struct Chunk {
     pub(super) statistics: Option<Statistics>,
 }
 
-/// Where a chunk's bytes lie in its file: offset and length. None where the footer makes no sense.
+/// Where a chunk's bytes lie in its file: offset and length. None where they do not.
 pub(super) fn place(meta: &ColumnChunkMetaData, file_len: u64) -> Option<(u64, u64)> {
-    let data = u64::try_from(meta.data_page_offset()).ok()?;
-    // Some writers give an offset of 0 for "no dictionary page".
-    let dictionary = meta.dictionary_page_offset().and_then(|at| u64::try_from(at).ok()).filter(|at| *at > 0);
-    let start = dictionary.map_or(data, |at| at.min(data));
-    let len = u64::try_from(meta.compressed_size()).ok()?;
+    let (start, len) = metadata::place(meta)?;
     (start.checked_add(len)? <= file_len && meta.file_path().is_none()).then_some((start, len))
 }
 
@@ -64,38 +57,12 @@ pub(super) fn pages(bytes: &Bytes, values: i64) -> Result<Vec<CompressedPage>, F
         if header.crc.is_some_and(|crc| crc32fast::hash(&buf) != crc) {
             return Err(Fault::Checksum);
         }
-        let page = match header.kind {
-            Kind::Other => continue,
-            Kind::Dictionary { values, encoding, is_sorted } if found.is_empty() => {
-                Page::DictionaryPage { buf, num_values: values, encoding, is_sorted }
-            }
-            Kind::Dictionary { .. } => return Err(Fault::Unreadable),
-            Kind::Data { values, encoding, definitions, repetitions } => {
-                seen += i64::from(values);
-                Page::DataPage {
-                    buf,
-                    num_values: values,
-                    encoding,
-                    def_level_encoding: definitions,
-                    rep_level_encoding: repetitions,
-                    statistics: None,
-                }
-            }
-            Kind::DataV2 { values, nulls, rows, encoding, definitions, repetitions, is_compressed } => {
-                seen += i64::from(values);
-                Page::DataPageV2 {
-                    buf,
-                    num_values: values,
-                    encoding,
-                    num_nulls: nulls,
-                    num_rows: rows,
-                    def_levels_byte_len: definitions,
-                    rep_levels_byte_len: repetitions,
-                    is_compressed,
-                    statistics: None,
-                }
-            }
-        };
+        match header.kind {
+            Kind::Dictionary { .. } if !found.is_empty() => return Err(Fault::Unreadable),
+            Kind::Data { values, .. } | Kind::DataV2 { values, .. } => seen += i64::from(values),
+            Kind::Dictionary { .. } | Kind::Other => {}
+        }
+        let Some(page) = header.page(buf) else { continue };
         found.push(CompressedPage::new(page, header.uncompressed));
     }
     if seen == values { Ok(found) } else { Err(Fault::Unreadable) }
@@ -113,21 +80,9 @@ pub(super) fn all_coded(pages: &[CompressedPage]) -> bool {
 }
 
 /// Reads the pages that `bytes` hold, decompressed; what they claim and cannot hold is an error.
-///
-/// # Errors
-/// Where the codec is none that we know.
-pub(super) fn decompressed(
-    bytes: Bytes,
-    meta: &ColumnChunkMetaData,
-) -> parquet::errors::Result<Box<dyn PageReader>> {
-    let own = ColumnChunkMetaData::builder(meta.column_descr_ptr())
-        .set_compression_codec(meta.compression_codec())
-        .set_total_compressed_size(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
-        .set_num_values(meta.num_values())
-        .set_data_page_offset(0)
-        .build()?;
-    let pages = SerializedPageReader::new(Arc::new(Pages(bytes)), &own, 0, None)?;
-    Ok(Box::new(Guarded::new(pages, meta)))
+pub(super) fn decompressed(bytes: Bytes, meta: &ColumnChunkMetaData) -> Box<dyn PageReader> {
+    let len = bytes.len() as u64;
+    Box::new(Pages::at(bytes, (0, len), meta).measured())
 }
 
 /// The codec with its default level, which is all that a file says of it.
@@ -171,25 +126,4 @@ pub(super) fn encodings(pages: &[CompressedPage]) -> (Vec<Encoding>, Vec<PageEnc
         }
     }
     (encodings, counted)
-}
-
-/// A chunk as the library's reader is shown it.
-struct Pages(Bytes);
-
-impl Length for Pages {
-    fn len(&self) -> u64 {
-        Length::len(&self.0)
-    }
-}
-
-impl ChunkReader for Pages {
-    type T = Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        Ok(page_header(&self.0, start)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        self.0.get_bytes(start, length)
-    }
 }

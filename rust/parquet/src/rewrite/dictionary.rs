@@ -12,7 +12,7 @@ use super::ids::{Kind, pseudonyms};
 
 /// The body of the dictionary page that the chunk in `bytes` begins with, and how many entries it has.
 fn body(bytes: &Bytes, meta: &ColumnChunkMetaData) -> Result<(Bytes, usize)> {
-    match decompressed(bytes.clone(), meta)?.get_next_page()? {
+    match decompressed(bytes.clone(), meta).get_next_page()? {
         Some(Page::DictionaryPage { buf, num_values, .. }) => Ok((buf, num_values as usize)),
         _ => Err(ParquetError::General("no dictionary page".into())),
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use hardneg_core::error::{Error, Result};
 use parquet::basic::Repetition;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::schema::types::{Type, TypePtr};
 
 use super::Column;
 use super::encode::column_type;
 use super::ids::Kind;
-use crate::header::check_footer;
+use crate::metadata::{decoded, footer};
 
 /// An input file.
 pub(super) struct Input {
@@ -38,8 +38,8 @@ impl Input {
         };
         let file = File::open(path).map_err(|_| unreadable())?;
         let len = file.metadata().map_err(|_| unreadable())?.len();
-        check_footer(&file).map_err(|_| unreadable())?;
-        let meta = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|_| unreadable())?;
+        let footer = footer(&file).map_err(|_| unreadable())?;
+        let meta = decoded(&footer).ok().flatten().ok_or_else(unreadable)?;
         Ok(Self { path: path.to_owned(), len, meta })
     }
 

@@ -53,7 +53,7 @@ pub(super) fn recoded(
             out.write_batch(&batch, nullable.1.then_some(out_levels.as_slice()), None)?;
             Ok(())
         };
-        match get_column_reader(meta.column_descr_ptr(), decompressed(bytes, meta)?) {
+        match get_column_reader(meta.column_descr_ptr(), decompressed(bytes, meta)) {
             ColumnReader::ByteArrayColumnReader(mut reader) => {
                 values.through(&mut reader, nullable.0, |v| Cow::Borrowed(v.data()), &mut batch)?;
             }

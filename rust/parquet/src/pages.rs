@@ -1,0 +1,185 @@
+//! Pages of a column chunk, decompressed: no more than they claim, and nothing that claims what it cannot hold.
+
+use bytes::Bytes;
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::ChunkReader;
+
+use crate::claims;
+use crate::codec::Unpacker;
+use crate::header::{Header, Kind};
+use crate::metadata::place;
+
+/// Bytes looked at for a header; nearly all take less than the first.
+const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
+
+/// What the library says of a page that was changed since it was written, and so do we.
+pub(crate) const CHECKSUM: &str = "CRC checksum mismatch";
+
+/// Texts that a chunk may have, written out: so many bytes at all …
+const TEXTS: u64 = 256 << 20;
+/// … and so many more for each value.
+const TEXT: u64 = 16 << 10;
+
+/// The pages of a chunk, one after the other.
+pub(crate) struct Pages<R> {
+    file: R,
+    /// Where the next header or body begins, and the chunk ends.
+    at: u64,
+    end: u64,
+    unpacker: Unpacker,
+    max_level: u32,
+    /// Of the body that begins at `at`.
+    header: Option<Header>,
+    /// Bytes of texts that may come yet, where they are counted.
+    texts: Option<u64>,
+}
+
+impl<R: ChunkReader> Pages<R> {
+    /// Where the footer says that the chunk is.
+    ///
+    /// # Errors
+    /// Where it says nowhere, or beyond the file.
+    pub(crate) fn of(file: R, chunk: &ColumnChunkMetaData) -> Result<Self> {
+        let len = file.len();
+        let inside = |(at, size): &(u64, u64)| at.checked_add(*size).is_some_and(|end| end <= len);
+        let place = place(chunk).filter(inside).ok_or_else(no_sense)?;
+        Ok(Self::at(file, place, chunk))
+    }
+
+    /// From a place on, so many bytes.
+    pub(crate) fn at(file: R, (at, len): (u64, u64), chunk: &ColumnChunkMetaData) -> Self {
+        let max_level = u32::from(chunk.column_descr().max_def_level().unsigned_abs());
+        let unpacker = Unpacker::new(chunk.compression_codec());
+        Self { file, at, end: at.saturating_add(len), unpacker, max_level, header: None, texts: None }
+    }
+
+    /// With an error for texts that take more, written out, than texts of a log do: whoever reads them takes memory for all
+    /// of a batch.
+    pub(crate) fn measured(self) -> Self {
+        Self { texts: Some(TEXTS), ..self }
+    }
+
+    /// The header that comes next; the same until its page is read. None at the end.
+    fn header(&mut self) -> Result<Option<Header>> {
+        if self.header.is_none() && self.at < self.end {
+            let header = self.read_header()?;
+            self.at += header.len as u64;
+            self.header = Some(header);
+        }
+        Ok(self.header)
+    }
+
+    fn read_header(&self) -> Result<Header> {
+        let left = self.end - self.at;
+        for most in LOOKED_AT {
+            let bytes = self.file.get_bytes(self.at, most.min(left) as usize)?;
+            if let Some(header) = Header::read(&bytes) {
+                return Ok(header);
+            }
+            if left <= most {
+                break;
+            }
+        }
+        Err(no_sense())
+    }
+
+    fn next(&mut self) -> Result<Option<Page>> {
+        while let Some(header) = self.header()? {
+            self.header = None;
+            let (start, len) = (self.at, header.compressed as u64);
+            self.at = start.checked_add(len).filter(|at| *at <= self.end).ok_or_else(no_sense)?;
+            if header.kind == Kind::Other {
+                continue;
+            }
+            let body = self.file.get_bytes(start, header.compressed)?;
+            if header.crc.is_some_and(|crc| crc32fast::hash(&body) != crc) {
+                return Err(ParquetError::General(CHECKSUM.into()));
+            }
+            let body = unpacked(&header, body, &mut self.unpacker).ok_or_else(no_sense)?;
+            let Some(page) = header.page(body) else { continue };
+            let texts = claims::texts(&page, self.max_level).ok_or_else(no_sense)?;
+            if let Some(left) = &mut self.texts {
+                let more = left.saturating_add(TEXT * u64::from(page.num_values()));
+                *left = more.checked_sub(texts).ok_or_else(no_sense)?;
+            }
+            return Ok(Some(page));
+        }
+        Ok(None)
+    }
+}
+
+fn no_sense() -> ParquetError {
+    ParquetError::General("a page that makes no sense".into())
+}
+
+/// The body of a page; None where it is not what its header says.
+pub(crate) fn unpacked(header: &Header, body: Bytes, unpacker: &mut Unpacker) -> Option<Bytes> {
+    // Levels of a page of the second version stand before what is compressed.
+    let (plain, packed) = match header.kind {
+        Kind::DataV2 { definitions, repetitions, is_compressed, .. } => {
+            (definitions as usize + repetitions as usize, is_compressed)
+        }
+        _ => (0, true),
+    };
+    if plain > body.len() {
+        return None;
+    }
+    if !packed || unpacker.is_plain() {
+        return Some(body);
+    }
+    match header.uncompressed.checked_sub(plain)? {
+        0 => Some(body.slice(..plain)),
+        len if plain == 0 => unpacker.unpack(&body, len).map(Bytes::from),
+        len => Some([&body[..plain], &unpacker.unpack(&body[plain..], len)?].concat().into()),
+    }
+}
+
+impl<R: ChunkReader> PageReader for Pages<R> {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        self.next()
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        while let Some(header) = self.header()? {
+            let (rows, values) = match header.kind {
+                Kind::Data { values, .. } => (None, Some(values)),
+                Kind::DataV2 { values, rows, .. } => (Some(rows), Some(values)),
+                Kind::Dictionary { .. } => (None, None),
+                Kind::Other => {
+                    self.skip_next_page()?;
+                    continue;
+                }
+            };
+            return Ok(Some(PageMetadata {
+                num_rows: rows.map(|n| n as usize),
+                num_levels: values.map(|n| n as usize),
+                is_dict: values.is_none(),
+            }));
+        }
+        Ok(None)
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        if let Some(header) = self.header()? {
+            self.header = None;
+            let at = self.at.checked_add(header.compressed as u64).filter(|at| *at <= self.end);
+            self.at = at.ok_or_else(no_sense)?;
+        }
+        Ok(())
+    }
+
+    fn at_record_boundary(&mut self) -> Result<bool> {
+        // Only pages of the second version must begin with a row.
+        Ok(self.peek_next_page()?.is_none_or(|next| next.num_rows.is_some()))
+    }
+}
+
+impl<R: ChunkReader> Iterator for Pages<R> {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}

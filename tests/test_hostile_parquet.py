@@ -1,0 +1,291 @@
+"""Parquet files made to end the process, to take all memory, or to be read differently by two readers."""
+
+import io
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from compact import INT, STRUCT, Parquet, Reader, varint, zigzag
+from compact import struct as packed
+
+import hardneg_fast as hn
+from hardneg_fast import cli
+from hardneg_fast.audit.pages import pages
+from hardneg_fast.exceptions import DataError, FileError
+
+N = 70_000
+MOST = 2**31 - 1
+PLAIN, DELTA_BYTE_ARRAY = 0, 7
+
+
+def log(rows: int = N, **how: Any) -> bytes:
+    table = pa.table({
+        "user_id": [f"u{i}" for i in range(rows)], "search_id": [f"s{i // 3}" for i in range(rows)],
+        "query": ["q"] * rows, "doc_id": [f"d{i % 3}" for i in range(rows)],
+        "position": [i % 3 + 1 for i in range(rows)], "clicked": [i % 3 == 2 for i in range(rows)],
+    })  # fmt: skip
+    return written(table, **how)
+
+
+def written(table: pa.Table, **how: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, **{"compression": "zstd", "store_schema": False, "write_statistics": False, **how})
+    return sink.getvalue()
+
+
+def delta(numbers: list[int]) -> bytes:
+    """Encodings.md of parquet-format, DELTA_BINARY_PACKED, in blocks of 128, each of four parts of one width."""
+    out = varint(128) + varint(4) + varint(len(numbers)) + zigzag(numbers[0])
+    steps = [b - a for a, b in zip(numbers, numbers[1:], strict=False)]
+    for at in range(0, len(steps), 128):
+        block = steps[at : at + 128]
+        least = min(block)
+        width = (max(block) - least).bit_length()
+        parts = [block[i : i + 32] for i in range(0, len(block), 32)]
+        out += zigzag(least) + bytes([width] * len(parts) + [0] * (4 - len(parts)))
+        for part in parts:
+            bits = sum((step - least) << (i * width) for i, step in enumerate(part))
+            out += bits.to_bytes(4 * width, "little")
+    return out
+
+
+def page(body: bytes, encoding: int, claimed: int | None = None) -> dict[int, Any]:
+    kind = {1: (INT, N), 2: (INT, encoding), 3: (INT, 3), 4: (INT, 3)}
+    return {1: (INT, 0), 2: (INT, len(body) if claimed is None else claimed), 5: (STRUCT, kind)}
+
+
+def levels() -> bytes:
+    """Of as many values that are all there."""
+    run = varint(N << 1) + b"\1"
+    return struct.pack("<I", len(run)) + run
+
+
+def wide_values() -> bytes:
+    """Nulls of a fixed length: 2^31 bytes each were taken for them."""
+    table = pa.table({"user_id": pa.nulls(N, pa.binary(16)), "query": ["q"] * N, "doc_id": ["d"] * N,
+                      "position": [1] * N, "clicked": [False] * N})  # fmt: skip
+    file = Parquet(written(table))
+    file.schema("user_id")[2] = (INT, MOST)
+    return file.bytes()
+
+
+def repeated_prefix() -> bytes:
+    """A text of a megabyte, then as many that are the same as the one before."""
+    long = 1 << 20
+    body = levels() + delta([0] + [long] * (N - 1)) + delta([long] + [0] * (N - 1)) + b"x" * long
+    file = Parquet(log())
+    file.replace("user_id", page(body, DELTA_BYTE_ARRAY), pa.compress(body, "zstd", asbytes=True), DELTA_BYTE_ARRAY)
+    return file.bytes()
+
+
+def compressed_beyond() -> bytes:
+    """Two gigabytes that say they are a thousand bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "brotli") as out:
+        for _ in range(128):
+            out.write(bytes(16 << 20))
+    file = Parquet(log(compression="brotli"))
+    file.replace("user_id", page(b"", PLAIN, claimed=1000), sink.getvalue().to_pybytes(), PLAIN)
+    return file.bytes()
+
+
+def levels_beyond() -> bytes:
+    """A page of the second version whose levels are longer than 32 bits can say, together."""
+    kind = {1: (INT, N), 2: (INT, 0), 3: (INT, N), 4: (INT, PLAIN), 5: (INT, MOST), 6: (INT, MOST), 7: (1, True)}
+    body = b"abcdefgh" * 4
+    file = Parquet(log())
+    header = {1: (INT, 3), 2: (INT, len(body)), 8: (STRUCT, kind)}
+    file.replace("user_id", header, pa.compress(body, "zstd", asbytes=True), PLAIN)
+    return file.bytes()
+
+
+def rows_beyond() -> bytes:
+    """Row groups that have more rows together than 64 bits can say."""
+    file = Parquet(log(30, row_group_size=10))
+    for group in file.groups():
+        group[3] = (6, 2**63 - 1)
+    return file.bytes()
+
+
+def other_rows() -> bytes:
+    """A footer that counts other rows than its row groups."""
+    file = Parquet(log(30))
+    file.footer[3] = (6, 2**62)
+    return file.bytes()
+
+
+def changed(field: int, value: int) -> Callable[[], bytes]:
+    def make() -> bytes:
+        file = Parquet(log(30))
+        for chunk in file.chunks():
+            chunk[field] = (6, value)
+        return file.bytes()
+
+    return make
+
+
+USERS = {
+    "wide values": wide_values,
+    "a prefix without end": repeated_prefix,
+    "compressed beyond what it says": compressed_beyond,
+    "levels beyond 32 bits": levels_beyond,
+}
+FOOTERS = {
+    "rows beyond 64 bits": rows_beyond,
+    "rows of two counts": other_rows,
+    "no bytes": changed(7, -1),
+    "bytes beyond": changed(7, 2**62),
+    "before the file": changed(9, -1),
+    "behind the file": changed(9, 2**62),
+    "a dictionary before the file": changed(11, -1),
+    "a dictionary behind the pages": changed(11, 2**40),
+}
+
+CHILD = """
+import resource, sys
+import hardneg_fast as hn
+resource.setrlimit(resource.RLIMIT_AS, (5 << 30, 5 << 30))
+try:
+    match sys.argv[1]:
+        case "mine":
+            hn.mine(sys.argv[2], privacy=hn.Privacy.none(), config=hn.Config(threads=2))
+        case "anonymize":
+            hn.anonymize(sys.argv[2], sys.argv[3], key=hn.Key(bytes(32)), query_text="keep", time="keep")
+        case "related":
+            hn.related_queries(sys.argv[2])
+except hn.HardnegError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "make"),
+    [(how, make) for how in ("mine", "anonymize") for make in USERS.values()]
+    + [(how, make) for how in ("mine", "anonymize", "related") for make in FOOTERS.values()],
+    ids=[f"{how} {name}" for how in ("mine", "anonymize") for name in USERS]
+    + [f"{how} {name}" for how in ("mine", "anonymize", "related") for name in FOOTERS],
+)
+def test_a_named_error_and_nothing_else(how: str, make: Callable[[], bytes], tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").write_bytes(make())
+    ask = [sys.executable, "-c", CHILD, how, tmp_path / "log.parquet", tmp_path / "out.parquet"]
+    done = subprocess.run(ask, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(("DataError log.parquet: ", "FileError log.parquet: "))
+    assert "bug" not in done.stdout
+
+
+def test_a_text_of_a_dictionary_that_batches_write_out(tmp_path: Path) -> None:
+    """Where the coding changes, keys are written out: 30,000 times a megabyte, of a file of a few kilobytes."""
+    half = pa.array([0] * 30_000, pa.int32())
+    users = pa.chunked_array([
+        pa.DictionaryArray.from_arrays(half, ["x" * (1 << 20)]),
+        pa.DictionaryArray.from_arrays(pa.array(range(30_000), pa.int32()), [f"u{i}" for i in range(30_000)]),
+    ])
+    rows = pq.read_table(io.BytesIO(log(60_000)))
+    (tmp_path / "log.parquet").write_bytes(written(rows.set_column(0, "user_id", users)))
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, "mine", tmp_path / "log.parquet"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "take more than 512 MiB in one batch" in done.stdout
+
+
+def test_pages_that_only_some_readers_see(tmp_path: Path) -> None:
+    """Readers differ on which of two places of a chunk holds: an audit could have looked at the other one."""
+    good = Parquet(log(3000))
+    other = Parquet(written(pa.table({"query": [f"jane.doe{i % 60}@example.com" for i in range(3000)]})))
+    (theirs,), (ours,) = other.chunks("query"), good.chunks("query")
+    start, size = theirs[11][1], theirs[7][1]
+    ours |= {9: ours[11], 11: (6, len(good.body)), 7: (6, size)}
+    good.body += other.body[start : start + size]
+    path = tmp_path / "log.parquet"
+    path.write_bytes(good.bytes())
+    assert "jane.doe3@example.com" in pl.read_parquet(path)["query"].to_list()
+    with pytest.raises(DataError, match="footer is damaged"):
+        list(pages(path))
+    with pytest.raises(DataError, match="footer is damaged"):
+        hn.count(path)
+    assert cli.main(["audit", str(path)]) == 3
+
+
+def test_dictionaries_that_are_said_to_begin_with_the_file(tmp_path: Path) -> None:
+    """As parquet-mr 1.8 wrote it of columns that have none (PARQUET-1402)."""
+    file = Parquet(log(3000, use_dictionary=False))
+    for chunk in file.chunks():
+        chunk[11] = (6, 0)
+    path = tmp_path / "log.parquet"
+    path.write_bytes(file.bytes())
+    assert duckdb.sql(f"select count(distinct user_id) from '{path}'").fetchall() == [(3000,)]  # noqa: S608
+    assert hn.mine(path, privacy=hn.Privacy.none()).report["input"]["rows"] == 3000
+    hn.anonymize(path, tmp_path / "out.parquet", key=hn.Key(bytes(32)), query_text="keep", time="keep")
+    assert list(pages(path))
+
+
+def hadoop(file: bytes) -> bytes:
+    """The same file with LZ4 blocks framed as Hadoop does, in two blocks where there is enough."""
+    old = Parquet(file)
+    new = b"PAR1"
+    for chunk in old.chunks():
+        at = min(chunk[field][1] for field in (9, 11) if field in chunk)
+        end, start, places = at + chunk[7][1], len(new), {}
+        while at < end:
+            read = Reader(old.body, at)
+            header = read.struct()
+            content = pa.decompress(read.take(header[3][1]), header[2][1], "lz4_raw", asbytes=True)
+            framed = b""
+            for part in (content[:100], content[100:]):
+                block = pa.compress(part, "lz4_raw", asbytes=True)
+                framed += struct.pack(">II", len(part), len(block)) + block
+            places.setdefault(11 if header[1][1] == 2 else 9, (6, len(new)))
+            new += packed(header | {3: (INT, len(framed))}) + framed
+            at = read.at
+        chunk.pop(16, None)
+        chunk |= {4: (INT, 5), 7: (6, len(new) - start), **places}
+    old.body = new
+    return old.bytes()
+
+
+def test_lz4_as_hadoop_frames_it(tmp_path: Path) -> None:
+    path, plain = tmp_path / "log.parquet", tmp_path / "plain.parquet"
+    plain.write_bytes(log(3000, compression="none"))
+    path.write_bytes(hadoop(log(3000, compression="lz4")))
+    assert pq.read_table(path).equals(pq.read_table(plain))
+    assert hn.mine(path, privacy=hn.Privacy.none()).report["input"]["rows"] == 3000
+    assert list(pages(path)) == list(pages(plain))
+    hn.anonymize(path, tmp_path / "out.parquet", key=hn.Key(bytes(32)), query_text="keep", time="keep")
+    assert {name for name, _ in pages(tmp_path / "out.parquet")} >= {"user_id", "query"}
+
+
+@pytest.mark.parametrize("codec", ["brotli", "zstd", "gzip", "snappy", "lz4", "none"])
+def test_a_page_of_thirty_megabytes_that_are_all_the_same(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(written(pa.table({"t": ["a" * (30 << 20)]}), compression=codec, use_dictionary=False))
+    ((_, content),) = pages(path)
+    assert content.count(b"a") == 30 << 20
+
+
+def test_tables_beside_the_log_are_looked_at_too(tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").write_bytes(log(300))
+    table = pa.table({"doc_id": ["d1"], "text": ["t"]})
+    file = Parquet(written(table))
+    file.footer[3] = (6, 7)
+    (tmp_path / "documents.parquet").write_bytes(file.bytes())
+    with pytest.raises(FileError, match=r"documents 'documents.parquet' cannot be read \(ArrowInvalid\)"):
+        hn.mine(tmp_path / "log.parquet", privacy=hn.Privacy.none(), documents=tmp_path / "documents.parquet")
+
+
+def test_texts_in_delta_coding_of_many_row_groups(tmp_path: Path) -> None:
+    rows = pq.read_table(io.BytesIO(log(3000)))
+    coding = dict.fromkeys(["user_id", "query", "doc_id"], "DELTA_LENGTH_BYTE_ARRAY")
+    path, plain = tmp_path / "log.parquet", tmp_path / "plain.parquet"
+    path.write_bytes(written(rows, use_dictionary=False, column_encoding=coding, row_group_size=100))
+    plain.write_bytes(written(rows))
+    assert pa.table(hn.count(path).pairs).equals(pa.table(hn.count(plain).pairs))
