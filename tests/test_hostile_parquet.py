@@ -1,6 +1,7 @@
 """Parquet files made to end the process, to take all memory, or to be read differently by two readers."""
 
 import io
+import itertools
 import struct
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from compact import INT, STRUCT, Parquet, Reader, varint, zigzag
-from compact import struct as packed
 
 import hardneg_fast as hn
+from compact import INT, STRUCT, Parquet, Reader, varint, zigzag
+from compact import struct as packed
 from hardneg_fast import cli
 from hardneg_fast.audit.pages import pages
 from hardneg_fast.exceptions import DataError, FileError
@@ -44,7 +45,7 @@ def written(table: pa.Table, **how: Any) -> bytes:
 def delta(numbers: list[int]) -> bytes:
     """Encodings.md of parquet-format, DELTA_BINARY_PACKED, in blocks of 128, each of four parts of one width."""
     out = varint(128) + varint(4) + varint(len(numbers)) + zigzag(numbers[0])
-    steps = [b - a for a, b in zip(numbers, numbers[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
     for at in range(0, len(steps), 128):
         block = steps[at : at + 128]
         least = min(block)
@@ -185,10 +186,12 @@ def test_a_named_error_and_nothing_else(how: str, make: Callable[[], bytes], tmp
 def test_a_text_of_a_dictionary_that_batches_write_out(tmp_path: Path) -> None:
     """Where the coding changes, keys are written out: 30,000 times a megabyte, of a file of a few kilobytes."""
     half = pa.array([0] * 30_000, pa.int32())
-    users = pa.chunked_array([
-        pa.DictionaryArray.from_arrays(half, ["x" * (1 << 20)]),
-        pa.DictionaryArray.from_arrays(pa.array(range(30_000), pa.int32()), [f"u{i}" for i in range(30_000)]),
-    ])
+    users = pa.chunked_array(
+        [
+            pa.DictionaryArray.from_arrays(half, ["x" * (1 << 20)]),
+            pa.DictionaryArray.from_arrays(pa.array(range(30_000), pa.int32()), [f"u{i}" for i in range(30_000)]),
+        ]
+    )
     rows = pq.read_table(io.BytesIO(log(60_000)))
     (tmp_path / "log.parquet").write_bytes(written(rows.set_column(0, "user_id", users)))
     done = subprocess.run(

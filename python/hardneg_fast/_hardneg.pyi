@@ -12,6 +12,7 @@ from .detector import Detector
 
 __all__ = [
     "DEBUG_BUILD",
+    "ChunkPages",
     "ClickLog",
     "ClickModel",
     "Contributions",
@@ -196,7 +197,7 @@ class ParquetFooter:
     def chunks(self) -> list[tuple[str, int, int]]:
         """Of each column chunk: path of its column, offset in the file, bytes."""
 
-    def pages(self, number: int, chunk: bytes, /) -> ChunkPages:
+    def pages(self, number: int, chunk: bytes) -> ChunkPages:
         """The pages of column chunk `number`, which is these bytes.
 
         Raises:
