@@ -56,10 +56,28 @@ pub fn templates() -> Vec<Template> {
                     if nested && !(nullable && dictionary) {
                         continue;
                     }
-                    out.push(template(&column, nullable, v2, dictionary, delta, nested));
+                    out.push(template(
+                        &column,
+                        nullable,
+                        (v2, dictionary, delta),
+                        nested,
+                        Compression::UNCOMPRESSED,
+                    ));
                 }
             }
         }
+    }
+    let codecs = [
+        Compression::SNAPPY,
+        Compression::GZIP(Default::default()),
+        Compression::BROTLI(Default::default()),
+        Compression::ZSTD(Default::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ];
+    for codec in codecs {
+        let text = &columns(true)[0];
+        out.extend([false, true].map(|v2| template(text, true, (v2, !v2, false), false, codec)));
     }
     out
 }
@@ -91,10 +109,9 @@ fn columns(nullable: bool) -> Vec<ArrayRef> {
 fn template(
     column: &ArrayRef,
     nullable: bool,
-    v2: bool,
-    dictionary: bool,
-    delta: bool,
+    (v2, dictionary, delta): (bool, bool, bool),
     nested: bool,
+    codec: Compression,
 ) -> Template {
     let leaf = Field::new("t", column.data_type().clone(), nullable);
     let (name, column): (_, ArrayRef) = if nested {
@@ -109,7 +126,7 @@ fn template(
         .set_data_page_row_count_limit(17)
         .set_write_batch_size(7)
         .set_max_row_group_row_count(Some(30))
-        .set_compression(Compression::UNCOMPRESSED);
+        .set_compression(codec);
     if delta {
         let coding = match column.data_type() {
             DataType::Utf8 | DataType::Binary => Some(Encoding::DELTA_BYTE_ARRAY),
