@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import hardneg_fast as hn
-from compact import INT, STRUCT, Parquet, Reader, varint, zigzag
+from compact import INT, LIST, STRUCT, Parquet, Reader, varint, zigzag
 from compact import struct as packed
 from hardneg_fast import cli
 from hardneg_fast.audit.pages import pages
@@ -87,6 +87,37 @@ def repeated_prefix() -> bytes:
     return file.bytes()
 
 
+def lengths_without_texts() -> bytes:
+    """Sixty million lengths of 0 in a few bytes, twice: what is shared with the value before, and what is not."""
+    numbers = varint(1 << 26) + varint(1) + varint(1 << 26) + zigzag(0) + zigzag(0) + b"\0"
+    body = levels() + numbers * 2
+    header = page(body, DELTA_BYTE_ARRAY)
+    header[5][1][1] = (INT, 1 << 26)
+    file = Parquet(log())
+    file.replace("user_id", header, pa.compress(body, "zstd", asbytes=True), DELTA_BYTE_ARRAY)
+    return file.bytes()
+
+
+def entries_without_texts() -> bytes:
+    """A dictionary of sixteen million texts of no length, then of as many as there are bytes."""
+    body = bytes(1 << 26)
+    kind = {1: (INT, 1 << 26), 2: (INT, PLAIN)}
+    file = Parquet(log())
+    header = {1: (INT, 2), 2: (INT, len(body)), 7: (STRUCT, kind)}
+    file.replace("user_id", header, pa.compress(body, "zstd", asbytes=True), 8)
+    return file.bytes()
+
+
+def long_entries_of_other_codings() -> bytes:
+    """Dictionary keys of a column with other codings too, which the library writes out: 70,000 times 28,000 bytes."""
+    users = pa.DictionaryArray.from_arrays(pa.array([0] * N, pa.int32()), ["x" * 28_000])
+    rows = pq.read_table(io.BytesIO(log()))
+    file = Parquet(written(rows.set_column(0, "user_id", users)))
+    (chunk,) = file.chunks("user_id")
+    chunk[2] = (LIST, (INT, [*chunk[2][1][1], DELTA_BYTE_ARRAY]))
+    return file.bytes()
+
+
 def compressed_beyond() -> bytes:
     """Two gigabytes that say they are a thousand bytes."""
     sink = pa.BufferOutputStream()
@@ -138,6 +169,8 @@ USERS = {
     "a prefix without end": repeated_prefix,
     "compressed beyond what it says": compressed_beyond,
     "levels beyond 32 bits": levels_beyond,
+    "lengths without texts": lengths_without_texts,
+    "entries without texts": entries_without_texts,
 }
 FOOTERS = {
     "rows beyond 64 bits": rows_beyond,
@@ -181,6 +214,53 @@ def test_a_named_error_and_nothing_else(how: str, make: Callable[[], bytes], tmp
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(("DataError log.parquet: ", "FileError log.parquet: "))
     assert "bug" not in done.stdout
+
+
+def test_long_texts_that_the_library_writes_out(tmp_path: Path) -> None:
+    """A copy keeps the dictionary; whoever reads the rows would take two gigabytes for one column."""
+    path = tmp_path / "log.parquet"
+    path.write_bytes(long_entries_of_other_codings())
+    assert path.stat().st_size < 1 << 20
+    done = subprocess.run([sys.executable, "-c", CHILD, "mine", path], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("DataError log.parquet: ")
+
+
+def test_pages_without_values_are_not_unpacked(tmp_path: Path) -> None:
+    file = Parquet(log(3000))
+    (chunk,) = file.chunks("user_id")
+    start, size = chunk[11][1], chunk[7][1]
+    empty = pa.compress(bytes(1 << 26), "zstd", asbytes=True)
+    kind = {1: (INT, 0), 2: (INT, PLAIN), 3: (INT, 3), 4: (INT, 3)}
+    page = packed({1: (INT, 0), 2: (INT, 1 << 26), 3: (INT, len(empty)), 5: (STRUCT, kind)}) + b"\0" * len(empty)
+    pages = file.body[start : start + size]
+    chunk |= {11: (6, len(file.body)), 9: (6, len(file.body)), 7: (6, size + len(page))}
+    # The dictionary comes first, then what would be an error if anybody unpacked it.
+    read = Reader(pages)
+    read.take(read.struct()[3][1])
+    file.body += pages[: read.at] + page + pages[read.at :]
+    path = tmp_path / "log.parquet"
+    path.write_bytes(file.bytes())
+    assert hn.mine(path, privacy=hn.Privacy.none()).report["input"]["rows"] == 3000
+
+
+def test_files_of_very_many_chunks_are_audited_in_time(tmp_path: Path) -> None:
+    """Places of chunks were asked for once a chunk: 30,000 took minutes."""
+    table = pa.table({f"c{i}": list(range(3000)) for i in range(10)})
+    path = tmp_path / "t.parquet"
+    path.write_bytes(written(table, row_group_size=1, compression="none", use_dictionary=False))
+    assert sum(1 for _ in pages(path)) == 30_000
+
+
+def test_tables_beside_the_log_at_a_uri(tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").write_bytes(log(300))
+    texts = tmp_path / "texts.parquet"
+    texts.write_bytes(written(pa.table({"doc_id": [f"d{i}" for i in range(3)], "text": ["a", "b", "c"]})))
+    mined = [
+        hn.mine(tmp_path / "log.parquet", tmp_path / name, privacy=hn.Privacy.none(), documents=given)
+        for name, given in (("by path", texts), ("by uri", texts.as_uri()))
+    ]
+    assert mined[0].report["counts"] == mined[1].report["counts"]
 
 
 def test_a_text_of_a_dictionary_that_batches_write_out(tmp_path: Path) -> None:

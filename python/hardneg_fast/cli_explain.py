@@ -60,8 +60,9 @@ def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]
     if doc is not None:
         where &= pc.field("neg_id") == doc
     try:
-        files = sorted((out / "negatives").glob("*.parquet"))
-        rows = [row for file in files for row in open_parquet(file).read().filter(where).to_pylist()]
+        files = sorted(file for file in (out / "negatives").iterdir() if file.suffix == ".parquet")
+        batches = (batch for file in files for batch in open_parquet(file).iter_batches())
+        rows = [row for batch in batches for row in pa.table(batch).filter(where).to_pylist()]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileError(
             f"{out.name}: negatives cannot be read ({type(error).__name__}); is it damaged, or not what mine wrote?"

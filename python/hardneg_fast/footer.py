@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from . import _hardneg
@@ -21,18 +22,22 @@ END = 8
 
 
 def open_parquet(path: str | Path) -> pq.ParquetFile:
-    """A Parquet file for pyarrow, if its footer makes sense; pages are held to their checksums.
+    """A Parquet file, local or at a URI, for pyarrow, if its footer makes sense; pages are held to their checksums.
 
     Raises:
         OSError, pyarrow.ArrowException: it cannot be read.
     """
-    path = Path(path)
-    with path.open("rb") as stream:
-        try:
-            read_footer(stream, path.stat().st_size, path.name)
-        except HardnegError:
-            raise pa.ArrowInvalid("no Parquet footer that makes sense") from None
-    return pq.ParquetFile(path, page_checksum_verification=True)
+    if isinstance(path, str) and "://" in path:
+        filesystem, inside = pafs.FileSystem.from_uri(path)
+        stream = filesystem.open_input_file(inside)
+    else:
+        stream = pa.OSFile(str(path))
+    try:
+        read_footer(stream, stream.size(), Path(path).name)
+    except HardnegError:
+        raise pa.ArrowInvalid("no Parquet footer that makes sense") from None
+    stream.seek(0)
+    return pq.ParquetFile(stream, page_checksum_verification=True)
 
 
 def read_footer(stream: Any, size: int, name: str) -> _hardneg.ParquetFooter:

@@ -7,22 +7,44 @@
 use parquet::basic::Encoding;
 use parquet::column::page::Page;
 
+use crate::input::hybrid::Hybrid;
 use crate::input::leaf::prefixed;
 use crate::input::levels::width;
 
-/// Values of a page in delta coding, which the library decodes all at once. Writers begin a new one long before.
+/// Values of a page in delta coding …
 const MOST: usize = 1 << 26;
+/// … and of texts, whose lengths the library decodes all at once. Writers begin a new page long before.
+const MOST_TEXTS: usize = 1 << 22;
 
 /// Bytes of the texts of one page in delta coding, written out.
 const LONGEST: u64 = 256 << 20;
 
-/// Whether a page holds what it claims, as far as memory is taken for it. Returns the bytes of its texts, written out, of
-/// codings other than by dictionary; None where it does not.
-pub(crate) fn texts(page: &Page, max_level: u32) -> Option<u64> {
+/// Of the entries of a dictionary, by key: how long they are.
+pub(crate) type Entries = Vec<u32>;
+
+/// Whether a dictionary has the entries that it claims, of so many bytes at least.
+pub(crate) fn has(dictionary: &Page, least: usize) -> bool {
+    dictionary.num_values() as usize <= dictionary.buffer().len() / least.max(1)
+}
+
+/// How long the texts of a dictionary are, in its plain coding: each after its length. None where it lacks some.
+pub(crate) fn entries(dictionary: &Page) -> Option<Entries> {
+    let (mut rest, mut out) = (&dictionary.buffer()[..], Entries::new());
+    for _ in 0..dictionary.num_values() {
+        let (len, more) = rest.split_first_chunk()?;
+        let len = u32::from_le_bytes(*len);
+        rest = more.get(len as usize..)?;
+        out.push(len);
+    }
+    Some(out)
+}
+
+/// Whether a data page holds what it claims, as far as memory is taken for it. Returns the bytes of its texts, written out;
+/// None where it does not. `entries` are those of its dictionary.
+pub(crate) fn texts(page: &Page, max_level: u32, entries: &[u32]) -> Option<u64> {
     let (buf, values) = (page.buffer(), page.num_values() as usize);
     let start = match page {
-        // A value takes a byte at least.
-        Page::DictionaryPage { .. } => return (values <= buf.len()).then_some(0),
+        Page::DictionaryPage { .. } => return None,
         Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
             *def_levels_byte_len as usize + *rep_levels_byte_len as usize
         }
@@ -31,7 +53,7 @@ pub(crate) fn texts(page: &Page, max_level: u32) -> Option<u64> {
         Page::DataPage { .. } => (values * width(max_level) as usize).div_ceil(8),
     };
     let data = buf.get(start..)?;
-    let most = values.min(MOST);
+    let most = values.min(if page.encoding() == Encoding::DELTA_BINARY_PACKED { MOST } else { MOST_TEXTS });
     let mut sum = Some(0_u64);
     let mut add = |length: i64| {
         let length = u64::try_from(i64::from(length as i32)).ok();
@@ -50,6 +72,14 @@ pub(crate) fn texts(page: &Page, max_level: u32) -> Option<u64> {
             sum.filter(|sum| *sum <= LONGEST)
         }
         Encoding::PLAIN | Encoding::BYTE_STREAM_SPLIT => Some(data.len() as u64),
+        Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY if !entries.is_empty() => {
+            let mut keys = Hybrid::keys(&buf.slice(start..)).ok()?;
+            let mut key = [0_i32];
+            // Where there are fewer, some are null.
+            let of =
+                |_| keys.fill(&mut key, entries.len()).ok().map(|()| u64::from(entries[key[0] as usize]));
+            Some((0..values).map_while(of).sum())
+        }
         _ => Some(0),
     }
 }
@@ -131,11 +161,13 @@ mod tests {
 
     /// Pages as the library writes them.
     fn pages(texts: &[Vec<u8>], encoding: Encoding) -> Vec<Page> {
-        let properties = WriterProperties::builder()
-            .set_dictionary_enabled(false)
-            .set_compression(Compression::UNCOMPRESSED)
-            .set_encoding(encoding)
-            .build();
+        let dictionary = encoding == Encoding::RLE_DICTIONARY;
+        let mut properties = WriterProperties::builder().set_compression(Compression::UNCOMPRESSED);
+        properties = properties.set_dictionary_enabled(dictionary);
+        if !dictionary {
+            properties = properties.set_encoding(encoding);
+        }
+        let properties = properties.build();
         let schema = Arc::new(parse_message_type("message m { required binary t; }").unwrap());
         let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
         let mut group = file.next_row_group().unwrap();
@@ -168,9 +200,15 @@ mod tests {
         ) {
             let long: usize = texts.iter().map(Vec::len).sum();
             for encoding in [Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY] {
-                let told: Option<u64> = pages(&texts, encoding).iter().map(|page| super::texts(page, 0)).sum();
+                let told: Option<u64> = pages(&texts, encoding).iter().map(|page| super::texts(page, 0, &[])).sum();
                 prop_assert_eq!(told, Some(long as u64));
             }
+            let pages = pages(&texts, Encoding::RLE_DICTIONARY);
+            let (dictionary, data) = pages.split_first().unwrap();
+            prop_assert!(has(dictionary, 4) && !has(dictionary, dictionary.buffer().len() + 1));
+            let entries = entries(dictionary).unwrap();
+            let told: Option<u64> = data.iter().map(|page| super::texts(page, 0, &entries)).sum();
+            prop_assert_eq!(told, Some(long as u64));
         }
     }
 
@@ -197,6 +235,24 @@ mod tests {
         out
     }
 
+    /// A few bytes that say sixty million lengths of 0.
+    #[test]
+    fn more_texts_than_a_page_has_are_refused() {
+        let mut lengths = vec![0x80, 0x80, 0x80, 0x40, 1, 0x80, 0x80, 0x80, 0x20, 0, 0, 0];
+        lengths.extend(lengths.clone());
+        for (values, told) in [(1 << 26, None), (1 << 22, None)] {
+            let page = Page::DataPage {
+                buf: lengths.clone().into(),
+                num_values: values,
+                encoding: Encoding::DELTA_BYTE_ARRAY,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            };
+            assert_eq!(super::texts(&page, 0, &[]), told);
+        }
+    }
+
     /// A text of 60 bytes or 250, and two million that are the same as the one before.
     #[test]
     fn what_repeats_itself_without_end_is_refused() {
@@ -211,7 +267,7 @@ mod tests {
                 rep_level_encoding: Encoding::RLE,
                 statistics: None,
             };
-            super::texts(&page, 0)
+            super::texts(&page, 0, &[])
         };
         assert_eq!(told(60), Some(60 * ((1 << 21) - 1)));
         assert_eq!(told(250), None);

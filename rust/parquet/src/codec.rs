@@ -10,8 +10,9 @@ use parquet::basic::CompressionCodec as Codec;
 /// Bytes of a page that may be one value throughout.
 const ALIKE: usize = 64 << 20;
 
-/// Bytes that one byte may stand for beyond that: what a block of Zstandard (RFC 8878, 3.1.1.2) can, 128 KB in four.
-const MOST_OF_A_BYTE: usize = 32 << 10;
+/// Bytes that one byte may stand for beyond that: what gzip can at most (RFC 1951: 258 bytes in two bits). Of larger pages that
+/// are all the same, which Zstandard and brotli make smaller yet, nobody can tell whether they are meant.
+const MOST_OF_A_BYTE: usize = 1032;
 
 /// Bytes for which memory is taken before there are any.
 const AT_ONCE: usize = 1 << 20;
@@ -42,7 +43,7 @@ impl Unpacker {
             Codec::UNCOMPRESSED => packed.to_vec(),
             Codec::SNAPPY => {
                 (snap::raw::decompress_len(packed).ok()? == len).then_some(())?;
-                let mut out = vec![0; len];
+                let mut out = zeros(len)?;
                 self.snappy.decompress(packed, &mut out).ok()?;
                 out
             }
@@ -50,7 +51,7 @@ impl Unpacker {
                 if self.zstd.is_none() {
                     self.zstd = Some(zstd::bulk::Decompressor::new().ok()?);
                 }
-                let mut out = Vec::with_capacity(len);
+                let mut out = room(len)?;
                 self.zstd.as_mut()?.decompress_to_buffer(packed, &mut out).ok()?;
                 out
             }
@@ -64,6 +65,19 @@ impl Unpacker {
     }
 }
 
+/// Memory for so many bytes, if there is any.
+fn room(len: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(len).ok()?;
+    Some(out)
+}
+
+fn zeros(len: usize) -> Option<Vec<u8>> {
+    let mut out = room(len)?;
+    out.resize(len, 0);
+    Some(out)
+}
+
 /// At most a byte more than `len`.
 fn limited(from: impl Read, len: usize) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(len.min(AT_ONCE));
@@ -72,7 +86,7 @@ fn limited(from: impl Read, len: usize) -> Option<Vec<u8>> {
 }
 
 fn lz4_block(packed: &[u8], len: usize) -> Option<Vec<u8>> {
-    let mut out = vec![0; len];
+    let mut out = zeros(len)?;
     let found = lz4_flex::block::decompress_into(packed, &mut out).ok()?;
     out.truncate(found);
     Some(out)

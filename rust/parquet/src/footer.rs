@@ -127,6 +127,9 @@ fn starts_at(chunk: &ColumnChunkMetaData, least: i64) -> bool {
 /// # Errors
 /// `Data` where a header makes no sense, or the body is not what it says.
 pub fn page(name: &str, chunk: &[u8], at: usize, codec: Codec) -> Result<(Bytes, usize)> {
+    if codec == Codec::LZO {
+        return Err(Error::data(format!("{name}: it is compressed with LZO, which cannot be read here")));
+    }
     let read = || {
         let rest = chunk.get(at..)?;
         let header = Header::read(rest)?;

@@ -9,7 +9,7 @@
 mod file;
 mod flags;
 mod group;
-mod hybrid;
+pub(crate) mod hybrid;
 mod kind;
 pub(crate) mod leaf;
 pub(crate) mod levels;

@@ -1,12 +1,13 @@
 //! Pages of a column chunk, decompressed: no more than they claim, and nothing that claims what it cannot hold.
 
 use bytes::Bytes;
+use parquet::basic::Type;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::ChunkReader;
 
-use crate::claims;
+use crate::claims::{self, Entries};
 use crate::codec::Unpacker;
 use crate::header::{Header, Kind};
 use crate::metadata::place;
@@ -19,8 +20,8 @@ pub(crate) const CHECKSUM: &str = "CRC checksum mismatch";
 
 /// Texts that a chunk may have, written out: so many bytes at all …
 const TEXTS: u64 = 256 << 20;
-/// … and so many more for each value.
-const TEXT: u64 = 16 << 10;
+/// … and so many more for each value. Of 65,536 they are as many again.
+const TEXT: u64 = 4 << 10;
 
 /// The pages of a chunk, one after the other.
 pub(crate) struct Pages<R> {
@@ -34,6 +35,10 @@ pub(crate) struct Pages<R> {
     header: Option<Header>,
     /// Bytes of texts that may come yet, where they are counted.
     texts: Option<u64>,
+    entries: Entries,
+    /// Bytes of a value in a dictionary, at least.
+    least: usize,
+    is_text: bool,
 }
 
 impl<R: ChunkReader> Pages<R> {
@@ -52,7 +57,16 @@ impl<R: ChunkReader> Pages<R> {
     pub(crate) fn at(file: R, (at, len): (u64, u64), chunk: &ColumnChunkMetaData) -> Self {
         let max_level = u32::from(chunk.column_descr().max_def_level().unsigned_abs());
         let unpacker = Unpacker::new(chunk.compression_codec());
-        Self { file, at, end: at.saturating_add(len), unpacker, max_level, header: None, texts: None }
+        let (kind, end) = (chunk.column_type(), at.saturating_add(len));
+        let least = match kind {
+            Type::BOOLEAN => 1,
+            Type::BYTE_ARRAY | Type::INT32 | Type::FLOAT => 4,
+            Type::INT64 | Type::DOUBLE => 8,
+            Type::INT96 => 12,
+            Type::FIXED_LEN_BYTE_ARRAY => usize::try_from(chunk.column_descr().type_length()).unwrap_or(0),
+        };
+        let (entries, is_text) = (Entries::new(), kind == Type::BYTE_ARRAY);
+        Self { file, at, end, unpacker, max_level, header: None, texts: None, entries, least, is_text }
     }
 
     /// With an error for texts that take more, written out, than texts of a log do: whoever reads them takes memory for all
@@ -90,7 +104,10 @@ impl<R: ChunkReader> Pages<R> {
             self.header = None;
             let (start, len) = (self.at, header.compressed as u64);
             self.at = start.checked_add(len).filter(|at| *at <= self.end).ok_or_else(no_sense)?;
-            if header.kind == Kind::Other {
+            if matches!(
+                header.kind,
+                Kind::Other | Kind::Data { values: 0, .. } | Kind::DataV2 { values: 0, .. }
+            ) {
                 continue;
             }
             let body = self.file.get_bytes(start, header.compressed)?;
@@ -99,14 +116,25 @@ impl<R: ChunkReader> Pages<R> {
             }
             let body = unpacked(&header, body, &mut self.unpacker).ok_or_else(no_sense)?;
             let Some(page) = header.page(body) else { continue };
-            let texts = claims::texts(&page, self.max_level).ok_or_else(no_sense)?;
-            if let Some(left) = &mut self.texts {
-                let more = left.saturating_add(TEXT * u64::from(page.num_values()));
-                *left = more.checked_sub(texts).ok_or_else(no_sense)?;
-            }
+            self.claim(&page).ok_or_else(no_sense)?;
             return Ok(Some(page));
         }
         Ok(None)
+    }
+
+    /// None for a page that claims what it cannot hold, or more than texts may have.
+    fn claim(&mut self, page: &Page) -> Option<()> {
+        if page.is_dictionary_page() {
+            if self.is_text && self.texts.is_some() {
+                self.entries = claims::entries(page)?;
+            }
+            return claims::has(page, self.least).then_some(());
+        }
+        let texts = claims::texts(page, self.max_level, &self.entries)?;
+        if let Some(left) = self.texts.as_mut().filter(|_| self.is_text) {
+            *left = left.saturating_add(TEXT * u64::from(page.num_values())).checked_sub(texts)?;
+        }
+        Some(())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Footers of Parquet files, and where pages lie.
 
-use hardneg_parquet::footer::{Codec, Footer, page};
+use std::sync::OnceLock;
+
+use hardneg_parquet::footer::{Chunk, Codec, Footer, page};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -10,34 +12,48 @@ use crate::watch::detached;
 
 /// What a footer says of column chunks.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
-pub(crate) struct ParquetFooter(Footer);
+pub(crate) struct ParquetFooter {
+    footer: Footer,
+    /// Asked for once: there can be hundreds of thousands.
+    chunks: OnceLock<Vec<Chunk>>,
+}
+
+impl ParquetFooter {
+    fn placed(&self) -> PyResult<&[Chunk]> {
+        if self.chunks.get().is_none() {
+            let chunks = self.footer.chunks().map_err(to_py)?;
+            let _ = self.chunks.set(chunks);
+        }
+        Ok(self.chunks.get().map_or(&[], Vec::as_slice))
+    }
+}
 
 #[pymethods]
 impl ParquetFooter {
     fn deltas(&self) -> Option<Vec<String>> {
-        self.0.deltas()
+        self.footer.deltas()
     }
 
     fn at_least(&self, path: &str, least: i64) -> bool {
-        self.0.at_least(path, least)
+        self.footer.at_least(path, least)
     }
 
     fn chunks(&self) -> PyResult<Vec<(String, u64, u64)>> {
-        let chunks = self.0.chunks().map_err(to_py)?;
-        Ok(chunks.into_iter().map(|c| (c.path, c.start, c.len)).collect())
+        Ok(self.placed()?.iter().map(|c| (c.path.clone(), c.start, c.len)).collect())
     }
 
     fn pages(&self, number: usize, chunk: &[u8]) -> PyResult<ChunkPages> {
-        let chunks = self.0.chunks().map_err(to_py)?;
-        let codec = chunks.get(number).ok_or_else(|| PyIndexError::new_err("no such column chunk"))?.codec;
-        Ok(ChunkPages { file: self.0.name().into(), chunk: chunk.into(), at: 0, codec })
+        let placed = self.placed()?.get(number);
+        let codec = placed.ok_or_else(|| PyIndexError::new_err("no such column chunk"))?.codec;
+        Ok(ChunkPages { file: self.footer.name().into(), chunk: chunk.into(), at: 0, codec })
     }
 }
 
 #[pyfunction]
 #[pyo3(signature = (footer, /, *, name))]
 pub(crate) fn parquet_footer(py: Python<'_>, footer: &[u8], name: &str) -> PyResult<ParquetFooter> {
-    detached(py, || Footer::read(name, footer)).map(ParquetFooter)
+    let footer = detached(py, || Footer::read(name, footer))?;
+    Ok(ParquetFooter { footer, chunks: OnceLock::new() })
 }
 
 /// The pages of a column chunk, decompressed, one after the other.

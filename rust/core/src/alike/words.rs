@@ -190,13 +190,14 @@ impl Index<'_> {
     }
 }
 
+/// Bits by the last digits of a number: which word, and which bit of it.
 type Bits = [u64; 64];
 
 /// Texts that were met since one text began.
 struct Met {
     /// By text: for which one it was last met.
     of: Vec<u32>,
-    /// A bit for texts that may have been: most questions are answered here, without waiting for memory.
+    /// Which of them may have been: most questions are answered here, without waiting for memory.
     maybe: Bits,
 }
 
@@ -210,25 +211,21 @@ impl Met {
         self.insert(text, text);
     }
 
-    #[inline]
-    fn bit(&mut self, other: u32) -> (&mut u64, u64) {
-        (
-            &mut self.maybe[(other / u64::BITS) as usize % size_of::<Bits>().div_euclid(8)],
-            1 << (other % u64::BITS),
-        )
-    }
-
-    #[inline]
     fn insert(&mut self, other: u32, text: u32) {
         self.of[other as usize] = text;
-        let (bits, bit) = self.bit(other);
-        *bits |= bit;
+        let (word, bit) = Self::bit(other);
+        self.maybe[word] |= bit;
     }
 
     #[inline]
-    fn contains(&mut self, other: u32, text: u32) -> bool {
-        let (bits, bit) = self.bit(other);
-        *bits & bit != 0 && self.of[other as usize] == text
+    fn contains(&self, other: u32, text: u32) -> bool {
+        let (word, bit) = Self::bit(other);
+        self.maybe[word] & bit != 0 && self.of[other as usize] == text
+    }
+
+    #[inline]
+    fn bit(other: u32) -> (usize, u64) {
+        ((other / u64::BITS % 64) as usize, 1 << (other % u64::BITS))
     }
 }
 

@@ -5,13 +5,13 @@
 use bytes::Bytes;
 
 /// What is decoded, or why it cannot be; the caller adds the file.
-pub(super) type Decoded<T> = Result<T, &'static str>;
+pub(crate) type Decoded<T> = Result<T, &'static str>;
 
 /// Told of any page that is too short.
 pub(super) const ENDS_EARLY: &str = "a page ends before its values do";
 
 /// A decoder of one page's values, each of `width` bits.
-pub(super) struct Hybrid {
+pub(crate) struct Hybrid {
     data: Bytes,
     at: usize,
     width: u32,
@@ -47,7 +47,7 @@ impl Hybrid {
     }
 
     /// Dictionary keys as a data page holds them: a byte with the width, then the values.
-    pub(super) fn keys(data: &Bytes) -> Decoded<Self> {
+    pub(crate) fn keys(data: &Bytes) -> Decoded<Self> {
         match data.first() {
             Some(&width) => Self::new(data.slice(1..), width.into()),
             // A page of nulls only may be empty; a value asked of it will be missed.
@@ -115,7 +115,7 @@ impl Hybrid {
     }
 
     /// Fills `out`; all values must be below `bound`.
-    pub(super) fn fill(&mut self, mut out: &mut [i32], bound: usize) -> Decoded<()> {
+    pub(crate) fn fill(&mut self, mut out: &mut [i32], bound: usize) -> Decoded<()> {
         let width = self.width;
         while !out.is_empty() {
             let (piece, largest, n);
