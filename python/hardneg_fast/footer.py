@@ -15,7 +15,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from . import _hardneg
-from .exceptions import FileError, HardnegError
+from .exceptions import DataError, FileError
 
 END = 8
 """Bytes behind a footer: its length, and the magic number (Apache Parquet format, README, File Format)."""
@@ -34,7 +34,7 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
         stream = pa.OSFile(str(path))
     try:
         read_footer(stream, stream.size(), Path(path).name)
-    except HardnegError:
+    except DataError:
         raise pa.ArrowInvalid("no Parquet footer that makes sense") from None
     stream.seek(0)
     return pq.ParquetFile(stream, page_checksum_verification=True)
