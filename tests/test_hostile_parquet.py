@@ -244,6 +244,27 @@ def test_pages_without_values_are_not_unpacked(tmp_path: Path) -> None:
     assert hn.mine(path, privacy=hn.Privacy.none()).report["input"]["rows"] == 3000
 
 
+BESIDE = """
+import resource, sys
+import pyarrow as pa
+from hardneg_fast.footer import read_columns
+resource.setrlimit(resource.RLIMIT_AS, (5 << 30, 5 << 30))
+try:
+    print(read_columns(sys.argv[1], ["user_id"]).num_rows)
+except (OSError, ValueError, pa.ArrowException) as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("make", [*USERS.values(), long_entries_of_other_codings, log])
+def test_such_pages_in_a_table_beside_the_log(make: Callable[[], bytes], tmp_path: Path) -> None:
+    (tmp_path / "judged.parquet").write_bytes(make())
+    done = subprocess.run([sys.executable, "-c", BESIDE, tmp_path / "judged.parquet"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("judged.parquet: " in done.stdout) == (make is not log)
+    assert (done.stdout == f"{N}\n") == (make is log)
+
+
 def test_files_of_very_many_chunks_are_audited_in_time(tmp_path: Path) -> None:
     """Places of chunks were asked for once a chunk: 30,000 took minutes."""
     table = pa.table({f"c{i}": list(range(3000)) for i in range(10)})

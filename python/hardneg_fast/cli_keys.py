@@ -89,7 +89,8 @@ def _tokens(args: argparse.Namespace) -> Any:
     """Tokens as an Arrow array: given, of a file, or of standard input."""
     import pyarrow as pa
 
-    from .footer import open_parquet
+    from .footer import read_columns
+    from .plain import plain_table
 
     if args.tokens:
         return pa.array(args.tokens, pa.string())
@@ -100,8 +101,7 @@ def _tokens(args: argparse.Namespace) -> Any:
         except (OSError, UnicodeDecodeError):
             raise FileError("the tokens cannot be read: text with one a line is expected") from None
     try:
-        with open_parquet(args.file) as file:
-            found = file.read([args.column]).columns
+        found = plain_table(read_columns(args.file, [args.column])).columns
     except (OSError, pa.ArrowException, ValueError):
         found = []
     if not found:

@@ -7,6 +7,7 @@ end, groups without bottom), pyarrow is not shown it either.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 from . import _hardneg
 from .exceptions import DataError, FileError
 
+ROWS = 4096
+"""Rows of a batch, of texts as long as documents."""
 END = 8
 """Bytes behind a footer: its length, and the magic number (Apache Parquet format, README, File Format)."""
 
@@ -38,6 +41,23 @@ def open_parquet(path: str | Path) -> pq.ParquetFile:
         raise pa.ArrowInvalid("no Parquet footer that makes sense") from None
     stream.seek(0)
     return pq.ParquetFile(stream, page_checksum_verification=True)
+
+
+def read_columns(path: str | Path, names: Sequence[str]) -> pa.Table:
+    """Columns of a Parquet file, each of whose names is there once.
+
+    The core reads what it can (local files, columns that are no lists): pages that claim or repeat without end are an
+    error there, and take all memory in pyarrow.
+
+    Raises:
+        DataError, OSError, pyarrow.ArrowException: they cannot be read.
+    """
+    if names and "://" not in str(path):
+        log = _hardneg.parquet_log([str(path)], columns=[(name, name) for name in names], batch_rows=ROWS)
+        if log is not None:
+            return pa.RecordBatchReader.from_stream(log).read_all()
+    with open_parquet(path) as file:
+        return file.read(list(names))
 
 
 def read_footer(stream: Any, size: int, name: str) -> _hardneg.ParquetFooter:

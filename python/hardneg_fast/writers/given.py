@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..exceptions import ColumnError, DataError, FileError, UsageError
-from ..footer import open_parquet
+from ..footer import open_parquet, read_columns
 from ..plain import plain_table, unwrapped
 
 
@@ -29,9 +29,10 @@ def given_table(given: object, name: str, wanted: Sequence[str], optional: Seque
     """
     said = ", ".join([*wanted, *optional])
     if isinstance(given, str | Path):
-        with _named(given, name, said), open_parquet(given) as file:
-            names = file.schema_arrow.names
-            table = file.read([n for n in [*wanted, *optional] if names.count(n) == 1])
+        with _named(given, name, said):
+            with open_parquet(given) as file:
+                names = file.schema_arrow.names
+            table = read_columns(given, [n for n in [*wanted, *optional] if names.count(n) == 1])
     else:
         table = of_object(given, f"{name} must be a Parquet file or a table with {said}")
         names = table.column_names

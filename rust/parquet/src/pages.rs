@@ -35,6 +35,7 @@ pub(crate) struct Pages<R> {
     header: Option<Header>,
     /// Bytes of texts that may come yet, where they are counted.
     texts: Option<u64>,
+    only_repeated: bool,
     entries: Entries,
     /// Bytes of a value in a dictionary, at least.
     least: usize,
@@ -66,13 +67,19 @@ impl<R: ChunkReader> Pages<R> {
             Type::FIXED_LEN_BYTE_ARRAY => usize::try_from(chunk.column_descr().type_length()).unwrap_or(0),
         };
         let (entries, is_text) = (Entries::new(), kind == Type::BYTE_ARRAY);
-        Self { file, at, end, unpacker, max_level, header: None, texts: None, entries, least, is_text }
+        let (header, texts, only_repeated) = (None, None, false);
+        Self { file, at, end, unpacker, max_level, header, texts, only_repeated, entries, least, is_text }
     }
 
     /// With an error for texts that take more, written out, than texts of a log do: whoever reads them takes memory for all
     /// of a batch.
     pub(crate) fn measured(self) -> Self {
         Self { texts: Some(TEXTS), ..self }
+    }
+
+    /// The same for what they take beyond the bytes of their pages, which are not held on to.
+    pub(crate) fn repeating(self) -> Self {
+        Self { only_repeated: true, ..self.measured() }
     }
 
     /// The header that comes next; the same until its page is read. None at the end.
@@ -130,7 +137,10 @@ impl<R: ChunkReader> Pages<R> {
             }
             return claims::has(page, self.least).then_some(());
         }
-        let texts = claims::texts(page, self.max_level, &self.entries)?;
+        let mut texts = claims::texts(page, self.max_level, &self.entries)?;
+        if self.only_repeated {
+            texts = texts.saturating_sub(page.buffer().len() as u64);
+        }
         if let Some(left) = self.texts.as_mut().filter(|_| self.is_text) {
             *left = left.saturating_add(TEXT * u64::from(page.num_values())).checked_sub(texts)?;
         }

@@ -30,7 +30,7 @@ impl RowGroups for OneGroup {
 
     fn column_chunks(&self, i: usize) -> Result<Box<dyn PageIterator>> {
         let chunk = self.of().column(i);
-        Ok(Box::new(Once(Some(Pages::of(self.bytes.clone(), chunk)?.measured()))))
+        Ok(Box::new(Once(Some(Pages::of(self.bytes.clone(), chunk)?.repeating()))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
