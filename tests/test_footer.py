@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compact import varint, zigzag
 from hardneg_fast import _hardneg
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import DataError, FileError, HardnegError
@@ -135,19 +136,8 @@ def test_pages_that_are_cut_off(cut: int) -> None:
         list(footer(file).pages(0, file[start : start + size - cut]))
 
 
-def zigzag(number: int) -> bytes:
-    number = (number << 1) ^ (number >> 63)
-    out = b""
-    while number > 0x7F:
-        out, number = out + bytes([number & 0x7F | 0x80]), number >> 7
-    return out + bytes([number])
-
-
 def listed(elements: list[bytes]) -> bytes:
-    n, head = len(elements), b""
-    while n > 0x7F:
-        head, n = head + bytes([n & 0x7F | 0x80]), n >> 7
-    return b"\xfc" + head + bytes([n]) + b"".join(elements)
+    return b"\xfc" + varint(len(elements)) + b"".join(elements)
 
 
 def group(children: int, name: bytes = b"a") -> bytes:

@@ -12,6 +12,7 @@ Every impression carries the time of its page, which is that of its earliest imp
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,16 +178,21 @@ NAMED, DISTINCT = 5, 100
 
 def _named(events: pa.Table) -> dict[str, int]:
     """The most frequent actions, with records. What only one user has in this column may be that user's name."""
-    actions = pc.drop_null(events["action"])
-    counts = pc.value_counts(actions)
+    counts = pc.value_counts(pc.drop_null(events["action"]))
     if len(counts) > DISTINCT:
         return {}
-    found = {str(value): n for value, n in zip(*(part.to_pylist() for part in counts.flatten()), strict=True)}
-    if "user_id" in events.schema.names:
-        users = events.select(["action", "user_id"]).group_by("action").aggregate([("user_id", "count_distinct")])
-        shared = users.filter(pc.greater(users["user_id_count_distinct"], 1))["action"].to_pylist()
-        found = {action: found[action] for action in shared if action is not None}
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:NAMED])
+
+    who = next((name for name in ("user_id", "session_id") if name in events.schema.names), None)
+
+    def shared(action: str) -> bool:
+        if who is None:
+            return True
+        users = pc.drop_null(events[who].filter(pc.equal(events["action"], action)))
+        return bool(len(users) and pc.any(pc.not_equal(users, users[0])).as_py())
+
+    found = [(str(value), n) for value, n in zip(*(part.to_pylist() for part in counts.flatten()), strict=True)]
+    often = sorted(found, key=lambda item: (-item[1], item[0]))
+    return dict(itertools.islice((item for item in often if shared(item[0])), NAMED))
 
 
 def read(source: Source, mapping: Mapping, config: ReadConfig, report: ReadReport) -> pa.Table:

@@ -3,10 +3,11 @@
 //! The footer is read here and not by pyarrow, whose objects for column chunks end the process where a damaged footer
 //! contradicts its own schema. It is also the only part of a file that these questions need.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use hardneg_core::error::{Error, Result};
-pub use parquet::basic::CompressionCodec as Codec;
-use parquet::basic::{ConvertedType, LogicalType};
+use parquet::basic::{CompressionCodec as Codec, ConvertedType, LogicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::statistics::Statistics;
 
@@ -20,6 +21,8 @@ pub struct Footer {
     name: String,
     /// None where the Parquet library has no use for it, as others may.
     metadata: Option<ParquetMetaData>,
+    /// Made once: there can be hundreds of thousands.
+    chunks: OnceLock<Vec<Chunk>>,
 }
 
 /// Where a column chunk lies.
@@ -31,8 +34,7 @@ pub struct Chunk {
     pub start: u64,
     /// Its bytes in the file.
     pub len: u64,
-    /// How its pages are compressed.
-    pub codec: Codec,
+    codec: Codec,
 }
 
 impl Footer {
@@ -46,12 +48,7 @@ impl Footer {
                 "{name}: the Parquet footer is damaged; write or copy the file again, or leave it out"
             ))
         })?;
-        Ok(Self { name: name.into(), metadata })
-    }
-
-    /// What messages call the file.
-    pub fn name(&self) -> &str {
-        &self.name
+        Ok(Self { name: name.into(), metadata, chunks: OnceLock::new() })
     }
 
     fn columns(&self) -> impl Iterator<Item = &ColumnChunkMetaData> {
@@ -82,11 +79,31 @@ impl Footer {
     ///
     /// # Errors
     /// `Data` where one that has values lies nowhere, or nobody knows.
-    pub fn chunks(&self) -> Result<Vec<Chunk>> {
+    pub fn chunks(&self) -> Result<&[Chunk]> {
         if self.metadata.is_none() {
             return Err(Error::data(format!("{}: its Parquet footer cannot be read here", self.name)));
         }
-        self.columns().filter_map(|c| self.place(c).transpose()).collect()
+        if self.chunks.get().is_none() {
+            let chunks = self.columns().filter_map(|c| self.place(c).transpose()).collect::<Result<_>>()?;
+            // Whoever was quicker has found the same.
+            let _ = self.chunks.set(chunks);
+        }
+        Ok(self.chunks.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// The pages of the chunk that has this number among [`Footer::chunks`], and is these bytes; None where none has it.
+    ///
+    /// # Errors
+    /// As [`Footer::chunks`].
+    pub fn pages(&self, number: usize, chunk: Bytes) -> Result<Option<ChunkPages>> {
+        let pages = |found: &Chunk| ChunkPages {
+            name: self.name.clone(),
+            chunk,
+            at: 0,
+            codec: found.codec,
+            unpacker: Unpacker::new(found.codec),
+        };
+        Ok(self.chunks()?.get(number).map(pages))
     }
 
     fn place(&self, c: &ColumnChunkMetaData) -> Result<Option<Chunk>> {
@@ -122,24 +139,44 @@ fn starts_at(chunk: &ColumnChunkMetaData, least: i64) -> bool {
     said.map_or_else(all_null, |said| said && as_they_are)
 }
 
-/// The content of the page that begins at `at` in the bytes of a chunk, decompressed, and where the next one begins.
-///
-/// # Errors
-/// `Data` where a header makes no sense, or the body is not what it says.
-pub fn page(name: &str, chunk: &[u8], at: usize, codec: Codec) -> Result<(Bytes, usize)> {
-    if codec == Codec::LZO {
-        return Err(Error::data(format!("{name}: it is compressed with LZO, which cannot be read here")));
+/// The pages of a column chunk, decompressed, one after the other.
+pub struct ChunkPages {
+    name: String,
+    chunk: Bytes,
+    at: usize,
+    codec: Codec,
+    unpacker: Unpacker,
+}
+
+impl ChunkPages {
+    fn content(&mut self) -> Option<Bytes> {
+        let header = Header::read(&self.chunk[self.at..])?;
+        let start = self.at + header.len;
+        let end = start.checked_add(header.compressed).filter(|end| *end <= self.chunk.len())?;
+        let content = unpacked(&header, self.chunk.slice(start..end), &mut self.unpacker)?;
+        self.at = end;
+        Some(content)
     }
-    let read = || {
-        let rest = chunk.get(at..)?;
-        let header = Header::read(rest)?;
-        let body = rest.get(header.len..)?.get(..header.compressed)?;
-        let content = unpacked(&header, Bytes::copy_from_slice(body), &mut Unpacker::new(codec))?;
-        Some((content, at + header.len + header.compressed))
-    };
-    read().ok_or_else(|| {
-        Error::data(format!(
-            "{name}: a page of the Parquet file is not what its header says; write or copy it again"
-        ))
-    })
+}
+
+impl Iterator for ChunkPages {
+    /// `Data` where a header makes no sense, or the body is not what it says; nothing comes after it.
+    type Item = Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.at >= self.chunk.len() {
+            return None;
+        }
+        let content = self.content().ok_or_else(|| {
+            self.at = self.chunk.len();
+            Error::data(match self.codec {
+                Codec::LZO => format!("{}: it is compressed with LZO, which cannot be read here", self.name),
+                _ => format!(
+                    "{}: a page of the Parquet file is not what its header says; write or copy it again",
+                    self.name
+                ),
+            })
+        });
+        Some(content)
+    }
 }

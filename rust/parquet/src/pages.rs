@@ -106,7 +106,7 @@ impl<R: ChunkReader> Pages<R> {
         Err(no_sense())
     }
 
-    fn next(&mut self) -> Result<Option<Page>> {
+    fn read(&mut self) -> Result<Option<Page>> {
         while let Some(header) = self.header()? {
             self.header = None;
             let (start, len) = (self.at, header.compressed as u64);
@@ -176,7 +176,7 @@ pub(crate) fn unpacked(header: &Header, body: Bytes, unpacker: &mut Unpacker) ->
 
 impl<R: ChunkReader> PageReader for Pages<R> {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        self.next()
+        self.read()
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {

@@ -1,8 +1,6 @@
-//! Footers of Parquet files, and where pages lie.
+//! Footers of Parquet files, and what pages hold.
 
-use std::sync::OnceLock;
-
-use hardneg_parquet::footer::{Chunk, Codec, Footer, page};
+use hardneg_parquet::footer::{self, Footer};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -12,58 +10,38 @@ use crate::watch::detached;
 
 /// What a footer says of column chunks.
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
-pub(crate) struct ParquetFooter {
-    footer: Footer,
-    /// Asked for once: there can be hundreds of thousands.
-    chunks: OnceLock<Vec<Chunk>>,
-}
-
-impl ParquetFooter {
-    fn placed(&self) -> PyResult<&[Chunk]> {
-        if self.chunks.get().is_none() {
-            let chunks = self.footer.chunks().map_err(to_py)?;
-            let _ = self.chunks.set(chunks);
-        }
-        Ok(self.chunks.get().map_or(&[], Vec::as_slice))
-    }
-}
+pub(crate) struct ParquetFooter(Footer);
 
 #[pymethods]
 impl ParquetFooter {
     fn deltas(&self) -> Option<Vec<String>> {
-        self.footer.deltas()
+        self.0.deltas()
     }
 
     fn at_least(&self, path: &str, least: i64) -> bool {
-        self.footer.at_least(path, least)
+        self.0.at_least(path, least)
     }
 
     fn chunks(&self) -> PyResult<Vec<(String, u64, u64)>> {
-        Ok(self.placed()?.iter().map(|c| (c.path.clone(), c.start, c.len)).collect())
+        let chunks = self.0.chunks().map_err(to_py)?;
+        Ok(chunks.iter().map(|c| (c.path.clone(), c.start, c.len)).collect())
     }
 
-    fn pages(&self, number: usize, chunk: &[u8]) -> PyResult<ChunkPages> {
-        let placed = self.placed()?.get(number);
-        let codec = placed.ok_or_else(|| PyIndexError::new_err("no such column chunk"))?.codec;
-        Ok(ChunkPages { file: self.footer.name().into(), chunk: chunk.into(), at: 0, codec })
+    fn pages(&self, number: usize, chunk: Vec<u8>) -> PyResult<ChunkPages> {
+        let pages = self.0.pages(number, chunk.into()).map_err(to_py)?;
+        pages.map(ChunkPages).ok_or_else(|| PyIndexError::new_err("no such column chunk"))
     }
 }
 
 #[pyfunction]
 #[pyo3(signature = (footer, /, *, name))]
 pub(crate) fn parquet_footer(py: Python<'_>, footer: &[u8], name: &str) -> PyResult<ParquetFooter> {
-    let footer = detached(py, || Footer::read(name, footer))?;
-    Ok(ParquetFooter { footer, chunks: OnceLock::new() })
+    detached(py, || Footer::read(name, footer)).map(ParquetFooter)
 }
 
 /// The pages of a column chunk, decompressed, one after the other.
 #[pyclass(module = "hardneg_fast._hardneg")]
-pub(crate) struct ChunkPages {
-    file: String,
-    chunk: Vec<u8>,
-    at: usize,
-    codec: Codec,
-}
+pub(crate) struct ChunkPages(footer::ChunkPages);
 
 #[pymethods]
 impl ChunkPages {
@@ -72,12 +50,7 @@ impl ChunkPages {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        if self.at >= self.chunk.len() {
-            return Ok(None);
-        }
-        let Self { file, chunk, at, codec } = self;
-        let (content, next) = detached(py, || page(file, chunk, *at, *codec))?;
-        self.at = next;
-        Ok(Some(PyBytes::new(py, &content)))
+        let content = detached(py, || self.0.next().transpose())?;
+        Ok(content.map(|content| PyBytes::new(py, &content)))
     }
 }
