@@ -95,9 +95,9 @@ class Parquet:
         return self.footer[4][1][1]
 
     def chunks(self, name: str = "") -> list[dict[int, tuple[int, Any]]]:
-        """What the footer says of the column chunks of a column, or of all: `ColumnMetaData`."""
+        """What the footer says of the column chunks at a dotted path, or of all: `ColumnMetaData`."""
         found = [chunk[3][1] for group in self.groups() for chunk in group[1][1][1]]
-        return [chunk for chunk in found if not name or chunk[3][1][1] == [name.encode()]]
+        return [chunk for chunk in found if not name or b".".join(chunk[3][1][1]) == name.encode()]
 
     def schema(self, name: str) -> dict[int, tuple[int, Any]]:
         return next(element for element in self.footer[2][1][1] if element[4][1] == name.encode())

@@ -61,7 +61,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
         "column_encoding": {"query": "DELTA_BYTE_ARRAY", "clicked": "DELTA_BINARY_PACKED"},
     },
 }
-READERS: dict[str, ReadConfig] = {"the core": ReadConfig(), "Arrow": ReadConfig(constants={"surface": "web"})}
+READERS: dict[str, ReadConfig] = {"the core": ReadConfig(), "as a stream": ReadConfig(constants={"surface": "web"})}
 
 
 @pytest.mark.parametrize("reader", READERS)

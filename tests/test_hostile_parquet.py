@@ -24,7 +24,7 @@ from hardneg_fast.exceptions import DataError, FileError
 
 N = 70_000
 MOST = 2**31 - 1
-PLAIN, DELTA_BYTE_ARRAY = 0, 7
+PLAIN, RLE, DELTA_BYTE_ARRAY = 0, 3, 7
 
 
 def log(rows: int = N, **how: Any) -> bytes:
@@ -139,6 +139,23 @@ def levels_beyond() -> bytes:
     return file.bytes()
 
 
+def endless_list() -> bytes:
+    """A page of results, one of which has half a thousand million flags, in a few bytes."""
+    rows, items = 3, 1 << 29
+    table = pa.table({"user_id": ["u"] * rows, "query": ["q"] * rows, "documents": [["a", "b"]] * rows,
+                      "clicks": [[True, False]] * rows})  # fmt: skip
+    file = Parquet(written(table))
+    run = varint(rows << 1) + b"\0" + varint((items - rows) << 1) + b"\1"
+    there, flags = varint(items << 1) + b"\3", varint(items << 1) + b"\1"
+    body = b"".join(struct.pack("<I", len(part)) + part for part in (run, there, flags))
+    header = page(body, RLE)
+    header[5][1][1] = (INT, items)
+    for chunk in file.chunks("clicks.list.element"):
+        chunk[5] = (6, items)
+    file.replace("clicks.list.element", header, pa.compress(body, "zstd", asbytes=True), RLE)
+    return file.bytes()
+
+
 def rows_beyond() -> bytes:
     """Row groups that have more rows together than 64 bits can say."""
     file = Parquet(log(30, row_group_size=10))
@@ -172,6 +189,7 @@ USERS = {
     "lengths without texts": lengths_without_texts,
     "entries without texts": entries_without_texts,
 }
+PAGES = USERS | {"a list without end": endless_list}
 FOOTERS = {
     "rows beyond 64 bits": rows_beyond,
     "rows of two counts": other_rows,
@@ -185,10 +203,22 @@ FOOTERS = {
 
 CHILD = """
 import resource, sys
+from pathlib import Path
+from types import SimpleNamespace
+import pyarrow.fs as pafs
 import hardneg_fast as hn
+from hardneg_fast.sources import files
 resource.setrlimit(resource.RLIMIT_AS, (5 << 30, 5 << 30))
 try:
     match sys.argv[1]:
+        case "mine elsewhere":
+            path = Path(sys.argv[2])
+            there = pafs.SubTreeFileSystem(str(path.parent), pafs.LocalFileSystem())
+            found = SimpleNamespace(from_uri=lambda uri: (there, path.name))
+            files.pafs = SimpleNamespace(**{**vars(pafs), "FileSystem": found})
+            hn.mine("s3://bucket/log.parquet", privacy=hn.Privacy.none(), config=hn.Config(threads=2))
+        case "audit":
+            hn.audit(sys.argv[2])
         case "mine":
             hn.mine(sys.argv[2], privacy=hn.Privacy.none(), config=hn.Config(threads=2))
         case "anonymize":
@@ -202,9 +232,9 @@ except hn.HardnegError as error:
 
 @pytest.mark.parametrize(
     ("how", "make"),
-    [(how, make) for how in ("mine", "anonymize") for make in USERS.values()]
+    [(how, make) for how in ("mine", "mine elsewhere", "anonymize") for make in PAGES.values()]
     + [(how, make) for how in ("mine", "anonymize", "related") for make in FOOTERS.values()],
-    ids=[f"{how} {name}" for how in ("mine", "anonymize") for name in USERS]
+    ids=[f"{how} {name}" for how in ("mine", "mine elsewhere", "anonymize") for name in PAGES]
     + [f"{how} {name}" for how in ("mine", "anonymize", "related") for name in FOOTERS],
 )
 def test_a_named_error_and_nothing_else(how: str, make: Callable[[], bytes], tmp_path: Path) -> None:
@@ -214,6 +244,15 @@ def test_a_named_error_and_nothing_else(how: str, make: Callable[[], bytes], tmp
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(("DataError log.parquet: ", "FileError log.parquet: "))
     assert "bug" not in done.stdout
+
+
+@pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)
+def test_an_audit_of_such_pages(make: Callable[[], bytes], tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").write_bytes(make())
+    ask = [sys.executable, "-c", CHILD, "audit", tmp_path / "log.parquet"]
+    done = subprocess.run(ask, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cannot be read" in done.stdout
 
 
 def test_long_texts_that_the_library_writes_out(tmp_path: Path) -> None:
@@ -247,10 +286,10 @@ def test_pages_without_values_are_not_unpacked(tmp_path: Path) -> None:
 BESIDE = """
 import resource, sys
 import pyarrow as pa
-from hardneg_fast.footer import read_columns
+from hardneg_fast.parquet import ParquetFile
 resource.setrlimit(resource.RLIMIT_AS, (5 << 30, 5 << 30))
 try:
-    print(read_columns(sys.argv[1], ["user_id"]).num_rows)
+    print(ParquetFile(sys.argv[1]).read(["user_id"]).num_rows)
 except (OSError, ValueError, pa.ArrowException) as error:
     print(error)
 """
@@ -382,7 +421,9 @@ def test_tables_beside_the_log_are_looked_at_too(tmp_path: Path) -> None:
     file = Parquet(written(table))
     file.footer[3] = (6, 7)
     (tmp_path / "documents.parquet").write_bytes(file.bytes())
-    with pytest.raises(FileError, match=r"documents 'documents.parquet' cannot be read \(ArrowInvalid\)"):
+    with pytest.raises(
+        FileError, match=r"documents 'documents.parquet' cannot be read \(documents.parquet: the Parquet footer is"
+    ):
         hn.mine(tmp_path / "log.parquet", privacy=hn.Privacy.none(), documents=tmp_path / "documents.parquet")
 
 

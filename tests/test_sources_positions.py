@@ -7,7 +7,7 @@ import pytest
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import DataError
 from hardneg_fast.read import open_log
-from hardneg_fast.sources import columnar, positions
+from hardneg_fast.sources import parquet, positions
 
 
 def table(values, t=None):
@@ -47,11 +47,9 @@ def test_an_explicit_base_is_taken_as_it_is():
 
 def test_statistics_spare_reading(tmp_path, monkeypatch):
     pq.write_table(table([1, 2, None, 4]), tmp_path / "log.parquet", row_group_size=2)
-    opened = columnar.ColumnarSource.scan
+    opened = parquet.ParquetSource.scan
     scanned = []
-    monkeypatch.setattr(
-        columnar.ColumnarSource, "scan", lambda self, *a, **k: scanned.append(a) or opened(self, *a, **k)
-    )
+    monkeypatch.setattr(parquet.ParquetSource, "scan", lambda self, *a, **k: scanned.append(a) or opened(self, *a, **k))
     log = open_log(tmp_path / "log.parquet", ReadConfig())
     assert scanned == [], "the core reads the log itself, and nobody read it before"
     assert log.position_base == 1

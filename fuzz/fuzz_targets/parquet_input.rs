@@ -23,7 +23,7 @@ fuzz_target!(init: let_panics_be_caught(), |bytes: &[u8]| {
     };
     footer(&file);
     let file = SCRATCH.file("log.parquet", &file);
-    let Ok(Some(input)) = open(&[file], &[("column".into(), path.into())], 33) else { return };
+    let Ok(Some(input)) = open(&[file.into()], &[("column".into(), path.into())], 33) else { return };
     let mut rows = 0;
     while let Some(Ok(batch)) = input.next() {
         batch.columns().iter().for_each(|c| c.to_data().validate_full().expect("sound arrays"));
@@ -41,7 +41,7 @@ fn footer(file: &[u8]) {
     let length = u32::from_le_bytes(file[end..end + 4].try_into().expect("four bytes")) as usize;
     let Some(start) = end.checked_sub(length) else { return };
     let Ok(footer) = Footer::read("log.parquet", &file[start..end]) else { return };
-    for path in footer.deltas().unwrap_or_default().iter().map(String::as_str).chain(PATHS) {
+    for path in PATHS {
         footer.at_least(path, 1);
     }
     for (number, chunk) in footer.chunks().unwrap_or_default().iter().enumerate() {

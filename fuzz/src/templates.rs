@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow_array::*;
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
@@ -79,7 +79,22 @@ pub fn templates() -> Vec<Template> {
         let text = &columns(true)[0];
         out.extend([false, true].map(|v2| template(text, true, (v2, !v2, false), false, codec)));
     }
+    for column in columns(true) {
+        for (v2, dictionary, delta) in [(false, true, false), (true, true, false), (true, false, true)] {
+            let how = (v2, dictionary, delta);
+            out.push(template(&lists(&column), true, how, dictionary && v2, Compression::UNCOMPRESSED));
+        }
+    }
     out
+}
+
+/// Lists of no, one or three items, null here and there.
+fn lists(items: &ArrayRef) -> ArrayRef {
+    // As many items as rows, for every five of these.
+    let lengths = (0..ROWS).map(|i| [1, 0, 3, 0, 1][i % 5]);
+    let item = Arc::new(Field::new_list_field(items.data_type().clone(), true));
+    let valid = NullBuffer::from((0..ROWS).map(|i| i % 5 != 3).collect::<Vec<_>>());
+    Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), items.clone(), Some(valid)))
 }
 
 fn columns(nullable: bool) -> Vec<ArrayRef> {

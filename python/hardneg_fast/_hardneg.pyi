@@ -4,9 +4,11 @@ Every function releases the GIL round its work. Tables and streams speak the Arr
 object with `__arrow_c_stream__`, `__arrow_c_array__`. Options are the fields of the configuration sections, as JSON.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import Any, Literal, TypedDict, final, type_check_only
+from typing import Any, Literal, TypeAlias, TypedDict, final, type_check_only
+
+import pyarrow as pa
 
 from .detector import Detector
 
@@ -64,6 +66,9 @@ __all__ = [
 
 __version__: str
 DEBUG_BUILD: bool
+
+_Part: TypeAlias = tuple[int, int]
+_Fetch: TypeAlias = Callable[[list[_Part], list[_Part]], list[bytes]]
 
 @type_check_only
 class Stats(TypedDict):
@@ -179,17 +184,18 @@ class Stream:
 
 @final
 class ParquetLog:
-    """Columns of local Parquet files. `count` reads it by all its threads; as a stream it can be read once."""
+    """Columns of Parquet files. `count` reads it by all its threads; as a stream or by batches it can be read once."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
     def __arrow_c_schema__(self) -> object: ...
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Batches, and DataError with the name of the file where one is not what it should be."""
+
+    def __next__(self) -> pa.RecordBatch: ...
 
 @final
 class ParquetFooter:
     """What the footer of a Parquet file says of its column chunks."""
-
-    def deltas(self) -> list[str] | None:
-        """Dotted paths of columns with pages in one of the delta codings, sorted; None where the core cannot tell."""
 
     def at_least(self, path: str, least: int) -> bool:
         """Whether the statistics of every row group say that no value of this number column is less."""
@@ -516,13 +522,18 @@ def refuse_if_orphaned() -> None:
     """Raises UsageError after `orphan`."""
 
 def parquet_log(
-    paths: list[str] | list[PathLike[str]], /, *, columns: list[tuple[str, str]], batch_rows: int
+    files: Sequence[str | PathLike[str] | tuple[str, int, _Fetch]],
+    /,
+    *,
+    columns: Sequence[tuple[str, str | int]],
+    batch_rows: int,
 ) -> ParquetLog | None:
-    """Opens local Parquet files; None where another reader must do it (encryption, lists, types that differ).
+    """Opens Parquet files; None where they are no one log (types that differ), or cannot be read here (encryption).
 
     Args:
-        paths: files of one log.
-        columns: canonical name, and the column's path in the files.
+        files: those of one log: a path, or of one on another file system its base name, its bytes, and a function from
+            parts (where each begins, and its bytes) and those that are probably wanted next to the bytes of the former.
+        columns: the name that it gets, and its path in the files, or the number of its field of the top level.
         batch_rows: upper bound of rows per batch; a batch lies within one row group.
     """
 

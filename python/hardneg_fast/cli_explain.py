@@ -10,7 +10,7 @@ from typing import Any
 from . import cli_shared as shared
 from . import options
 from .config import Config, Privacy
-from .exceptions import DataError, FileError, UsageError
+from .exceptions import DataError, FileError, UsageError, told
 
 __all__ = ["EXPLAIN"]
 
@@ -53,19 +53,20 @@ def _of_output(out: Path, query: str, doc: str | None, statement: dict[str, Any]
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from .footer import open_parquet
     from .measures import why
+    from .parquet import ParquetFile
 
     where = pc.field("query") == query
     if doc is not None:
         where &= pc.field("neg_id") == doc
     try:
         files = sorted(file for file in (out / "negatives").iterdir() if file.suffix == ".parquet")
-        batches = (batch for file in files for batch in open_parquet(file).iter_batches())
+        opened = (ParquetFile(file) for file in files)
+        batches = (batch for file in opened for batch in file.batches(file.schema.names))
         rows = [row for batch in batches for row in pa.table(batch).filter(where).to_pylist()]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileError(
-            f"{out.name}: negatives cannot be read ({type(error).__name__}); is it damaged, or not what mine wrote?"
+            f"{out.name}: negatives cannot be read ({told(error)}); is it damaged, or not what mine wrote?"
         ) from None
     if not rows:
         raise UsageError(

@@ -89,7 +89,7 @@ def _tokens(args: argparse.Namespace) -> Any:
     """Tokens as an Arrow array: given, of a file, or of standard input."""
     import pyarrow as pa
 
-    from .footer import read_columns
+    from .parquet import ParquetFile
     from .plain import plain_table
 
     if args.tokens:
@@ -101,7 +101,7 @@ def _tokens(args: argparse.Namespace) -> Any:
         except (OSError, UnicodeDecodeError):
             raise FileError("the tokens cannot be read: text with one a line is expected") from None
     try:
-        found = plain_table(read_columns(args.file, [args.column])).columns
+        found = plain_table(ParquetFile(args.file).read([args.column])).columns
     except (OSError, pa.ArrowException, ValueError):
         found = []
     if not found:

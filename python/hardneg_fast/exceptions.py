@@ -76,3 +76,8 @@ class GateError(HardnegError):
     """A quality or audit gate failed."""
 
     exit_code = 5
+
+
+def told(error: BaseException) -> str:
+    """What may be said of an error: our own words, of others only the class, for theirs can quote cells."""
+    return str(error) if isinstance(error, HardnegError) else type(error).__name__

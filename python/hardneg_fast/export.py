@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 import pyarrow as pa
 
-from .exceptions import FileError, UsageError
-from .footer import open_parquet
+from .exceptions import DataError, FileError, UsageError, told
+from .parquet import ParquetFile
 from .plain import plain_table
 from .targets import TARGETS, Job, MinedDirectory, Target
 from .targets.features import Features
@@ -118,11 +118,11 @@ def _table(features: object) -> pa.Table:
     if isinstance(features, str | Path):
         name = Path(features).name
         try:
-            return open_parquet(features).read()
+            return ParquetFile(features).read()
         except FileNotFoundError:
             raise FileError(f"features {name!r}: no such file") from None
-        except (pa.ArrowException, OSError) as error:
-            raise FileError(f"features {name!r} cannot be read ({type(error).__name__}); give a Parquet file") from None
+        except (pa.ArrowException, OSError, DataError) as error:
+            raise FileError(f"features {name!r} cannot be read ({told(error)}); give a Parquet file") from None
     return of_object(features, "features must be a Parquet file or a table")
 
 

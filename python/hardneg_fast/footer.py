@@ -7,57 +7,27 @@ end, groups without bottom), pyarrow is not shown it either.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from . import _hardneg
-from .exceptions import DataError, FileError
+from .exceptions import FileError
 
-ROWS = 4096
-"""Rows of a batch, of texts as long as documents."""
 END = 8
 """Bytes behind a footer: its length, and the magic number (Apache Parquet format, README, File Format)."""
 
 
-def open_parquet(path: str | Path) -> pq.ParquetFile:
-    """A Parquet file, local or at a URI, for pyarrow, if its footer makes sense; pages are held to their checksums.
+def read_metadata(stream: Any, size: int, name: str) -> tuple[_hardneg.ParquetFooter, pq.FileMetaData]:
+    """What the core reads in a footer, and what pyarrow does, which is shown only what the core lets pass.
 
     Raises:
-        OSError, pyarrow.ArrowException: it cannot be read.
+        FileError, DataError: as `read_footer`.
+        OSError, pyarrow.ArrowException: pyarrow has no use for it.
     """
-    if isinstance(path, str) and "://" in path:
-        filesystem, inside = pafs.FileSystem.from_uri(path)
-        stream = filesystem.open_input_file(inside)
-    else:
-        stream = pa.OSFile(str(path))
-    try:
-        read_footer(stream, stream.size(), Path(path).name)
-    except DataError:
-        raise pa.ArrowInvalid("no Parquet footer that makes sense") from None
+    footer = read_footer(stream, size, name)
     stream.seek(0)
-    return pq.ParquetFile(stream, page_checksum_verification=True)
-
-
-def read_columns(path: str | Path, names: Sequence[str]) -> pa.Table:
-    """Columns of a Parquet file, each of whose names is there once.
-
-    The core reads what it can (local files, columns that are no lists): pages that claim or repeat without end are an
-    error there, and take all memory in pyarrow.
-
-    Raises:
-        DataError, OSError, pyarrow.ArrowException: they cannot be read.
-    """
-    if names and "://" not in str(path):
-        log = _hardneg.parquet_log([str(path)], columns=[(name, name) for name in names], batch_rows=ROWS)
-        if log is not None:
-            return pa.RecordBatchReader.from_stream(log).read_all()
-    with open_parquet(path) as file:
-        return file.read(list(names))
+    return footer, pq.ParquetFile(stream).metadata
 
 
 def read_footer(stream: Any, size: int, name: str) -> _hardneg.ParquetFooter:

@@ -215,7 +215,7 @@ def _measure(raw: RawLog, found: Inspection, sample: int) -> None:
         rows = reader.read_all()
     except (pa.ArrowException, OSError):  # their text may quote cells
         broke = DataError("the log breaks off while it is read; check that its files are whole")
-        raise raw.error or raw.find_broken() or broke from None
+        raise raw.error or broke from None
     counted, report = stats(), raw.report
     found.shape, found.position_bases, found.notes = report.shape, report.position_bases, report.notes
     found.rows_in, found.rows, found.sampled = report.rows_in, rows.num_rows, limited.cut

@@ -15,10 +15,10 @@ from .config import Config, ReadConfig
 from .exceptions import ColumnError, DataError, HardnegError, PrivacyError, UsageError
 from .sources import ReadReport, Source, events, keepable, mapping, open_source, pages, positions, rows, searches, types
 from .sources.arrow import FAILED
-from .sources.columnar import ColumnarSource
 from .sources.files import DataFile, naming
 from .sources.lines import BLOCK
 from .sources.named import NamedSource
+from .sources.parquet import ParquetSource
 
 __all__ = [
     "RawLog",
@@ -73,8 +73,6 @@ class RawLog:
     """Opens what the core reads from the files itself, where it can. Callers want `direct`."""
     error: HardnegError | None = field(default=None, repr=False)
     """The named error that ended the last stream: Arrow's C interface hands on no more than its text."""
-    find_broken: Callable[[], HardnegError | None] = field(default=lambda: None, repr=False)
-    """Looks for the file that a stream without such an error broke off in."""
 
     def reader(self) -> pa.RecordBatchReader:
         """A fresh stream of the log.
@@ -318,18 +316,15 @@ def _rows(
     wanted = {name: paths[0] for name, paths in found.columns.items()}
 
     def direct() -> _hardneg.ParquetLog | None:
-        if found.constants or not isinstance(source, ColumnarSource):
+        if found.constants or not isinstance(source, ParquetSource):
             return None
         report.rows_in = source.rows or 0
-        return source.direct(wanted, min(config.batch_rows, DIRECT_ROWS))
+        return source.log(wanted, min(config.batch_rows, DIRECT_ROWS))
 
     opened = direct()
     if opened is None:
         return _streamed(source, report, base, has_pages, stream)
-    # Arrow's scanner reads ahead from its first moment on, so it is not opened before somebody wants its stream.
-    log = RawLog(pa.schema(opened), base, has_pages, report, stream, direct)
-    if isinstance(source, ColumnarSource):
-        log.find_broken = source.broken
+    log = RawLog(pa.schema(opened), base, has_pages, report, lambda: _guarded(stream(), log), direct)
     return log
 
 
@@ -346,13 +341,11 @@ def _streamed(
             report.rows_in = 0
             report.quarantine.clear()
         reader = first.pop() if first else stream()
-        # Arrow's own scanner stays bare: its batches come without the interpreter. Those of Arrow files are looked at.
-        bare = isinstance(source, ColumnarSource) and report.shape == "rows" and source.format != "ipc"
+        # Arrow's own scanner stays bare: its batches come without the interpreter. Others are looked at.
+        bare = source.format == "orc" and report.shape == "rows"
         return reader if bare else _guarded(reader, log)
 
     log = RawLog(first[0].schema, base, has_pages, report, reopen)
-    if isinstance(source, ColumnarSource):
-        log.find_broken = source.broken
     return log
 
 

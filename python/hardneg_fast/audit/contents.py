@@ -17,13 +17,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
-from ..exceptions import FileError
-from ..footer import open_parquet
+from ..exceptions import FileError, told
+from ..parquet import ParquetFile
 from .pages import pages
 
 pc: Any = pyarrow.compute
 
 PIECE = 32 << 20
+ROWS = 1 << 15
+"""Rows of a batch, of whatever they are."""
+FEW = 1 << 18
+"""Values that are held before those that are the same are looked for."""
 OVERLAP = 1 << 14
 """More than any query has bytes, as hexadecimal."""
 PLAIN = (".json", ".html", ".md", ".txt", ".log", ".csv", ".yaml")
@@ -96,7 +100,7 @@ def pieces(path: Path, name: str) -> Iterator[Piece]:
                 with pa.CompressedInputStream(pa.OSFile(str(path)), kind) as stream:
                     yield from _stream(stream, name, f"{kind} content")
     except BROKEN as error:
-        raise FileError(f"{name!r} cannot be read to its end ({type(error).__name__}); is it damaged?") from None
+        raise FileError(f"{name!r} cannot be read to its end ({told(error)}); is it damaged?") from None
 
 
 def unescaped(text: str) -> str:
@@ -121,7 +125,7 @@ def _parquet(path: Path, name: str) -> Iterator[Piece]:
 
 
 def columns(path: Path) -> Iterator[tuple[str, bool, Any]]:
-    """Of each column of each row group: its name, whether it is text, its distinct values.
+    """Of each column its name, whether it is text, and its distinct values, in parts where they are many.
 
     Binary values stay, all others become text; lists and structs are taken apart.
 
@@ -129,14 +133,41 @@ def columns(path: Path) -> Iterator[tuple[str, bool, Any]]:
         FileError: it cannot be read.
     """
     try:
-        with open_parquet(path) as file:
-            for group in range(file.num_row_groups):
-                for name in file.schema_arrow.names:
-                    for column in file.read_row_group(group, columns=[name], use_threads=False).columns:
-                        for leaf, is_text in _leaves(column):
-                            yield name, is_text, leaf
+        file = ParquetFile(path)
+        for number, name in enumerate(file.schema.names):
+            leaves: list[_Distinct] = []
+            for batch in file.batches([number], ROWS):
+                for at, (values, is_text) in enumerate(_leaves(batch.column(0))):
+                    if at == len(leaves):
+                        leaves.append(_Distinct(is_text, values.type))
+                    if leaves[at].add(values):
+                        yield name, is_text, leaves[at].take()
+            for leaf in leaves:
+                yield name, leaf.is_text, leaf.take()
     except BROKEN as error:
-        raise FileError(f"{path.name!r} cannot be read to its end ({type(error).__name__}); is it damaged?") from None
+        raise FileError(f"{path.name!r} cannot be read to its end ({told(error)}); is it damaged?") from None
+
+
+class _Distinct:
+    """Distinct values of a leaf."""
+
+    def __init__(self, is_text: bool, kind: pa.DataType) -> None:
+        self.is_text = is_text
+        self._kept = pa.chunked_array([], kind)
+        self._few = FEW
+
+    def add(self, values: Any) -> bool:
+        """Takes up more of them; whether they are so many by now that they should be taken away."""
+        self._kept = pa.chunked_array([*self._kept.chunks, values])
+        # Each time for twice as many, so that values are looked at a few times however many there are.
+        if len(self._kept) > self._few:
+            self._kept = pa.chunked_array([pc.unique(self._kept)])
+            self._few = max(FEW, 2 * len(self._kept))
+        return bool(self._kept.nbytes > PIECE)
+
+    def take(self) -> Any:
+        values, self._kept, self._few = pc.unique(self._kept), self._kept.slice(0, 0), FEW
+        return values
 
 
 def _leaves(column: Any) -> Iterator[tuple[Any, bool]]:

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from ..anonymize import IDENTIFIERS
-from ..exceptions import DataError, FileError
-from ..footer import open_parquet
+from ..exceptions import DataError, FileError, told
+from ..parquet import ParquetFile
 from ..read import THRESHOLDED
 from ..reversible import REVERSIBLE
 from .contents import files_of, is_parquet, name_of
@@ -77,9 +77,12 @@ class Output:
         """
         paths = [path for path in self.parquet if not name or path.parent.name == name]
         try:
-            parts = [open_parquet(path).read(columns) for path in paths]
-        except (pa.ArrowException, OSError) as error:
-            raise FileError(f"{name or 'log'!r} cannot be read ({type(error).__name__}); is it damaged?") from None
+            files = [ParquetFile(path) for path in paths]
+            parts = [
+                file.read(columns and [column for column in columns if column in file.schema.names]) for file in files
+            ]
+        except (pa.ArrowException, OSError, DataError) as error:
+            raise FileError(f"{name or 'log'!r} cannot be read ({told(error)}); is it damaged?") from None
         if not parts or any(set(part.column_names) < set(columns or ()) for part in parts):
             raise DataError(f"the output has no table {name!r} with {columns}; was it made by another version?")
         return pa.concat_tables(parts, promote_options="default")
@@ -119,9 +122,9 @@ def _json(path: Path) -> dict[str, Any]:
 def _in_metadata(tables: list[Path]) -> dict[str, Any]:
     """What an anonymized log says of itself without its manifest: its threshold, and its columns of tokens."""
     try:
-        said = [open_parquet(table).schema_arrow.metadata or {} for table in tables]
-    except (pa.ArrowException, OSError) as error:
-        raise FileError(f"the log cannot be read ({type(error).__name__}); is it damaged?") from None
+        said = [ParquetFile(table).schema.metadata or {} for table in tables]
+    except (pa.ArrowException, OSError, DataError) as error:
+        raise FileError(f"the log cannot be read ({told(error)}); is it damaged?") from None
     found = [int(k) for k in (one.get(THRESHOLDED) for one in said) if k is not None and k.isdigit()]
     tokens = {name for one in said for name in one.get(REVERSIBLE, b"").decode("utf-8", "replace").split(",") if name}
     stated: dict[str, Any] = {"reversible": sorted(tokens)} if tokens else {}

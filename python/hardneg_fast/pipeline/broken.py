@@ -14,7 +14,6 @@ from ..read import RawLog
 __all__ = ["named_errors", "unbroken"]
 
 BROKE_OFF = "the input stream broke off while it was read"
-"""What the core says too, where Arrow tells it no more."""
 
 
 def unbroken(
@@ -24,8 +23,7 @@ def unbroken(
     try:
         yield from reader
     except (pa.ArrowException, OSError, ValueError):
-        broke = DataError(BROKE_OFF)
-        raise _named(raw.error or (stream and stream.failure()) or broke, raw) from None
+        raise raw.error or (stream and stream.failure()) or DataError(BROKE_OFF) from None
 
 
 @contextmanager
@@ -34,12 +32,7 @@ def named_errors(raw: RawLog, stream: _hardneg.Stream | None = None) -> Iterator
     try:
         yield
     except (DataError, pa.ArrowException, OSError) as error:
-        failed = _named(raw.error or (stream and stream.failure()) or error, raw)
+        failed = raw.error or (stream and stream.failure()) or error
         if failed is not error:
             raise failed from None
         raise
-
-
-def _named(error: BaseException, raw: RawLog) -> BaseException:
-    """With the name of the file, where all that is known is that a stream broke off."""
-    return (BROKE_OFF in str(error) and raw.find_broken()) or error

@@ -12,6 +12,7 @@ from .derive import DerivedSource
 from .lines import LineSource
 from .mapping import preset_of
 from .ndjson import NdjsonSource
+from .parquet import ParquetSource
 from .paths import is_deep
 from .presets import Preset
 from .report import ReadReport
@@ -68,4 +69,4 @@ def _of_files(found: list[files.DataFile], preset: Preset | None, *, ahead: bool
             raise DataError("the log mixes Arrow files and Arrow streams; give one kind at a time")
         if streams == {True}:
             return arrow.of_streams(found)
-    return ColumnarSource(found)
+    return ParquetSource(found) if kind == "parquet" else ColumnarSource(found)

@@ -1,20 +1,14 @@
-"""Parquet, Arrow IPC and ORC files: Arrow's own scanner, which reads ahead on its own threads without the GIL."""
+"""Arrow IPC and ORC files: Arrow's own scanner, which reads ahead on its own threads without the GIL."""
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.orc
-import pyarrow.parquet as pq
 import pyarrow.types as pat
 
-from .. import _hardneg
-from ..exceptions import ColumnError, HardnegError
-from ..footer import read_footer
+from ..exceptions import ColumnError
 from .base import Source
 from .files import DataFile, naming
 from .report import ReadReport
@@ -79,39 +73,9 @@ class ColumnarSource(Source):
         self.format = files[0].format
         self.names = tuple(file.name for file in files)
         self.schemas = self._schemas()
-        self.scanned: list[str] = []
-        if self.format == "parquet":
-            self.rows = sum(footer.num_rows for footer in self.footers)
-
-    @cached_property
-    def _footers(self) -> list[tuple[_hardneg.ParquetFooter, pq.FileMetaData]]:
-        """Parquet footers, read once: as the core reads them, and as pyarrow does those that the core lets pass."""
-        out = []
-        for file in self.files:
-            with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
-                chunks = read_footer(stream, stream.size(), file.name)
-                stream.seek(0)
-                out.append((chunks, pq.ParquetFile(stream).metadata))
-        return out
-
-    @property
-    def footers(self) -> list[pq.FileMetaData]:
-        """What Parquet footers say of rows and schemas."""
-        return [footer for _, footer in self._footers]
-
-    @property
-    def chunks(self) -> list[_hardneg.ParquetFooter]:
-        """What Parquet footers say of column chunks."""
-        return [chunks for chunks, _ in self._footers]
 
     def _schemas(self) -> list[pa.Schema]:
-        if self.format != "parquet":
-            return [self._schema(file) for file in self.files]
-        out = []
-        for file, footer in zip(self.files, self.footers, strict=True):
-            with naming(file.name):
-                out.append(footer.schema.to_arrow_schema())
-        return out
+        return [self._schema(file) for file in self.files]
 
     def _schema(self, file: DataFile) -> pa.Schema:
         with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
@@ -161,26 +125,20 @@ class ColumnarSource(Source):
     def scan(  # noqa: D102 - as in Source
         self,
         wanted: Mapping[str, str],
-        report: ReadReport,
+        report: ReadReport,  # noqa: ARG002
         batch_rows: int,
         lists: Iterable[str] = (),  # noqa: ARG002
     ) -> pa.RecordBatchReader:
         # Not at the top: pyarrow.dataset imports pandas, half a second that the core's own reader saves.
         import pyarrow.dataset as ds
 
-        types = self.types(wanted.values())
-        self.scanned = list(types)
-        if self.format == "parquet":
-            reading = ds.ParquetFileFormat(
-                read_options=ds.ParquetReadOptions(dictionary_columns=self._text(types)),
-                default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True),
-            )
+        self.types(wanted.values())
         routes = {path: parts(self.schemas[0], path) or [path] for path in wanted.values()}
         with naming(self.names[0]):
             dataset = ds.dataset(
                 [file.path for file in self.files],
                 filesystem=self.files[0].filesystem,
-                format=reading if self.format == "parquet" else self.format,
+                format=self.format,
                 schema=self._schema_of_all(wanted.values()),
             )
             reader = dataset.scanner(
@@ -189,58 +147,16 @@ class ColumnarSource(Source):
                 batch_readahead=READ_AHEAD,
                 fragment_readahead=2,
             ).to_reader()
-        if self.rows is not None:
-            report.rows_in = self.rows
         if self.format == "ipc":
             return pa.RecordBatchReader.from_batches(reader.schema, checked(reader, self.names[0]))
         return reader
-
-    def broken(self) -> HardnegError | None:
-        """What is wrong with the first Parquet file that cannot be read: Arrow's scanner does not say which it is."""
-        for file in self.files if self.format == "parquet" else []:
-            try:
-                with naming(file.name), file.filesystem.open_input_file(file.path) as stream:
-                    reading = pq.ParquetFile(stream, page_checksum_verification=True)
-                    collections.deque(reading.iter_batches(columns=self.scanned), maxlen=0)
-            except HardnegError as error:
-                return error
-        return None
-
-    def direct(self, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog | None:
-        """The columns as the core reads them, several threads at once and dictionaries as the files have them.
-
-        Returns:
-            None where only Arrow's scanner can: other formats, other file systems, and what `parquet_log` says.
-        """
-        if self.format != "parquet" or not all(isinstance(f.filesystem, pafs.LocalFileSystem) for f in self.files):
-            return None
-        self.types(wanted.values())
-        paths = [file.path for file in self.files]
-        return _hardneg.parquet_log(paths, columns=list(wanted.items()), batch_rows=batch_rows)
 
     def _schema_of_all(self, paths: Iterable[str]) -> pa.Schema | None:
         """A schema in which the top columns have their common type; None leaves it to the first file."""
         if all(schema.equals(self.schemas[0]) for schema in self.schemas):
             return None
         tops = dict.fromkeys((parts(self.schemas[0], path) or [path])[0] for path in paths)
-        common = {top: self._common(top) for top in tops}
-        dictionaries = {top: pa.dictionary(pa.int32(), common[top]) for top in self._text(common)}
-        return pa.schema({**common, **dictionaries})
-
-    def _text(self, types: Mapping[str, pa.DataType]) -> list[str]:
-        """Top columns that come as dictionaries: Parquet pages hold text so, and each entry is then hashed once."""
-        if self.format != "parquet":
-            return []
-        text = (path for path, t in types.items() if pat.is_string(t) or pat.is_large_string(t))
-        return [path for path in text if path in self.schemas[0].names and path not in self._deltas]
-
-    @cached_property
-    def _deltas(self) -> set[str]:
-        """Columns that may have pages in delta coding, of which Arrow makes no dictionaries."""
-        known = [footer.deltas() for footer in self.chunks]
-        # Of a footer that the core has no use for, nobody knows.
-        return {path for paths, schema in zip(known, self.schemas, strict=True)
-                for path in (schema.names if paths is None else paths)}  # fmt: skip
+        return pa.schema({top: self._common(top) for top in tops})
 
 
 def _kind(t: pa.DataType) -> str:

@@ -9,9 +9,9 @@ import pyarrow.fs as pafs
 from ..config import ReadConfig
 from ..exceptions import ColumnError, UsageError
 from .base import Source
-from .columnar import ColumnarSource
 from .files import DataFile
 from .mapping import CANONICAL, Mapping, effective, resolve
+from .parquet import ParquetSource
 
 
 class NotByPages(Exception):  # noqa: N818 - not an error: the log is decoded instead
@@ -61,7 +61,7 @@ def pages(source: Source, files: list[DataFile], config: ReadConfig, keep: tuple
     """
     found = resolve(source, effective(config))
     check(source, found, keep)
-    if not isinstance(source, ColumnarSource) or source.format != "parquet":
+    if not isinstance(source, ParquetSource):
         raise NotByPages("the log is not in Parquet files")
     if not all(isinstance(file.filesystem, pafs.LocalFileSystem) for file in files):
         raise NotByPages("the files are not on this machine")

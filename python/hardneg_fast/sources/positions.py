@@ -12,8 +12,8 @@ import pyarrow.types as pat
 from ..exceptions import DataError
 from ..plain import plain
 from .base import Source
-from .columnar import ColumnarSource
 from .files import naming
+from .parquet import ParquetSource
 from .report import ReadReport
 from .types import is_text
 
@@ -42,11 +42,7 @@ def _count(column: pa.Array, *values: Any) -> int:
 
 def detect(source: Source, path: str, batch_rows: int) -> int:
     """Base of a log that can be read again: by the statistics of Parquet files, else by reading the column."""
-    if (
-        isinstance(source, ColumnarSource)
-        and source.format == "parquet"
-        and all(footer.at_least(path, 1) for footer in source.chunks)
-    ):
+    if isinstance(source, ParquetSource) and all(footer.at_least(path, 1) for footer in source.chunks):
         return 1
     zeros = ones = 0
     name = source.names[0] if len(source.names) == 1 else "a file of the log"

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from ..exceptions import DataError, FileError
-from ..footer import open_parquet
+from ..exceptions import DataError, FileError, told
+from ..parquet import ParquetFile
 from ..writers.parquet import SCHEMA, SCHEMA_KEY
 
 pc: Any = pyarrow.compute
@@ -124,11 +124,11 @@ class MinedDirectory:
         if not files:
             raise DataError(f"{self.path.name}: no table {config!r}; give a directory that this version of mine wrote")
         try:
-            opened = [open_parquet(file) for file in files]
+            opened = [ParquetFile(file) for file in files]
             schema = max(_schema_of(file.metadata.metadata) for file in opened)
             table = pa.concat_tables(file.read() for file in opened)
-        except (pa.ArrowException, OSError) as error:
-            raise FileError(f"{self.path.name}: table {config!r} cannot be read: {type(error).__name__}") from None
+        except (pa.ArrowException, OSError, DataError) as error:
+            raise FileError(f"{self.path.name}: table {config!r} cannot be read: {told(error)}") from None
         if schema > SCHEMA:
             raise DataError(
                 f"{self.path.name}: written by a newer version (schema {schema}, this one knows {SCHEMA}); "

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..exceptions import ColumnError, DataError, FileError, UsageError
-from ..footer import open_parquet, read_columns
+from ..exceptions import ColumnError, DataError, FileError, UsageError, told
+from ..parquet import ParquetFile
 from ..plain import plain_table, unwrapped
 
 
@@ -30,9 +30,9 @@ def given_table(given: object, name: str, wanted: Sequence[str], optional: Seque
     said = ", ".join([*wanted, *optional])
     if isinstance(given, str | Path):
         with _named(given, name, said):
-            with open_parquet(given) as file:
-                names = file.schema_arrow.names
-            table = read_columns(given, [n for n in [*wanted, *optional] if names.count(n) == 1])
+            file = ParquetFile(given)
+            names = file.schema.names
+            table = file.read([n for n in [*wanted, *optional] if names.count(n) == 1])
     else:
         table = of_object(given, f"{name} must be a Parquet file or a table with {said}")
         names = table.column_names
@@ -46,8 +46,8 @@ def check_given(given: str | Path, name: str, wanted: Sequence[str]) -> pa.Schem
     Raises:
         FileError, ColumnError: as `given_table`.
     """
-    with _named(given, name, ", ".join(wanted)), open_parquet(given) as file:
-        schema = file.schema_arrow
+    with _named(given, name, ", ".join(wanted)):
+        schema = ParquetFile(given).schema
     _check(schema.names, name, wanted)
     return schema
 
@@ -65,7 +65,7 @@ def _named(given: str | Path, name: str, said: str) -> Iterator[None]:
     except FileNotFoundError:
         raise FileError(f"{name} {file!r}: no such file") from None
     except (pa.ArrowException, OSError, ValueError) as e:
-        what = f"{name} {file!r} cannot be read ({type(e).__name__})"
+        what = f"{name} {file!r} cannot be read ({told(e)})"
         raise FileError(f"{what}; give a Parquet file with {said}") from None
 
 

@@ -4,8 +4,10 @@
 //! whether they are there: 2^60 of them in a few bytes end the process, which nothing can catch. In one of these codings a
 //! value can also repeat the one before, however long that is.
 
+use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::column::page::Page;
+use parquet::schema::types::ColumnDescriptor;
 
 use crate::input::hybrid::Hybrid;
 use crate::input::leaf::prefixed;
@@ -39,19 +41,64 @@ pub(crate) fn entries(dictionary: &Page) -> Option<Entries> {
     Some(out)
 }
 
+/// Levels of a column that its values can have.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Depths {
+    /// 0 where every row has one value.
+    pub(crate) repetition: u32,
+    /// 0 where all values are there.
+    pub(crate) definition: u32,
+}
+
+impl Depths {
+    pub(crate) fn of(column: &ColumnDescriptor) -> Self {
+        let depth = |level: i16| u32::from(level.unsigned_abs());
+        Self { repetition: depth(column.max_rep_level()), definition: depth(column.max_def_level()) }
+    }
+
+    /// The levels of repetition of a data page, if they are in the hybrid coding, and where its values begin.
+    fn levels(self, page: &Page) -> Option<(Option<Bytes>, usize)> {
+        let (buf, values) = (page.buffer(), page.num_values() as usize);
+        match page {
+            Page::DictionaryPage { .. } => None,
+            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+                let end = *rep_levels_byte_len as usize;
+                Some(((end <= buf.len()).then(|| buf.slice(..end)), end + *def_levels_byte_len as usize))
+            }
+            Page::DataPage { def_level_encoding, rep_level_encoding, .. } => {
+                let (mut repetition, mut at) = (None, 0);
+                for (depth, encoding) in
+                    [(self.repetition, rep_level_encoding), (self.definition, def_level_encoding)]
+                {
+                    if depth > 0 && *encoding == Encoding::RLE {
+                        let (levels, len) = prefixed(&buf.slice(at..)).ok()?;
+                        repetition = repetition.or(Some(levels));
+                        at += len;
+                    } else if depth > 0 {
+                        at += (values * width(depth) as usize).div_ceil(8);
+                        // What comes after them is no repetition.
+                        repetition = repetition.or(Some(Bytes::new()));
+                    }
+                    at = Some(at).filter(|at| *at <= buf.len())?;
+                }
+                Some((repetition, at))
+            }
+        }
+    }
+
+    /// Rows that begin in a data page of a column of lists, as far as it says.
+    pub(crate) fn rows(self, page: &Page) -> usize {
+        let Some((Some(levels), _)) = self.levels(page) else { return 0 };
+        Hybrid::new(levels, width(self.repetition))
+            .map_or(0, |levels| levels.zeros(page.num_values() as usize))
+    }
+}
+
 /// Whether a data page holds what it claims, as far as memory is taken for it. Returns the bytes of its texts, written out;
 /// None where it does not. `entries` are those of its dictionary.
-pub(crate) fn texts(page: &Page, max_level: u32, entries: &[u32]) -> Option<u64> {
+pub(crate) fn texts(page: &Page, depths: Depths, entries: &[u32]) -> Option<u64> {
     let (buf, values) = (page.buffer(), page.num_values() as usize);
-    let start = match page {
-        Page::DictionaryPage { .. } => return None,
-        Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
-            *def_levels_byte_len as usize + *rep_levels_byte_len as usize
-        }
-        Page::DataPage { .. } if max_level == 0 => 0,
-        Page::DataPage { def_level_encoding: Encoding::RLE, .. } => prefixed(buf).ok()?.1,
-        Page::DataPage { .. } => (values * width(max_level) as usize).div_ceil(8),
-    };
+    let (_, start) = depths.levels(page)?;
     let data = buf.get(start..)?;
     let most = values.min(if page.encoding() == Encoding::DELTA_BINARY_PACKED { MOST } else { MOST_TEXTS });
     let mut sum = Some(0_u64);
@@ -200,14 +247,14 @@ mod tests {
         ) {
             let long: usize = texts.iter().map(Vec::len).sum();
             for encoding in [Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY] {
-                let told: Option<u64> = pages(&texts, encoding).iter().map(|page| super::texts(page, 0, &[])).sum();
+                let told: Option<u64> = pages(&texts, encoding).iter().map(|page| super::texts(page, Depths::default(), &[])).sum();
                 prop_assert_eq!(told, Some(long as u64));
             }
             let pages = pages(&texts, Encoding::RLE_DICTIONARY);
             let (dictionary, data) = pages.split_first().unwrap();
             prop_assert!(has(dictionary, 4) && !has(dictionary, dictionary.buffer().len() + 1));
             let entries = entries(dictionary).unwrap();
-            let told: Option<u64> = data.iter().map(|page| super::texts(page, 0, &entries)).sum();
+            let told: Option<u64> = data.iter().map(|page| super::texts(page, Depths::default(), &entries)).sum();
             prop_assert_eq!(told, Some(long as u64));
         }
     }
@@ -249,7 +296,7 @@ mod tests {
                 rep_level_encoding: Encoding::RLE,
                 statistics: None,
             };
-            assert_eq!(super::texts(&page, 0, &[]), told);
+            assert_eq!(super::texts(&page, Depths::default(), &[]), told);
         }
     }
 
@@ -267,7 +314,7 @@ mod tests {
                 rep_level_encoding: Encoding::RLE,
                 statistics: None,
             };
-            super::texts(&page, 0, &[])
+            super::texts(&page, Depths::default(), &[])
         };
         assert_eq!(told(60), Some(60 * ((1 << 21) - 1)));
         assert_eq!(told(250), None);

@@ -1,4 +1,4 @@
-//! What a footer says of column chunks: codings, least values, places.
+//! What a footer says of column chunks: least values, places.
 //!
 //! The footer is read here and not by pyarrow, whose objects for column chunks end the process where a damaged footer
 //! contradicts its own schema. It is also the only part of a file that these questions need.
@@ -53,15 +53,6 @@ impl Footer {
 
     fn columns(&self) -> impl Iterator<Item = &ColumnChunkMetaData> {
         self.metadata.iter().flat_map(|m| m.row_groups()).flat_map(|group| group.columns())
-    }
-
-    /// Paths of columns that have pages in one of the delta codings, sorted; None where nobody knows.
-    pub fn deltas(&self) -> Option<Vec<String>> {
-        self.metadata.as_ref()?;
-        let delta = |c: &&ColumnChunkMetaData| c.encodings().any(|e| e.to_string().starts_with("DELTA"));
-        let paths: std::collections::BTreeSet<_> =
-            self.columns().filter(delta).map(|c| c.column_path().string()).collect();
-        Some(paths.into_iter().collect())
     }
 
     /// Whether statistics say of every row group that no value of the number column at `path` is below `least`.

@@ -13,6 +13,7 @@ pub(crate) mod hybrid;
 mod kind;
 pub(crate) mod leaf;
 pub(crate) mod levels;
+mod node;
 mod numbers;
 mod one_group;
 mod open;
@@ -29,8 +30,11 @@ use hardneg_core::error::Result;
 
 use crate::metadata::caught;
 use file::LogFile;
+pub use file::{Elsewhere, Part, Place};
 use group::OpenGroup;
 use kind::Kind;
+use node::Node;
+pub use node::Of;
 pub use open::open;
 pub use stream::ParquetStream;
 
@@ -43,8 +47,8 @@ pub struct ParquetInput {
     /// Files and their row groups that have rows.
     groups: Vec<(usize, usize)>,
     columns: Vec<(String, Kind)>,
-    /// For each file, the leaf column of each of `columns`.
-    leaves: Vec<Vec<usize>>,
+    /// For each file, where each of `columns` is.
+    nodes: Vec<Vec<Node>>,
     schema: SchemaRef,
     batch_rows: usize,
     pool: Mutex<Pool>,
@@ -99,12 +103,20 @@ impl ParquetInput {
         }
     }
 
+    /// Where the columns of a row group lie in its file.
+    fn parts(&self, (file, group): (usize, usize)) -> Vec<Part> {
+        self.files[file].parts(group, self.nodes[file].iter().flat_map(|node| node.leaves.clone()))
+    }
+
     fn open_group(&self, file: usize, group: usize) -> Result<OpenGroup> {
         let at = &self.files[file];
-        let bytes = at.bytes()?;
+        // Files differ in where they lie; of what comes next, only that of the same file is known to it.
+        let next = self.groups.get(self.pool().next).filter(|(next, _)| *next == file);
+        let ahead = next.map(|next| self.parts(*next)).unwrap_or_default();
+        let bytes = at.bytes(&self.parts((file, group)), &ahead)?;
         let mut columns = Vec::with_capacity(self.columns.len());
-        for ((name, kind), &leaf) in self.columns.iter().zip(&self.leaves[file]) {
-            columns.push((name.clone(), kind.open(at, &bytes, (group, leaf), self.batch_rows)?));
+        for ((name, kind), node) in self.columns.iter().zip(&self.nodes[file]) {
+            columns.push((name.clone(), kind.open(at, &bytes, (group, node), self.batch_rows)?));
         }
         let left = at.metadata.row_group(group).num_rows().unsigned_abs() as usize;
         Ok(OpenGroup { columns, left, file: at.name().into(), reader: std::thread::current().id() })

@@ -5,13 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+};
 use parquet::file::reader::ChunkReader;
 
 use crate::header::sound;
+use crate::thrift::Thrift;
 
 /// Length of the footer and the magic behind it.
-const END: u64 = 8;
+pub(crate) const END: u64 = 8;
 
 /// The bytes are no footer that anybody should look into.
 #[derive(Debug)]
@@ -22,11 +25,37 @@ pub(crate) fn decoded(footer: &[u8]) -> std::result::Result<Option<ParquetMetaDa
     if !sound(footer) {
         return Err(Nonsense);
     }
-    let decoded = caught(|| ParquetMetaDataReader::decode_metadata(footer).ok()).ok_or(Nonsense)?;
+    let decoded = caught(|| decode(footer, None).ok()).ok_or(Nonsense)?;
     match decoded {
         Some(metadata) if !consistent(&metadata) => Err(Nonsense),
         decoded => Ok(decoded),
     }
+}
+
+/// What a footer says, or what nobody can read without: metadata that is no text is nothing to the Parquet library.
+///
+/// # Errors
+/// What the library reports.
+pub(crate) fn decode(footer: &[u8], options: Option<&ParquetMetaDataOptions>) -> Result<ParquetMetaData> {
+    let decode = |footer: &[u8]| ParquetMetaDataReader::decode_metadata_with_options(footer, options);
+    decode(footer).or_else(|e| bare(footer).map_or(Err(e), |bare| decode(&bare)))
+}
+
+/// A footer's version, schema, number of rows and row groups (fields 1 to 4 of `FileMetaData`, all that are required).
+fn bare(footer: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    Thrift { bytes: footer, at: 0 }.fields(&mut |thrift, id, kind| {
+        let from = thrift.at;
+        thrift.skip(kind, None, 0)?;
+        if (1..=4).contains(&id) {
+            // The type, and the id by itself: zigzag, of one byte.
+            out.extend([kind, (id << 1) as u8]);
+            out.extend(&thrift.bytes[from..thrift.at]);
+        }
+        Some(())
+    })?;
+    out.push(0);
+    Some(out)
 }
 
 /// The bytes of a file's footer.
@@ -34,12 +63,20 @@ pub(crate) fn decoded(footer: &[u8]) -> std::result::Result<Option<ParquetMetaDa
 /// # Errors
 /// Where it has none, and what reading reports.
 pub(crate) fn footer<R: ChunkReader>(file: &R) -> Result<Bytes> {
+    let len = footer_len(file)?;
+    file.get_bytes(file.len() - END - len, len as usize)
+}
+
+/// How long a file's footer is, which is then within the file.
+///
+/// # Errors
+/// Where it has none, and what reading reports.
+pub(crate) fn footer_len<R: ChunkReader>(file: &R) -> Result<u64> {
     let none = || ParquetError::General("no footer".into());
     let at = file.len().checked_sub(END).ok_or_else(none)?;
     let end = file.get_bytes(at, END as usize)?;
     let len = end.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len)));
-    let start = at.checked_sub(len).filter(|_| end.ends_with(b"PAR1")).ok_or_else(none)?;
-    file.get_bytes(start, len as usize)
+    Some(len).filter(|len| *len <= at && end.ends_with(b"PAR1")).ok_or_else(none)
 }
 
 /// Whether numbers that readers take from different places are the same, and can be: rows, and where chunks begin, which

@@ -7,7 +7,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::ChunkReader;
 
-use crate::claims::{self, Entries};
+use crate::claims::{self, Depths, Entries};
 use crate::codec::Unpacker;
 use crate::header::{Header, Kind};
 use crate::metadata::place;
@@ -18,10 +18,27 @@ const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
 /// What the library says of a page that was changed since it was written, and so do we.
 pub(crate) const CHECKSUM: &str = "CRC checksum mismatch";
 
+/// What is said where lists take more than [`LISTS`].
+pub(crate) const LONG_LISTS: &str =
+    "lists of one column take more than 1 GiB in one batch: use smaller batches";
+
 /// Texts that a chunk may have, written out: so many bytes at all …
 const TEXTS: u64 = 256 << 20;
 /// … and so many more for each value. Of 65,536 they are as many again.
 const TEXT: u64 = 4 << 10;
+
+/// What lists may take in one batch.
+const LISTS: u64 = 1 << 30;
+/// Arrow's offset of a text, at least, and the two levels that the library keeps of every item.
+const ITEM: u64 = 4;
+const LEVELS: u64 = 4;
+
+/// What the items of lists may take until the rows of a batch are full.
+struct Lists {
+    left: u64,
+    /// Bytes for each row.
+    row: u64,
+}
 
 /// The pages of a chunk, one after the other.
 pub(crate) struct Pages<R> {
@@ -30,12 +47,14 @@ pub(crate) struct Pages<R> {
     at: u64,
     end: u64,
     unpacker: Unpacker,
-    max_level: u32,
+    depths: Depths,
     /// Of the body that begins at `at`.
     header: Option<Header>,
     /// Bytes of texts that may come yet, where they are counted.
     texts: Option<u64>,
     only_repeated: bool,
+    /// Where they are counted: what is repeated then is not.
+    lists: Option<Lists>,
     entries: Entries,
     /// Bytes of a value in a dictionary, at least.
     least: usize,
@@ -56,7 +75,7 @@ impl<R: ChunkReader> Pages<R> {
 
     /// From a place on, so many bytes.
     pub(crate) fn at(file: R, (at, len): (u64, u64), chunk: &ColumnChunkMetaData) -> Self {
-        let max_level = u32::from(chunk.column_descr().max_def_level().unsigned_abs());
+        let depths = Depths::of(chunk.column_descr());
         let unpacker = Unpacker::new(chunk.compression_codec());
         let (kind, end) = (chunk.column_type(), at.saturating_add(len));
         let least = match kind {
@@ -67,8 +86,8 @@ impl<R: ChunkReader> Pages<R> {
             Type::FIXED_LEN_BYTE_ARRAY => usize::try_from(chunk.column_descr().type_length()).unwrap_or(0),
         };
         let (entries, is_text) = (Entries::new(), kind == Type::BYTE_ARRAY);
-        let (header, texts, only_repeated) = (None, None, false);
-        Self { file, at, end, unpacker, max_level, header, texts, only_repeated, entries, least, is_text }
+        let (header, texts, only_repeated, lists) = (None, None, false, None);
+        Self { file, at, end, unpacker, depths, header, texts, only_repeated, lists, entries, least, is_text }
     }
 
     /// With an error for texts that take more, written out, than texts of a log do: whoever reads them takes memory for all
@@ -80,6 +99,13 @@ impl<R: ChunkReader> Pages<R> {
     /// The same for what they take beyond the bytes of their pages, which are not held on to.
     pub(crate) fn repeating(self) -> Self {
         Self { only_repeated: true, ..self.measured() }
+    }
+
+    /// The same, and where rows have lists for what their items take in a batch of so many rows, whatever they are: one
+    /// row can have any number, in a few bytes.
+    pub(crate) fn in_batches(self, rows: usize) -> Self {
+        let lists = Lists { left: LISTS, row: LISTS / rows.max(1) as u64 };
+        Self { lists: Some(lists).filter(|_| self.depths.repetition > 0), ..self.repeating() }
     }
 
     /// The header that comes next; the same until its page is read. None at the end.
@@ -123,28 +149,36 @@ impl<R: ChunkReader> Pages<R> {
             }
             let body = unpacked(&header, body, &mut self.unpacker).ok_or_else(no_sense)?;
             let Some(page) = header.page(body) else { continue };
-            self.claim(&page).ok_or_else(no_sense)?;
+            self.claim(&page)?;
             return Ok(Some(page));
         }
         Ok(None)
     }
 
-    /// None for a page that claims what it cannot hold, or more than texts may have.
-    fn claim(&mut self, page: &Page) -> Option<()> {
+    /// An error for a page that claims what it cannot hold, or more than texts or lists may have.
+    fn claim(&mut self, page: &Page) -> Result<()> {
         if page.is_dictionary_page() {
             if self.is_text && self.texts.is_some() {
-                self.entries = claims::entries(page)?;
+                self.entries = claims::entries(page).ok_or_else(no_sense)?;
             }
-            return claims::has(page, self.least).then_some(());
+            return if claims::has(page, self.least) { Ok(()) } else { Err(no_sense()) };
         }
-        let mut texts = claims::texts(page, self.max_level, &self.entries)?;
+        let mut texts = claims::texts(page, self.depths, &self.entries).ok_or_else(no_sense)?;
+        let values = u64::from(page.num_values());
+        if let Some(lists) = &mut self.lists {
+            let rows = self.depths.rows(page) as u64;
+            let items = values.saturating_mul(LEVELS + ITEM.max(self.least as u64)).saturating_add(texts);
+            let left = lists.left.saturating_add(rows * lists.row).min(LISTS).checked_sub(items);
+            lists.left = left.ok_or_else(|| ParquetError::General(LONG_LISTS.into()))?;
+            return Ok(());
+        }
         if self.only_repeated {
             texts = texts.saturating_sub(page.buffer().len() as u64);
         }
         if let Some(left) = self.texts.as_mut().filter(|_| self.is_text) {
-            *left = left.saturating_add(TEXT * u64::from(page.num_values())).checked_sub(texts)?;
+            *left = left.saturating_add(TEXT * values).checked_sub(texts).ok_or_else(no_sense)?;
         }
-        Some(())
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 mod files;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampNanosecondType};
@@ -14,18 +14,39 @@ use arrow_schema::DataType;
 use files::{Layout, TempFile, any_log, write};
 use hardneg_core::batches::Batches;
 use hardneg_core::pseudonym::{MasterKey, Pseudonymizer};
-use hardneg_parquet::input::{ParquetInput, ParquetStream, open};
+use hardneg_parquet::input::{Elsewhere, Of, ParquetInput, ParquetStream, Part, Place, open};
 use hardneg_parquet::rewrite::{Column, copy};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Encoding;
 use proptest::prelude::*;
 
-fn pairs(names: &[&str]) -> Vec<(String, String)> {
-    names.iter().map(|n| (n.to_string(), n.to_string())).collect()
+fn pairs(names: &[&str]) -> Vec<(String, Of)> {
+    names.iter().map(|n| (n.to_string(), Of::from(*n))).collect()
 }
 
 fn opened(path: &Path, names: &[&str], rows: usize) -> ParquetInput {
     open(&[path.into()], &pairs(names), rows).unwrap().expect("supported")
+}
+
+/// A file on another file system.
+struct There {
+    bytes: bytes::Bytes,
+    asked: Mutex<Vec<Part>>,
+}
+
+impl Elsewhere for There {
+    fn name(&self) -> &str {
+        "there.parquet"
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn fetch(&self, parts: &[Part], _ahead: &[Part]) -> hardneg_core::error::Result<Vec<bytes::Bytes>> {
+        self.asked.lock().unwrap().extend(parts);
+        Ok(parts.iter().map(|&(at, len)| self.bytes.slice(at as usize..(at + len) as usize)).collect())
+    }
 }
 
 /// Naive twin: the library's reader over the whole file.
@@ -39,8 +60,12 @@ fn library(path: &Path) -> RecordBatch {
 
 /// Our reader over the whole file, columns by name, dictionaries unpacked.
 fn ours(path: &Path, names: &[&str], batch_rows: usize) -> Vec<ArrayRef> {
-    let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); names.len()];
-    let input = opened(path, names, batch_rows);
+    joined(opened(path, names, batch_rows), batch_rows)
+}
+
+/// All of an input, dictionaries unpacked.
+fn joined(input: ParquetInput, batch_rows: usize) -> Vec<ArrayRef> {
+    let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); Batches::schema(&input).fields().len()];
     let schema = Batches::schema(&input);
     while let Some(batch) = input.next() {
         let batch = batch.unwrap();
@@ -85,6 +110,23 @@ proptest! {
         for ((ours, theirs), name) in ours(file.path(), &names, batch_rows).iter().zip(expected.columns()).zip(&names) {
             prop_assert_eq!(&plain(ours), &plain(theirs), "column {}", name);
         }
+    }
+
+    /// A file that lies elsewhere reads as one that is here, and is asked for what is in the columns, once.
+    #[test]
+    fn elsewhere_is_as_here(
+        (log, layout) in (any_log(), any::<Layout>()),
+        names in prop::sample::subsequence(vec!["text", "Int32", "decimal30", "texts", "results"], 1..5),
+        batch_rows in 7_usize..300,
+    ) {
+        let file = TempFile::new();
+        write(file.path(), &log, &layout);
+        let there = Arc::new(There { bytes: std::fs::read(file.path()).unwrap().into(), asked: Mutex::default() });
+        let input = open(&[Place::Elsewhere(there.clone())], &pairs(&names), batch_rows).unwrap().unwrap();
+        prop_assert_eq!(joined(input, batch_rows), ours(file.path(), &names, batch_rows));
+        let mut asked = there.asked.lock().unwrap().clone();
+        asked.sort_unstable();
+        prop_assert!(asked.windows(2).all(|two| two[0].0 + two[0].1 <= two[1].0), "{:?}", asked);
     }
 
     /// Damaged in whatever way: an error or values, never a panic or memory without bound.
@@ -172,13 +214,17 @@ fn text_that_is_not_utf8_arrives_as_binary() {
 fn what_another_reader_must_do_is_known_at_opening() {
     let file = TempFile::new();
     write(file.path(), &files::nested_log(), &Layout::default());
-    for path in ["list", "nothing", "s", "list.list.element"] {
-        assert!(open(&[file.path().into()], &pairs(&[path]), 10).unwrap().is_none(), "{path}");
+    let opened = |of: Of| open(&[file.path().into()], &[("column".into(), of)], 10).unwrap();
+    for path in ["nothing", "s.y", "list.list", "list.list.element"] {
+        assert!(opened(path.into()).is_none(), "{path}");
     }
-    assert!(open(&[file.path().into()], &pairs(&["s.x"]), 10).unwrap().is_some());
+    for path in ["list", "s", "s.x"] {
+        assert!(opened(path.into()).is_some(), "{path}");
+    }
+    assert!(opened(Of::Top(2)).is_some() && opened(Of::Top(3)).is_none());
     let other = TempFile::new();
     write(other.path(), &files::text_log(10, 3), &Layout::default());
-    let both = [file.path().to_path_buf(), other.path().to_path_buf()];
+    let both = [Place::from(file.path()), Place::from(other.path())];
     assert!(open(&both, &pairs(&["t"]), 10).unwrap().is_none());
 }
 

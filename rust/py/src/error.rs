@@ -24,6 +24,12 @@ pub(crate) fn to_py(e: Error) -> PyErr {
     })
 }
 
+/// Whether an exception is one of ours, whose words say nothing of the data.
+pub(crate) fn is_named(py: Python<'_>, e: &PyErr) -> bool {
+    let class = py.import("hardneg_fast.exceptions").and_then(|m| m.getattr("HardnegError"));
+    class.is_ok_and(|class| e.is_instance(py, &class))
+}
+
 /// A configuration handed over as JSON.
 pub(crate) fn config<T: serde::de::DeserializeOwned>(json: &str) -> PyResult<T> {
     serde_json::from_str(json).map_err(|e| to_py(Error::usage(format!("configuration: {e}"))))

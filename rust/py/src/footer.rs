@@ -14,10 +14,6 @@ pub(crate) struct ParquetFooter(Footer);
 
 #[pymethods]
 impl ParquetFooter {
-    fn deltas(&self) -> Option<Vec<String>> {
-        self.0.deltas()
-    }
-
     fn at_least(&self, path: &str, least: i64) -> bool {
         self.0.at_least(path, least)
     }

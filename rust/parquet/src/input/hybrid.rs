@@ -39,7 +39,7 @@ pub(super) enum Piece<'a> {
 
 impl Hybrid {
     /// Over `data`, values of `width` bits, at most 32.
-    pub(super) fn new(data: Bytes, width: u32) -> Decoded<Self> {
+    pub(crate) fn new(data: Bytes, width: u32) -> Decoded<Self> {
         if width > 32 {
             return Err("values of more than 32 bits");
         }
@@ -112,6 +112,30 @@ impl Hybrid {
             }
         }
         Err("a run is longer than a page can be")
+    }
+
+    /// How many of the next `n` values are 0, as far as there are any.
+    pub(crate) fn zeros(mut self, n: usize) -> usize {
+        let (mut left, mut zeros, width) = (n, 0, self.width);
+        let mut scratch = [0; 512];
+        while left > 0 {
+            match self.piece(left) {
+                Ok(Piece::Same(value, n)) => {
+                    zeros += if value == 0 { n } else { 0 };
+                    left -= n;
+                }
+                Ok(Piece::Packed { data, first, n }) => {
+                    for start in (0..n).step_by(scratch.len()) {
+                        let values = &mut scratch[..512.min(n - start)];
+                        unpack(data, first + start, width, values);
+                        zeros += values.iter().filter(|value| **value == 0).count();
+                    }
+                    left -= n;
+                }
+                Err(_) => break,
+            }
+        }
+        zeros
     }
 
     /// Fills `out`; all values must be below `bound`.

@@ -11,6 +11,7 @@ use parquet::schema::types::SchemaDescriptor;
 use super::file::{FileBytes, LogFile, broken};
 use super::flags::Flags;
 use super::leaf::{Column, Leaf, decodes};
+use super::node::Node;
 use super::numbers::Numbers;
 use super::other::Other;
 use super::text::Text;
@@ -32,13 +33,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Of column `leaf`; None where the Parquet library has no Arrow type for it.
-    pub(super) fn of(metadata: &ParquetMetaData, leaf: usize) -> Option<Self> {
+    /// Of a column; None where the Parquet library has no Arrow type for it.
+    pub(super) fn of(metadata: &ParquetMetaData, node: &Node) -> Option<Self> {
         let file = metadata.file_metadata();
         let schema = file.schema_descr();
-        let plain = leaf_type(schema, leaf, None)?;
+        let plain = arrow_type(schema, node, None)?;
         // What the Arrow schema in the file adds: durations that Parquet holds as integers, time zones, list layouts.
-        let told = leaf_type(schema, leaf, file.key_value_metadata())?;
+        let told = arrow_type(schema, node, file.key_value_metadata())?;
+        if !node.is_flat {
+            return Some(Self::Other(told));
+        }
         let value = match &told {
             DataType::Dictionary(_, value) => value,
             t => t,
@@ -50,7 +54,7 @@ impl Kind {
         Some(match plain {
             DataType::Utf8 | DataType::Binary if text(value) => Self::Text { utf8: plain == DataType::Utf8 },
             DataType::Boolean if same => Self::Flag,
-            t if same && number(&t, schema.column(leaf).physical_type()) => Self::Number(t),
+            t if same && number(&t, schema.column(node.leaves.start).physical_type()) => Self::Number(t),
             _ => Self::Other(told),
         })
     }
@@ -66,26 +70,30 @@ impl Kind {
         }
     }
 
-    /// Opens column `leaf` of row group `group`.
+    /// Opens a column of row group `group`.
     pub(super) fn open(
         &self,
         file: &LogFile,
         bytes: &FileBytes,
-        (group, leaf): (usize, usize),
+        (group, node): (usize, &Node),
         batch_rows: usize,
     ) -> Result<Box<dyn Column>> {
         let row_group = file.metadata.row_group(group);
-        let chunk = row_group.column(leaf);
         let rows = row_group.num_rows().unsigned_abs() as usize;
         let other = |text| {
             // The library takes memory for values that are null, too.
-            let width = usize::try_from(chunk.column_descr().type_length()).unwrap_or(0);
+            let widths = node.leaves.clone().map(|leaf| row_group.column(leaf).column_descr().type_length());
+            let width = usize::try_from(widths.max().unwrap_or(0)).unwrap_or(0);
             if width.saturating_mul(rows.min(batch_rows)) > WIDEST {
                 return Err(broken(file.name(), "values of a fixed length that no log has"));
             }
-            let column = Other::new(file, bytes, (group, leaf), text, batch_rows);
+            let column = Other::new(file, bytes, (group, node), text, batch_rows);
             column.map(|c| Box::new(c) as Box<dyn Column>)
         };
+        if !node.is_flat {
+            return other(None);
+        }
+        let chunk = row_group.column(node.leaves.start);
         if !chunk.encodings().all(decodes) {
             return other(if let Self::Text { utf8 } = self { Some(*utf8) } else { None });
         }
@@ -138,12 +146,13 @@ fn number(t: &DataType, physical: Physical) -> bool {
     }
 }
 
-/// The Arrow type of a leaf that is in structs at most.
-fn leaf_type(schema: &SchemaDescriptor, leaf: usize, told: Option<&Vec<KeyValue>>) -> Option<DataType> {
-    let mask = ProjectionMask::leaves(schema, [leaf]);
+/// The Arrow type of a column.
+fn arrow_type(schema: &SchemaDescriptor, node: &Node, told: Option<&Vec<KeyValue>>) -> Option<DataType> {
+    let mask = ProjectionMask::leaves(schema, node.leaves.clone());
     let schema = parquet_to_arrow_schema_by_columns(schema, mask, told).ok()?;
     let mut t = schema.fields().first()?.data_type().clone();
-    while let DataType::Struct(fields) = &t {
+    for _ in 0..node.depth {
+        let DataType::Struct(fields) = &t else { return None };
         t = fields.first()?.data_type().clone();
     }
     Some(t)

@@ -15,6 +15,7 @@ pub(super) struct OneGroup {
     pub(super) bytes: FileBytes,
     pub(super) metadata: Arc<ParquetMetaData>,
     pub(super) group: usize,
+    pub(super) batch_rows: usize,
 }
 
 impl OneGroup {
@@ -30,7 +31,7 @@ impl RowGroups for OneGroup {
 
     fn column_chunks(&self, i: usize) -> Result<Box<dyn PageIterator>> {
         let chunk = self.of().column(i);
-        Ok(Box::new(Once(Some(Pages::of(self.bytes.clone(), chunk)?.repeating()))))
+        Ok(Box::new(Once(Some(Pages::of(self.bytes.clone(), chunk)?.in_batches(self.batch_rows)))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {

@@ -11,28 +11,30 @@ use hardneg_core::error::{Error, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
 use parquet::basic::{ConvertedType, LogicalType};
-use parquet::file::metadata::{ParquetMetaDataOptions, ParquetMetaDataReader};
 use parquet::schema::types::{SchemaDescriptor, Type};
 
-use super::file::{CHECKSUM, FileBytes, LogFile, broken, damaged, is_checksum};
+use super::file::{FileBytes, LogFile, broken, damaged, said};
 use super::leaf::Column;
+use super::node::Node;
 use super::one_group::OneGroup;
 
 /// A column that the library decodes.
 pub(super) struct Other {
     name: String,
     reader: ParquetRecordBatchReader,
+    /// Structs that it is in.
+    depth: usize,
     text: Option<bool>,
     /// Rows of the library's batch that were not taken yet: its batches need not end where ours do.
     rest: Option<ArrayRef>,
 }
 
 impl Other {
-    /// Column `leaf` of row group `group`; `text` says whether it is text, and then whether of UTF-8.
+    /// A column of row group `group`; `text` says whether it is text, and then whether of UTF-8.
     pub(super) fn new(
         file: &LogFile,
         bytes: &FileBytes,
-        (group, leaf): (usize, usize),
+        (group, node): (usize, &Node),
         text: Option<bool>,
         batch_rows: usize,
     ) -> Result<Self> {
@@ -41,33 +43,27 @@ impl Other {
             let (metadata, told) = match text {
                 // The library fails on text that is not UTF-8; binary it takes as it is.
                 Some(_) => {
-                    let as_binary = || {
-                        let schema = SchemaDescriptor::new(Arc::new(unannotated(said.schema())?));
-                        let options = ParquetMetaDataOptions::new().with_schema(Arc::new(schema));
-                        ParquetMetaDataReader::new()
-                            .with_metadata_options(Some(options))
-                            .parse_and_finish(bytes)
-                    };
-                    (file.unannotated(as_binary)?, None)
+                    let schema =
+                        || Ok(Arc::new(SchemaDescriptor::new(Arc::new(unannotated(said.schema())?))));
+                    (file.unannotated(bytes, schema)?, None)
                 }
                 None => (file.metadata.clone(), said.key_value_metadata()),
             };
             let schema = metadata.file_metadata().schema_descr();
             let fields = parquet_to_arrow_schema(schema, told)?.fields;
-            let mask = ProjectionMask::leaves(schema, [leaf]);
+            let mask = ProjectionMask::leaves(schema, node.leaves.clone());
             let levels = parquet_to_arrow_field_levels(schema, mask, Some(&fields))?;
-            let one = OneGroup { bytes: bytes.clone(), metadata, group };
+            let one = OneGroup { bytes: bytes.clone(), metadata, group, batch_rows };
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &one, batch_rows, None)
         };
         let reader = open().map_err(|e| damaged(file.name(), &e))?;
-        Ok(Self { name: file.name().into(), reader, text, rest: None })
+        Ok(Self { name: file.name().into(), reader, depth: node.depth, text, rest: None })
     }
 
     fn read(&mut self) -> Result<ArrayRef> {
         match self.reader.next() {
-            Some(Ok(batch)) => innermost(&batch),
-            Some(Err(e)) if is_checksum(&e) => Err(broken(&self.name, CHECKSUM)),
-            Some(Err(_)) => Err(broken(&self.name, "a page is not what its header says")),
+            Some(Ok(batch)) => within(&batch, self.depth),
+            Some(Err(e)) => Err(broken(&self.name, said(&e))),
             None => Err(broken(&self.name, "a column ends before its rows do")),
         }
     }
@@ -113,12 +109,13 @@ fn as_text(array: &ArrayRef, utf8: bool) -> Result<ArrayRef> {
     Ok(Arc::new(BinaryArray::new(offsets, bytes, nulls)))
 }
 
-/// The one leaf of a batch; a field of a null struct is null.
-fn innermost(batch: &RecordBatch) -> Result<ArrayRef> {
+/// The one column of a batch that is `depth` structs down; a field of a null struct is null.
+fn within(batch: &RecordBatch, depth: usize) -> Result<ArrayRef> {
     let mut array =
         batch.columns().first().ok_or_else(|| Error::internal("a batch without columns"))?.clone();
     let mut nulls: Option<NullBuffer> = None;
-    while let Some(fields) = array.as_struct_opt() {
+    for _ in 0..depth {
+        let fields = array.as_struct_opt().ok_or_else(|| Error::internal("a field of what is no struct"))?;
         nulls = NullBuffer::union(nulls.as_ref(), fields.nulls());
         let field = fields.columns().first();
         array = field.ok_or_else(|| Error::internal("a struct without fields"))?.clone();

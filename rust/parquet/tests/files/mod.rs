@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow_array::builder::{Int32Builder, ListBuilder};
+use arrow_array::builder::{BooleanBuilder, Int32Builder, ListBuilder, StringBuilder};
 use arrow_array::types::*;
 use arrow_array::*;
 use arrow_buffer::NullBuffer;
-use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
@@ -224,10 +224,37 @@ fn log(cells: &[Cell], required: bool) -> RecordBatch {
     columns.push(("duration".into(), Arc::new(seconds)));
     let dates: TimestampSecondArray = cells.iter().map(|c| c.as_ref().map(|c| c.0.into())).collect();
     columns.push((format!("{:?}", TimeUnit::Second), Arc::new(dates)));
+    columns.extend(nested(&cells));
     let schema: Vec<Field> =
         columns.iter().map(|(n, a)| Field::new(n, a.data_type().clone(), !required)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(schema)), columns.into_iter().map(|(_, a)| a).collect())
         .unwrap()
+}
+
+/// Lists of text, structs of them, and lists of structs; null where the cell is, with up to three items elsewhere.
+fn nested(cells: &[Cell]) -> Vec<(String, ArrayRef)> {
+    let (mut texts, mut flags) =
+        (ListBuilder::new(StringBuilder::new()), ListBuilder::new(BooleanBuilder::new()));
+    for cell in cells {
+        let items = cell.as_ref().map(|c| (0..c.0 % 4).map(|i| (i != 2).then(|| format!("{i} {}", c.3))));
+        texts.append_option(items);
+        flags.append_option(cell.as_ref().map(|c| (0..c.0 % 4).map(|i| (i != 1).then_some(c.2))));
+    }
+    let (texts, flags) = (texts.finish(), flags.finish());
+    // As many items in both, so that they can also be fields of one.
+    let fields = [("text", texts.values()), ("flag", flags.values())];
+    let fields: Vec<(FieldRef, ArrayRef)> =
+        fields.map(|(n, a)| (Arc::new(Field::new(n, a.data_type().clone(), true)), a.clone())).into();
+    let items: ArrayRef = Arc::new(StructArray::from(fields));
+    let item = Arc::new(Field::new_list_field(items.data_type().clone(), true));
+    let results = ListArray::new(item, texts.offsets().clone(), items, texts.nulls().cloned());
+    let texts: ArrayRef = Arc::new(texts);
+    let within = vec![(Arc::new(Field::new("texts", texts.data_type().clone(), true)), texts.clone())];
+    vec![
+        ("texts".into(), texts),
+        ("within".into(), Arc::new(StructArray::from(within))),
+        ("results".into(), Arc::new(results)),
+    ]
 }
 
 /// Text `a.b.t` and number `a.b.n` in structs that are null here and there.

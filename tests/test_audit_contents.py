@@ -1,0 +1,60 @@
+"""What an audit reads of tables: the distinct values of every column, of whatever it nests."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardneg_fast.audit import contents
+
+cell = st.one_of(st.none(), st.sampled_from(["a", "b", ""]), st.text(st.characters(codec="utf-8"), max_size=4))
+rows = st.lists(
+    st.fixed_dictionaries({
+        "text": cell,
+        "list": st.one_of(st.none(), st.lists(cell, max_size=3)),
+        "struct": st.one_of(st.none(), st.fixed_dictionaries({"n": st.integers(0, 9), "t": cell})),
+        "n": st.integers(0, 5),
+    }),
+    max_size=60,
+)  # fmt: skip
+SCHEMA = pa.schema([
+    ("text", pa.string()), ("list", pa.list_(pa.string())),
+    ("struct", pa.struct([("n", pa.int32()), ("t", pa.string())])), ("n", pa.int16()),
+])  # fmt: skip
+
+
+def said(rows: list[dict[str, Any]]) -> dict[str, list[set[str]]]:
+    """For each column the values of its leaves."""
+    structs = [row["struct"] for row in rows if row["struct"] is not None]
+    leaves = {
+        "text": [[row["text"] for row in rows]],
+        "list": [[item for row in rows for item in row["list"] or []]],
+        "struct": [[str(s["n"]) for s in structs], [s["t"] for s in structs]],
+        "n": [[str(row["n"]) for row in rows]],
+    }
+    return {name: [{v for v in values if v is not None} for values in found] for name, found in leaves.items()}
+
+
+@pytest.mark.parametrize("piece", [1, contents.PIECE])
+@settings(deadline=None, max_examples=40)
+@given(rows=rows, group=st.integers(1, 50), batch=st.integers(1, 40), few=st.integers(1, 9))
+def test_distinct_values(
+    tmp_path_factory: pytest.TempPathFactory, piece: int, rows: list[dict[str, Any]], group: int, batch: int, few: int
+) -> None:
+    path: Path = tmp_path_factory.mktemp("t") / "t.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path, row_group_size=group)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("PIECE", piece), ("ROWS", batch), ("FEW", few)):
+            patch.setattr(contents, name, value)
+        found = [(name, is_text, values.to_pylist()) for name, is_text, values in contents.columns(path)]
+    for name, leaves in said(rows).items():
+        of = [values for column, _, values in found if column == name]
+        assert all(len(values) == len(set(values)) for values in of)
+        assert {v for values in of for v in values} == set().union(*leaves)
+        if piece > 1 and rows:
+            assert [set(values) for values in of] == leaves, "a leaf at a time, and each once"
+    assert all(is_text == (name in ("text", "list")) for name, is_text, _ in found if name != "struct")

@@ -1,0 +1,207 @@
+"""Logs and tables on other file systems read as those that are here do, part by part."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import hardneg_fast as hn
+from hardneg_fast import parquet
+from hardneg_fast.elsewhere import AHEAD, Elsewhere
+from hardneg_fast.sources import files
+
+pytestmark = pytest.mark.usefixtures("there", "log")
+
+SECRET = "token=abc"  # noqa: S105 - what addresses can hold
+
+
+class Handler(pafs.FileSystemHandler):  # type: ignore[misc]
+    """Files of a folder; `trouble` is asked before each is opened or read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.trouble = folder, lambda: None
+
+    def get_type_name(self) -> str:
+        return "there"
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        self.trouble()
+        return pa.PythonFile(Slow(self.folder / path, self), mode="r")
+
+    def get_file_info(self, paths: list[str]) -> list[pafs.FileInfo]:
+        found = pafs.LocalFileSystem().get_file_info([str(self.folder / path) for path in paths])
+        return [pafs.FileInfo(path, type=info.type, size=info.size) for path, info in zip(paths, found, strict=True)]
+
+    def get_file_info_selector(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+        names = [str(path.relative_to(self.folder)) for path in (self.folder / selector.base_dir).iterdir()]
+        return self.get_file_info(names)
+
+    def open_input_stream(self, path: str) -> pa.NativeFile:
+        return self.open_input_file(path)
+
+    def nothing(self, *_: Any) -> None:
+        raise NotImplementedError
+
+    normalize_path = staticmethod(lambda path: path)
+    copy_file = create_dir = delete_dir = delete_dir_contents = delete_file = delete_root_dir_contents = nothing
+    move = open_append_stream = open_output_stream = nothing
+
+
+class Slow:
+    """A file that is read, with what may be wrong with it."""
+
+    def __init__(self, path: Path, handler: Handler) -> None:
+        self._file, self._handler = path.open("rb"), handler
+        self.closed = False
+
+    def read(self, n: int = -1) -> bytes:
+        self._handler.trouble()
+        return self._file.read(n)
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Handler:
+    """A file system that `there://` leads to, the files of which are those of `tmp_path`."""
+    handler = Handler(tmp_path)
+    found = SimpleNamespace(from_uri=lambda uri: (pafs.PyFileSystem(handler), uri.partition("://")[2]))
+    for module in (files, parquet):
+        monkeypatch.setattr(module, "pafs", SimpleNamespace(**{**vars(pafs), "FileSystem": found}))
+    return handler
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    n = 3000
+    rows = pa.table({
+        "user_id": [f"u{i // 10 % 97}" for i in range(n)], "search_id": [f"s{i // 10}" for i in range(n)],
+        "query": [f"q{i // 10 % 11}" for i in range(n)], "doc_id": [f"d{i * 7 % 13}" for i in range(n)],
+        "position": [i % 10 + 1 for i in range(n)], "clicked": [i % 10 == 2 for i in range(n)],
+    })  # fmt: skip
+    pq.write_table(rows, tmp_path / "log.parquet", row_group_size=400)
+    return tmp_path / "log.parquet"
+
+
+def counted(log: Any, config: hn.Config | None = None) -> pa.Table:
+    table = pa.table(hn.count(log, config=config).table("pairs"))
+    return table.sort_by([(name, "ascending") for name in table.column_names])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_counts_are_those_of_a_log_that_is_here(log: Path, threads: int) -> None:
+    config = hn.Config(threads=threads)
+    here, far = (counted(path, config) for path in (log, "there://log.parquet"))
+    assert here.equals(far)
+    assert here.num_rows > 100
+    assert pa.table(hn.read(log)).equals(pa.table(hn.read("there://log.parquet")))
+
+
+def test_files_of_a_folder_with_types_that_differ(log: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(log)
+    (tmp_path / "days").mkdir()
+    for name, kind in (("a", pa.int64()), ("b", pa.int32())):
+        typed = rows.set_column(4, "position", rows["position"].cast(kind))
+        pq.write_table(typed, tmp_path / "days" / f"{name}.parquet")
+    read = pa.table(hn.read("there://days"))
+    assert read.equals(pa.table(hn.read(tmp_path / "days")))
+    assert read.num_rows == 2 * rows.num_rows
+
+
+def test_tables_beside_the_log(log: Path, tmp_path: Path) -> None:
+    texts = pa.table({"doc_id": [f"d{i}" for i in range(13)], "text": [f"text {i}" for i in range(13)]})
+    pq.write_table(texts, tmp_path / "texts.parquet")
+    mined = [
+        hn.mine(log, privacy=hn.Privacy.none(), documents=documents).report["counts"]
+        for documents in (tmp_path / "texts.parquet", "there://texts.parquet")
+    ]
+    assert mined[0] == mined[1]
+
+
+def failing(error: Exception, after: int) -> Callable[[], None]:
+    left = iter(range(after))
+
+    def trouble() -> None:
+        if next(left, None) is None:
+            raise error
+
+    return trouble
+
+
+@pytest.mark.parametrize("after", [0, 3, 12, 20])
+@pytest.mark.parametrize(
+    "error", [OSError(f"GET s3://bucket/log?{SECRET}"), RuntimeError(SECRET), PermissionError(SECRET)]
+)
+def test_what_goes_wrong_is_named_and_quotes_no_address(there: Handler, error: Exception, after: int) -> None:
+    there.trouble = failing(error, after)
+    with pytest.raises(hn.DataError, match=r"log\.parquet: ") as caught:
+        hn.count("there://log.parquet")
+    assert SECRET not in str(caught.value)
+    assert SECRET not in repr(caught.value.__context__)
+
+
+def test_a_file_that_is_written_meanwhile(log: Path, there: Handler) -> None:
+    asked = []
+
+    def trouble() -> None:
+        asked.append(1)
+        if len(asked) == 6:
+            pq.write_table(pq.read_table(log).slice(0, 2999), log, row_group_size=400)
+
+    there.trouble = trouble
+    with pytest.raises(hn.DataError, match=r"log\.parquet: "):
+        hn.count("there://log.parquet")
+
+
+def test_threads_that_cannot_be_had(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any, **__: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    expected = counted(log)
+    monkeypatch.setattr("hardneg_fast.elsewhere.threading.Thread", none)
+    assert counted("there://log.parquet").equals(expected)
+
+
+parts = st.lists(st.tuples(st.integers(0, 90), st.integers(0, 10)), max_size=4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(calls=st.lists(st.tuples(parts, parts), min_size=1, max_size=12))
+def test_any_parts_in_any_order(tmp_path_factory: pytest.TempPathFactory, calls: list[Any]) -> None:
+    """Guessed right or wrong: the bytes of what was asked for, and no more row groups held than there may be."""
+    folder = tmp_path_factory.mktemp("there")
+    data = bytes(range(100))
+    (folder / "file").write_bytes(data)
+    file = Elsewhere(pafs.SubTreeFileSystem(str(folder), pafs.LocalFileSystem()), "file", 100)
+    for wanted, ahead in calls:
+        assert file(wanted, ahead) == [data[at : at + length] for at, length in wanted]
+        assert len(file._ahead) <= AHEAD
+
+
+def test_the_next_row_group_is_fetched_while_one_is_decoded() -> None:
+    source = parquet.ParquetFile("there://log.parquet")
+    assert isinstance(source._place, tuple)
+    fetch = source._place[2]
+    asked: list[tuple[Any, Any]] = []
+
+    def told(wanted: Any, ahead: Any) -> list[bytes]:
+        asked.append((wanted, ahead))
+        return fetch(wanted, ahead)
+
+    source._place = (*source._place[:2], told)  # type: ignore[assignment]
+    assert sum(batch.num_rows for batch in source.batches(["user_id", "doc_id"])) == 3000
+    groups = [(wanted, ahead) for wanted, ahead in asked if len(wanted) == 2]
+    assert len(groups) == 8
+    assert [ahead for _, ahead in groups] == [wanted for wanted, _ in groups[1:]] + [[]]
+    assert not fetch._ahead
