@@ -111,6 +111,11 @@ impl Evidence {
     /// The sum of expected clicks runs over all positions at which the pair was shown, in ascending order: the variant
     /// that takes the best position only lets several times as many relevant documents through.
     pub fn row(&self, group: &Group, i: usize) -> EvidenceRow {
+        self.row_and_signs(group, i).0
+    }
+
+    /// The same with what the history says of its kind, from which P(relevant) is.
+    pub(crate) fn row_and_signs(&self, group: &Group, i: usize) -> (EvidenceRow, Signs) {
         let clicks = group.pairs[i].clicks;
         let mut expected_clicks = 0.0;
         for (position, impressions, _) in group.by_position(i) {
@@ -121,10 +126,17 @@ impl Evidence {
         row.expected_clicks = expected_clicks;
         row.coec = (f64::from(clicks) + a) / (expected_clicks + a);
         row.p_zero = poisson_cdf(clicks, expected_clicks);
-        row
+        let signs = self.signs(group, i);
+        row.p_relevant = self.posterior(&signs);
+        (row, signs)
     }
 
-    /// What examination says of these cells of a pair.
+    /// P(relevant) of a history; NaN where it is not known.
+    fn posterior(&self, signs: &Signs) -> f64 {
+        if self.relevance.is_ok() { signs.posterior().relevant() } else { f64::NAN }
+    }
+
+    /// What examination says of these cells of a pair; nothing of relevance.
     ///
     /// Of a skip, examination has the posterior θ (1 − a) / (1 − θ a) (Chuklin, Markov & de Rijke 2015, section 4.2), a being
     /// the posterior mean of attractiveness: two rounds of both settle them.
@@ -135,24 +147,24 @@ impl Evidence {
         let clicks: f64 = known().map(|c| f64::from(c.clicks)).sum();
         let satisfied = known().map(|c| f64::from(c.satisfied_clicks.min(c.clicks))).sum();
         let mut examinations = clicks + known().map(|c| skips(c) * theta(c)).sum::<f64>();
-        let mut unseen = 0.0;
+        let mut a = 0.0;
+        let looked = |c: &Cell, a: f64| {
+            let theta = theta(c);
+            theta * (1.0 - a) / (1.0 - theta * a)
+        };
         for _ in 0..2 {
-            let a = self.attractiveness.mean(clicks, examinations);
-            (examinations, unseen) = (clicks, 0.0);
-            for cell in known() {
-                let looked = theta(cell) * (1.0 - a) / (1.0 - theta(cell) * a);
-                examinations += skips(cell) * looked;
-                unseen += skips(cell) * (-looked).ln_1p();
-            }
+            a = self.attractiveness.mean(clicks, examinations);
+            examinations = known().fold(clicks, |sum, c| sum + skips(c) * looked(c, a));
         }
+        let unseen = || known().fold(0.0, |sum, c| sum + skips(c) * (-looked(c, a)).ln_1p());
         EvidenceRow {
             expected_clicks: 0.0,
             coec: 0.0,
             p_zero: 0.0,
             satisfied,
             examinations,
-            p_examined: if clicks > 0.0 { 1.0 } else { -f64::exp_m1(unseen) },
-            p_relevant: self.relevance.as_ref().map_or(f64::NAN, |r| r.posterior(cells, &self.curve)),
+            p_examined: if clicks > 0.0 { 1.0 } else { -f64::exp_m1(unseen()) },
+            p_relevant: f64::NAN,
         }
     }
 
@@ -182,13 +194,18 @@ impl Evidence {
     /// The same of what is shown of a pair under k-users, and of nothing else: impressions, clicks, satisfied clicks and
     /// the mean position, each rounded.
     pub fn shown_row(&self, pair: &Pair) -> EvidenceRow {
+        EvidenceRow { p_relevant: self.posterior(&self.shown_signs(pair)), ..self.shown_look(pair) }
+    }
+
+    /// The same but for relevance.
+    fn shown_look(&self, pair: &Pair) -> EvidenceRow {
         self.looked_at(&[self.shown_cell(pair)])
     }
 
     /// Expected examinations of a pair with this row, as they may be shown.
     pub fn shown_examinations(&self, pair: &Pair, row: &EvidenceRow) -> f64 {
         let open = self.released.k.is_none();
-        self.released.shown_measure(if open { row.examinations } else { self.shown_row(pair).examinations })
+        self.released.shown_measure(if open { row.examinations } else { self.shown_look(pair).examinations })
     }
 
     fn shown_cell(&self, pair: &Pair) -> Cell {

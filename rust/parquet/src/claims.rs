@@ -9,9 +9,7 @@ use parquet::basic::Encoding;
 use parquet::column::page::Page;
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::input::hybrid::Hybrid;
-use crate::input::leaf::prefixed;
-use crate::input::levels::width;
+use crate::hybrid::{Hybrid, prefixed, width};
 
 /// Values of a page in delta coding …
 const MOST: usize = 1 << 26;

@@ -9,10 +9,9 @@
 mod file;
 mod flags;
 mod group;
-pub(crate) mod hybrid;
 mod kind;
-pub(crate) mod leaf;
-pub(crate) mod levels;
+mod leaf;
+mod levels;
 mod node;
 mod numbers;
 mod one_group;

@@ -5,6 +5,7 @@ mod claims;
 mod codec;
 pub mod footer;
 mod header;
+mod hybrid;
 pub mod input;
 mod metadata;
 mod pages;

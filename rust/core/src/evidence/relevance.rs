@@ -118,7 +118,7 @@ impl Histories {
                 let cells = sample.cells_of(i);
                 let satisfied =
                     cells.iter().fold(0_u32, |n, c| n.saturating_add(c.satisfied_clicks.min(c.clicks)));
-                (seen(cells, curve), satisfied)
+                (seen(cells, curve).collect(), satisfied)
             })
             .collect();
         all.sort_unstable();
@@ -133,29 +133,37 @@ impl Histories {
     }
 }
 
-fn seen(cells: &[Cell], curve: &Curve) -> Vec<Seen> {
-    let mut out: Vec<Seen> = Vec::with_capacity(cells.len());
-    for cell in cells.iter().filter(|c| curve.counts(c)) {
-        let place = curve.place(cell.position, cell.previous_click) as u32;
-        let skips = cell.impressions.saturating_sub(cell.clicks);
-        match out.last_mut() {
-            Some(last) if last.place == place => {
-                last.skips = last.skips.saturating_add(skips);
-                last.clicks = last.clicks.saturating_add(cell.clicks);
-            }
-            _ => {
-                out.push(Seen { place, position: curve.position(cell.position), skips, clicks: cell.clicks })
-            }
+/// Cells that count, those at one place together.
+fn seen<'a>(cells: &'a [Cell], curve: &'a Curve) -> impl Iterator<Item = Seen> + Clone + 'a {
+    let place = |cell: &Cell| curve.place(cell.position, cell.previous_click) as u32;
+    let mut rest = cells.iter().filter(|c| curve.counts(c)).peekable();
+    std::iter::from_fn(move || {
+        let cell = rest.next()?;
+        let skips = |cell: &Cell| cell.impressions.saturating_sub(cell.clicks);
+        let position = curve.position(cell.position);
+        let mut out = Seen { place: place(cell), position, skips: skips(cell), clicks: cell.clicks };
+        while let Some(cell) = rest.next_if(|cell| place(cell) == out.place) {
+            out.skips = out.skips.saturating_add(skips(cell));
+            out.clicks = out.clicks.saturating_add(cell.clicks);
         }
-    }
-    out
+        Some(out)
+    })
 }
 
-/// Of one history: the chance of each kind, as [attractive][relevant], the prior of relevance, and the log-likelihood.
+/// Of one history: the chance of each kind, as [attractive][relevant], and the prior of relevance.
 struct Weighed {
     kinds: [[f64; 2]; 2],
     prior: f64,
-    likelihood: f64,
+    /// Its likelihood over the greatest of the parts that go into it, and the logarithm of these.
+    sum: f64,
+    most: f64,
+}
+
+impl Weighed {
+    /// Logarithm of the likelihood.
+    fn likelihood(&self) -> f64 {
+        self.sum.ln() + self.most
+    }
 }
 
 impl Relevance {
@@ -187,9 +195,9 @@ impl Relevance {
         }
     }
 
-    fn weigh(&self, seen: &[Seen], satisfied: u32) -> Weighed {
+    fn weigh(&self, seen: impl Iterator<Item = Seen> + Clone, satisfied: u32) -> Weighed {
         let (mut a, mut prior, mut clicks, mut shown) = ([0.0; 2], 0.0, 0.0, 0.0);
-        for s in seen {
+        for s in seen.clone() {
             shown += f64::from(s.skips) + f64::from(s.clicks);
         }
         let bin = exposure(shown);
@@ -204,17 +212,23 @@ impl Relevance {
         }
         let prior = if shown > 0.0 { (prior / shown).clamp(EDGE, 1.0 - EDGE) } else { self.unseen() };
         let (good, short) = (f64::from(satisfied), clicks - f64::from(satisfied));
-        let stay =
-            self.satisfied.map(|s| if clicks > 0.0 { good * s.ln() + short * (-s).ln_1p() } else { 0.0 });
-        let (top, most) = (a[0].max(a[1]), stay[0].max(stay[1]));
+        // Most pairs have no clicks: then nobody stayed or left.
+        let stay = match clicks > 0.0 {
+            true => self.satisfied.map(|s| good * s.ln() + short * (-s).ln_1p()),
+            false => [0.0; 2],
+        };
+        let (top, longest) = (a[0].max(a[1]), stay[0].max(stay[1]));
+        // One of the two is the greatest, and its power is one.
+        let power = |x: f64| if x == 0.0 { 1.0 } else { x.exp() };
+        let stayed = stay.map(|x| power(x - longest));
         let mut kinds = [[0.0; 2]; 2];
         let mut sum = 0.0;
         for (attractive, row) in kinds.iter_mut().enumerate() {
-            let clicked = (a[attractive] - top).exp();
+            let clicked = power(a[attractive] - top);
             for (relevant, kind) in row.iter_mut().enumerate() {
                 let share = self.attractive[relevant];
                 *kind = clicked
-                    * (stay[relevant] - most).exp()
+                    * stayed[relevant]
                     * if attractive == 1 { share } else { 1.0 - share }
                     * if relevant == 1 { prior } else { 1.0 - prior };
                 sum += *kind;
@@ -223,7 +237,7 @@ impl Relevance {
         // Far from both kinds everything can round to nothing; then the prior is what is left.
         let sum = if sum > 0.0 { sum } else { f64::MIN_POSITIVE };
         kinds.as_flattened_mut().iter_mut().for_each(|k| *k /= sum);
-        Weighed { kinds, prior, likelihood: sum.ln() + top + most }
+        Weighed { kinds, prior, sum, most: top + longest }
     }
 
     /// Mean prior: of a pair of which nothing was counted at a position.
@@ -238,13 +252,8 @@ impl Relevance {
             .iter()
             .filter(|c| curve.counts(c))
             .fold(0_u32, |n, c| n.saturating_add(c.satisfied_clicks.min(c.clicks)));
-        let Weighed { kinds, prior, .. } = self.weigh(&seen(cells, curve), satisfied);
+        let Weighed { kinds, prior, .. } = self.weigh(seen(cells, curve), satisfied);
         Signs::of(prior, self.attractive, kinds.as_flattened())
-    }
-
-    /// P(relevant) of a pair with these cells.
-    pub(super) fn posterior(&self, cells: &[Cell], curve: &Curve) -> f64 {
-        self.signs(cells, curve).posterior().relevant()
     }
 
     /// Parameters in one row, for extrapolation.
@@ -287,8 +296,9 @@ impl Relevance {
             let seen = &histories.seen[start..*end as usize];
             start = *end as usize;
             let (satisfied, weight) = (histories.satisfied[h], histories.pairs[h]);
-            let Weighed { kinds, prior, likelihood } = self.weigh(seen, satisfied);
-            total += weight * likelihood;
+            let weighed = self.weigh(seen.iter().copied(), satisfied);
+            total += weight * weighed.likelihood();
+            let Weighed { kinds, prior, .. } = weighed;
             let posterior = kinds[0][1] + kinds[1][1];
             let rows = seen.iter().map(|s| f64::from(s.skips) + f64::from(s.clicks)).sum::<f64>().max(1.0);
             let bin = exposure(rows);

@@ -1,7 +1,7 @@
 //! What guards ask of a document, as far as the log, alike queries and the caller tell.
 
 use crate::alike::Told;
-use crate::evidence::{Evidence, EvidenceRow};
+use crate::evidence::{Evidence, EvidenceRow, Signs};
 use crate::given::Beside;
 use crate::group::Group;
 use crate::tables::Pair;
@@ -86,14 +86,15 @@ impl Known {
         &mut self,
         evidence: &Evidence,
         knowledge: &Knowledge,
-        told: &[Told],
+        (signs, told): (&[Option<Signs>], &[Told]),
         group: &Group,
         i: usize,
     ) -> f64 {
         match self.0 {
             Some((known, p)) if known == i => p,
             _ => {
-                let p = knowledge.alike.p_relevant(&evidence.signs(group, i), &told[i]);
+                let signs = signs.get(i).copied().flatten().unwrap_or_else(|| evidence.signs(group, i));
+                let p = knowledge.alike.p_relevant(&signs, &told[i]);
                 self.0 = Some((i, p));
                 p
             }

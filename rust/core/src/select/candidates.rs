@@ -4,6 +4,7 @@ use crate::evidence::{EvidenceRow, mean_position};
 use crate::group::Group;
 use crate::tables::Pair;
 
+use super::place::Stand;
 use super::selector::Selector;
 use super::{Negative, Rule};
 
@@ -12,6 +13,8 @@ pub(super) struct Candidate {
     pub(super) negative: Negative,
     pub(super) pair: usize,
     pub(super) order: usize,
+    /// Where its document stands, once that is known.
+    pub(super) stand: Option<Stand>,
 }
 
 impl Selector<'_> {
@@ -40,6 +43,7 @@ impl Selector<'_> {
                 },
                 pair: i,
                 order,
+                stand: None,
             };
             let Some(wanted) = rule.preference() else {
                 out.extend((0..pairs.len()).filter(|i| self.proposes(rule, &pairs[*i], *i)).map(candidate));

@@ -110,7 +110,7 @@ impl Selector<'_> {
                 marks,
             };
             let suspect = asked.suspect(group, &rows, i, absolute);
-            let mut p = || known.p(self.evidence, self.knowledge, &self.told, group, i);
+            let mut p = || known.p(self.evidence, self.knowledge, (&self.signs, &self.told), group, i);
             let mut below = || (self.below)(&rows[i]);
             let asked = GUARDS.iter().filter_map(|g| g.verdict(&self.limits, &suspect, &mut below, &mut p));
             let verdicts: Vec<Verdict> = asked.collect();

@@ -49,7 +49,8 @@ impl<'a> Selector<'a> {
             .chunk_by(same_doc)
             .map(|c| {
                 let negative = &c[0].negative;
-                let (key, _) = stands(self.evidence, self.config, self.seed, marks, negative);
+                let stand = || stands(self.evidence, self.config, self.seed, marks, negative);
+                let (key, _) = c[0].stand.unwrap_or_else(stand);
                 (key, negative.pair.doc, c[0].pair)
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use crate::alike::{Alike, Teller, Told};
 use crate::error::Result;
-use crate::evidence::{Evidence, EvidenceRow};
+use crate::evidence::{Evidence, EvidenceRow, Signs};
 use crate::group::Group;
 use crate::release::Released;
 use crate::seed::Seed;
@@ -24,6 +24,8 @@ pub(super) struct Selector<'a> {
     pub(super) seed: Seed,
     pub(super) rules: &'a [Rule],
     pub(super) rows: Vec<EvidenceRow>,
+    /// Of the same pairs, where their evidence was asked for.
+    pub(super) signs: Vec<Option<Signs>>,
     /// What alike queries tell: for guards, and for figures that leave.
     pub(super) tellers: (Teller<'a>, Option<Teller<'a>>),
     pub(super) told: Vec<Told>,
@@ -55,7 +57,7 @@ impl<'a> Selector<'a> {
         };
         let chain = config.chain_users > 0 && no_chain(released).is_none();
         let limits = Limits { config, pages: released.has.pages, chain, bound, p_false_negative: limit };
-        let (rows, told, shown, after) = Default::default();
+        let (rows, signs, told, shown, after) = Default::default();
         let tellers = (knowledge.alike.teller(), knowledge.shown.as_ref().map(Alike::teller));
         Self {
             evidence,
@@ -65,6 +67,7 @@ impl<'a> Selector<'a> {
             seed,
             rules,
             rows,
+            signs,
             tellers,
             told,
             shown,
@@ -84,10 +87,11 @@ impl<'a> Selector<'a> {
         self.ask(group)?;
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
-        rows.extend((0..group.pairs.len()).map(|i| match self.asks_for(&group.pairs[i], i, users) {
-            true => self.evidence.row(group, i),
-            false => NOTHING_COUNTED,
-        }));
+        for (i, pair) in group.pairs.iter().enumerate() {
+            let asked = self.asks_for(pair, i, users).then(|| self.evidence.row_and_signs(group, i));
+            rows.push(asked.as_ref().map_or(NOTHING_COUNTED, |(row, _)| *row));
+            self.signs.push(asked.map(|(_, signs)| signs));
+        }
         self.weighed(group, &rows, users)?;
         self.rows = rows;
         Ok(())
@@ -101,6 +105,7 @@ impl<'a> Selector<'a> {
 
     /// Reads what alike queries tell of this one's documents.
     pub(super) fn ask(&mut self, group: &Group) -> Result<()> {
+        self.signs.clear();
         self.tellers.0.told(group.query, group.pairs.len(), &mut self.told)?;
         if let Some(teller) = &mut self.tellers.1 {
             teller.told(group.query, group.pairs.len(), &mut self.shown)?;
@@ -136,21 +141,28 @@ impl<'a> Selector<'a> {
         // P(relevant) of what passed all guards but the last makes the curve.
         let mut passed: Vec<(f64, Stand)> = Vec::new();
         let mut known = Known::default();
-        // Of the pair last asked about: P(relevant) as it may be shown.
-        let mut last = (usize::MAX, f64::NAN);
+        // Of the pair last asked about: P(relevant) as it may be shown, and where it stands.
+        let mut last = (usize::MAX, f64::NAN, None);
         let (evidence, knowledge, config, seed) = (self.evidence, self.knowledge, self.config, self.seed);
-        let Self { told, shown, after, below, limits, selected, .. } = self;
+        let Self { signs, told, shown, after, below, limits, selected, .. } = self;
         candidates.retain_mut(|c| {
             let absolute = c.negative.positive.is_none();
             let asked = Asked { beside: &knowledge.beside, told, after, qualified: &qualified, marks };
             let suspect = asked.suspect(group, rows, c.pair, absolute);
-            let mut p = || known.p(evidence, knowledge, told, group, c.pair);
+            let mut p = || known.p(evidence, knowledge, (signs, told), group, c.pair);
             let mut below = || below(&rows[c.pair]);
             let fired = GUARDS.iter().find(|guard| {
                 if **guard == Guard::PFalseNegative && evidence.relevance.is_ok() && last.0 != c.pair {
-                    last = (c.pair, p_shown(evidence, knowledge, shown, group, c.pair, p()));
-                    let own = Negative { p_false_negative: last.1, ..c.negative };
-                    passed.push((p(), stands(evidence, config, seed, marks, &own)));
+                    let own = p_shown(evidence, knowledge, shown, group, c.pair, p());
+                    let stand = stands(
+                        evidence,
+                        config,
+                        seed,
+                        marks,
+                        &Negative { p_false_negative: own, ..c.negative },
+                    );
+                    last = (c.pair, own, Some(stand));
+                    passed.push((p(), stand));
                 }
                 guard.verdict(limits, &suspect, &mut below, &mut p).is_some_and(|v| v.fires)
             });
@@ -159,7 +171,7 @@ impl<'a> Selector<'a> {
                 return false;
             }
             if last.0 == c.pair {
-                c.negative.p_false_negative = last.1;
+                (c.negative.p_false_negative, c.stand) = (last.1, last.2);
             }
             true
         });
@@ -176,7 +188,7 @@ impl<'a> Selector<'a> {
 
     /// P(relevant) of a document.
     pub(super) fn p_relevant(&self, group: &Group, i: usize) -> f64 {
-        Known::default().p(self.evidence, self.knowledge, &self.told, group, i)
+        Known::default().p(self.evidence, self.knowledge, (&self.signs, &self.told), group, i)
     }
 
     /// The same as it may be shown.

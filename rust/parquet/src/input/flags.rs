@@ -7,9 +7,10 @@ use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use bytes::Bytes;
 use parquet::basic::Encoding;
 
-use super::hybrid::{Decoded, ENDS_EARLY, Hybrid, Piece};
-use super::leaf::{Values, prefixed};
+use super::leaf::Values;
 use super::levels::Validity;
+use crate::hybrid::prefixed;
+use crate::hybrid::{Decoded, ENDS_EARLY, Hybrid, Piece};
 
 /// Values of a BOOLEAN column.
 pub(super) struct Flags {

@@ -8,10 +8,10 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::ColumnChunkMetaData;
 
+use crate::hybrid::{Decoded, ENDS_EARLY, prefixed};
 use crate::pages::Pages;
 
 use super::file::{FileBytes, broken, damaged};
-use super::hybrid::{Decoded, ENDS_EARLY};
 use super::levels::{Levels, Validity};
 
 /// A column of an open row group.
@@ -149,16 +149,6 @@ fn first_version(buf: &Bytes, rows: usize, encoding: Encoding, max: u32) -> Deco
         return Levels::packed(buf, rows, max);
     }
     Err("definition levels in an unknown encoding")
-}
-
-/// What follows a length of four bytes, and where it ends.
-pub(crate) fn prefixed(buf: &Bytes) -> Decoded<(Bytes, usize)> {
-    let len = buf.first_chunk::<4>().ok_or(ENDS_EARLY)?;
-    let end = 4 + u32::from_le_bytes(*len) as usize;
-    if end > buf.len() {
-        return Err(ENDS_EARLY);
-    }
-    Ok((buf.slice(4..end), end))
 }
 
 /// Moves the last `present` of `out` to the last `rows` rows that have a value; the others get `empty`.

@@ -4,7 +4,7 @@ use arrow_buffer::bit_chunk_iterator::UnalignedBitChunk;
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
 use bytes::Bytes;
 
-use super::hybrid::{Decoded, ENDS_EARLY, Hybrid, Piece, unpack};
+use crate::hybrid::{Decoded, ENDS_EARLY, Hybrid, Piece, unpack, width};
 
 /// Rows with and without a value; no bits are kept while every row has one.
 #[derive(Default)]
@@ -60,11 +60,6 @@ pub(super) enum Levels {
     Required,
     /// A row has a value where its level is `max`.
     Optional { levels: Hybrid, max: u32, width: u32 },
-}
-
-/// Bits of a level.
-pub(crate) fn width(max: u32) -> u32 {
-    u32::BITS - max.leading_zeros()
 }
 
 impl Levels {

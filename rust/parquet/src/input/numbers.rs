@@ -9,9 +9,9 @@ use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::basic::Encoding;
 
-use super::hybrid::{Decoded, ENDS_EARLY, Hybrid};
 use super::leaf::{Values, spread};
 use super::levels::Validity;
+use crate::hybrid::{Decoded, ENDS_EARLY, Hybrid};
 
 /// How Parquet holds the values of an Arrow type: little-endian, in four or eight bytes.
 pub(super) trait Stored: ArrowPrimitiveType {

@@ -8,9 +8,9 @@ use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use bytes::Bytes;
 use parquet::basic::Encoding;
 
-use super::hybrid::{Decoded, ENDS_EARLY, Hybrid};
 use super::leaf::{Values, spread};
 use super::levels::Validity;
+use crate::hybrid::{Decoded, ENDS_EARLY, Hybrid};
 
 /// Bytes of the texts of one batch, written out.
 const MOST: usize = 512 << 20;

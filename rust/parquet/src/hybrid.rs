@@ -8,7 +8,7 @@ use bytes::Bytes;
 pub(crate) type Decoded<T> = Result<T, &'static str>;
 
 /// Told of any page that is too short.
-pub(super) const ENDS_EARLY: &str = "a page ends before its values do";
+pub(crate) const ENDS_EARLY: &str = "a page ends before its values do";
 
 /// A decoder of one page's values, each of `width` bits.
 pub(crate) struct Hybrid {
@@ -30,7 +30,7 @@ enum Run {
 }
 
 /// A piece of a run.
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// So many times the same.
     Same(u32, usize),
     /// So many values packed into `data`, the first of them value `first`.
@@ -56,7 +56,7 @@ impl Hybrid {
     }
 
     /// The next piece, of at most `limit` values.
-    pub(super) fn piece(&mut self, limit: usize) -> Decoded<Piece<'_>> {
+    pub(crate) fn piece(&mut self, limit: usize) -> Decoded<Piece<'_>> {
         // Writers leave out values of no bits altogether.
         if self.width == 0 {
             return Ok(Piece::Same(0, limit));
@@ -166,7 +166,7 @@ impl Hybrid {
 }
 
 /// Values `first`.. of `data`, packed from the least significant bit on; `data` holds that many.
-pub(super) fn unpack(data: &[u8], first: usize, width: u32, out: &mut [i32]) {
+pub(crate) fn unpack(data: &[u8], first: usize, width: u32, out: &mut [i32]) {
     let width = width as usize;
     let mask = (1_u64 << width) - 1;
     let mut bit = first * width;
@@ -190,6 +190,21 @@ pub(super) fn unpack(data: &[u8], first: usize, width: u32, out: &mut [i32]) {
         *value = (u64::from_le_bytes(word) >> (bit % 8) & mask) as i32;
         bit += width;
     }
+}
+
+/// What follows a length of four bytes, and where it ends.
+pub(crate) fn prefixed(buf: &Bytes) -> Decoded<(Bytes, usize)> {
+    let len = buf.first_chunk::<4>().ok_or(ENDS_EARLY)?;
+    let end = 4 + u32::from_le_bytes(*len) as usize;
+    if end > buf.len() {
+        return Err(ENDS_EARLY);
+    }
+    Ok((buf.slice(4..end), end))
+}
+
+/// Bits of a level.
+pub(crate) fn width(max: u32) -> u32 {
+    u32::BITS - max.leading_zeros()
 }
 
 #[cfg(test)]
