@@ -1,5 +1,6 @@
 """What an audit reads of tables: the distinct values of every column, of whatever it nests."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compact import INT, STRUCT, Parquet, varint
 from hardneg_fast.audit import contents
+from test_hostile_parquet import written
 
 cell = st.one_of(st.none(), st.sampled_from(["a", "b", ""]), st.text(st.characters(codec="utf-8"), max_size=4))
 rows = st.lists(
@@ -17,13 +20,15 @@ rows = st.lists(
         "text": cell,
         "list": st.one_of(st.none(), st.lists(cell, max_size=3)),
         "struct": st.one_of(st.none(), st.fixed_dictionaries({"n": st.integers(0, 9), "t": cell})),
+        "map": st.one_of(st.none(), st.lists(st.tuples(st.sampled_from("xyz"), cell), max_size=2)),
         "n": st.integers(0, 5),
     }),
     max_size=60,
 )  # fmt: skip
 SCHEMA = pa.schema([
     ("text", pa.string()), ("list", pa.list_(pa.string())),
-    ("struct", pa.struct([("n", pa.int32()), ("t", pa.string())])), ("n", pa.int16()),
+    ("struct", pa.struct([("n", pa.int32()), ("t", pa.string())])), ("map", pa.map_(pa.string(), pa.string())),
+    ("n", pa.int16()),
 ])  # fmt: skip
 
 
@@ -34,6 +39,8 @@ def said(rows: list[dict[str, Any]]) -> dict[str, list[set[str]]]:
         "text": [[row["text"] for row in rows]],
         "list": [[item for row in rows for item in row["list"] or []]],
         "struct": [[str(s["n"]) for s in structs], [s["t"] for s in structs]],
+        "map": [[pair[at] for row in rows for pair in row["map"] or []] for at in (0, 1)]
+        * 2,  # both for each of its leaves
         "n": [[str(row["n"]) for row in rows]],
     }
     return {name: [{v for v in values if v is not None} for values in found] for name, found in leaves.items()}
@@ -57,4 +64,25 @@ def test_distinct_values(
         assert {v for values in of for v in values} == set().union(*leaves)
         if piece > 1 and rows:
             assert [set(values) for values in of] == leaves, "a leaf at a time, and each once"
-    assert all(is_text == (name in ("text", "list")) for name, is_text, _ in found if name != "struct")
+    assert all(is_text == (name in ("text", "list", "map")) for name, is_text, _ in found if name != "struct")
+
+
+def test_fields_that_disagree_on_whether_their_struct_is_there(tmp_path: Path) -> None:
+    """Some readers show what others take for null."""
+    table = pa.table({"s": [{"x": i, "y": f"text {i}"} for i in range(4)]})
+    file = Parquet(written(table, use_dictionary=False))
+    (chunk,) = file.chunks("s.x")
+    nowhere = struct.pack("<I", 2) + varint(4 << 1) + b"\0"
+    header = {1: (INT, 0), 2: (INT, len(nowhere)), 5: (STRUCT, {1: (INT, 4), 2: (INT, 0), 3: (INT, 3), 4: (INT, 3)})}
+    chunk[4] = (INT, 0)
+    file.replace("s.x", header, nowhere, 0)
+    (tmp_path / "t.parquet").write_bytes(file.bytes())
+    found = [values.to_pylist() for name, _, values in contents.columns(tmp_path / "t.parquet")]
+    assert found == [[], [f"text {i}" for i in range(4)]]
+
+
+def test_very_many_columns(tmp_path: Path) -> None:
+    """The footer was read once a column: two thousand took over a minute."""
+    table = pa.table({f"c{i}": [float(i)] * 20 for i in range(2000)})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    assert sum(1 for _ in contents.columns(tmp_path / "t.parquet")) == 2000

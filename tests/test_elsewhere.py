@@ -1,5 +1,6 @@
 """Logs and tables on other file systems read as those that are here do, part by part."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hardneg_fast as hn
-from hardneg_fast import parquet
+from hardneg_fast import _hardneg, parquet
 from hardneg_fast.elsewhere import AHEAD, Elsewhere
 from hardneg_fast.sources import files
 
@@ -37,7 +38,10 @@ class Handler(pafs.FileSystemHandler):  # type: ignore[misc]
 
     def get_file_info(self, paths: list[str]) -> list[pafs.FileInfo]:
         found = pafs.LocalFileSystem().get_file_info([str(self.folder / path) for path in paths])
-        return [pafs.FileInfo(path, type=info.type, size=info.size) for path, info in zip(paths, found, strict=True)]
+        return [
+            pafs.FileInfo(path, type=info.type, size=info.size, mtime_ns=info.mtime_ns)
+            for path, info in zip(paths, found, strict=True)
+        ]
 
     def get_file_info_selector(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
         names = [str(path.relative_to(self.folder)) for path in (self.folder / selector.base_dir).iterdir()]
@@ -129,7 +133,7 @@ def test_tables_beside_the_log(log: Path, tmp_path: Path) -> None:
     assert mined[0] == mined[1]
 
 
-def failing(error: Exception, after: int) -> Callable[[], None]:
+def failing(error: BaseException, after: int) -> Callable[[], None]:
     left = iter(range(after))
 
     def trouble() -> None:
@@ -141,9 +145,14 @@ def failing(error: Exception, after: int) -> Callable[[], None]:
 
 @pytest.mark.parametrize("after", [0, 3, 12, 20])
 @pytest.mark.parametrize(
-    "error", [OSError(f"GET s3://bucket/log?{SECRET}"), RuntimeError(SECRET), PermissionError(SECRET)]
+    "error",
+    [
+        OSError(f"GET s3://bucket/log?{SECRET}"),
+        RuntimeError(SECRET),
+        PermissionError(SECRET),
+    ],
 )
-def test_what_goes_wrong_is_named_and_quotes_no_address(there: Handler, error: Exception, after: int) -> None:
+def test_what_goes_wrong_is_named_and_quotes_no_address(there: Handler, error: BaseException, after: int) -> None:
     there.trouble = failing(error, after)
     with pytest.raises(hn.DataError, match=r"log\.parquet: ") as caught:
         hn.count("there://log.parquet")
@@ -151,13 +160,22 @@ def test_what_goes_wrong_is_named_and_quotes_no_address(there: Handler, error: E
     assert SECRET not in repr(caught.value.__context__)
 
 
-def test_a_file_that_is_written_meanwhile(log: Path, there: Handler) -> None:
+def test_what_is_no_exception_is_not_waited_for(there: Handler) -> None:
+    """As those file systems raise that are asynchronous within."""
+    there.trouble = failing(asyncio.CancelledError(SECRET), 12)
+    with pytest.raises(hn.DataError, match=r"log\.parquet: cannot be read from where it lies$"):
+        hn.count("there://log.parquet")
+
+
+@pytest.mark.parametrize("rows", [2999, 3000])
+def test_a_file_that_is_written_meanwhile(log: Path, there: Handler, rows: int) -> None:
+    """With as many bytes, too, where its file system says when."""
     asked = []
 
     def trouble() -> None:
         asked.append(1)
-        if len(asked) == 6:
-            pq.write_table(pq.read_table(log).slice(0, 2999), log, row_group_size=400)
+        if len(asked) == 9:
+            pq.write_table(pq.read_table(log).slice(0, rows), log, row_group_size=400)
 
     there.trouble = trouble
     with pytest.raises(hn.DataError, match=r"log\.parquet: "):
@@ -189,19 +207,29 @@ def test_any_parts_in_any_order(tmp_path_factory: pytest.TempPathFactory, calls:
         assert len(file._ahead) <= AHEAD
 
 
-def test_the_next_row_group_is_fetched_while_one_is_decoded() -> None:
-    source = parquet.ParquetFile("there://log.parquet")
-    assert isinstance(source._place, tuple)
-    fetch = source._place[2]
+def test_the_next_row_group_is_fetched_while_one_is_decoded(log: Path) -> None:
+    size = log.stat().st_size
+    fetch = Elsewhere(pafs.SubTreeFileSystem(str(log.parent), pafs.LocalFileSystem()), log.name, size)
     asked: list[tuple[Any, Any]] = []
 
     def told(wanted: Any, ahead: Any) -> list[bytes]:
         asked.append((wanted, ahead))
         return fetch(wanted, ahead)
 
-    source._place = (*source._place[:2], told)  # type: ignore[assignment]
-    assert sum(batch.num_rows for batch in source.batches(["user_id", "doc_id"])) == 3000
+    opened = _hardneg.parquet_files([(log.name, size, told)])
+    assert opened is not None
+    batches = opened.columns([(name, name) for name in ("user_id", "doc_id")], batch_rows=100)
+    assert batches is not None
+    assert sum(batch.num_rows for batch in batches) == 3000
     groups = [(wanted, ahead) for wanted, ahead in asked if len(wanted) == 2]
     assert len(groups) == 8
     assert [ahead for _, ahead in groups] == [wanted for wanted, _ in groups[1:]] + [[]]
     assert not fetch._ahead
+
+
+def test_whoever_asks_again_after_an_error_hears_of_it_again(there: Handler) -> None:
+    there.trouble = failing(OSError(), 14)
+    batches = parquet.ParquetFile("there://log.parquet").batches(["user_id", "doc_id"], 100)
+    for _ in range(2):
+        with pytest.raises(hn.DataError, match="cannot be read from where it lies"):
+            sum(batch.num_rows for batch in batches)

@@ -19,6 +19,7 @@ import hardneg_fast as hn
 from compact import INT, LIST, STRUCT, Parquet, Reader, varint, zigzag
 from compact import struct as packed
 from hardneg_fast import cli
+from hardneg_fast.audit.contents import columns
 from hardneg_fast.audit.pages import pages
 from hardneg_fast.exceptions import DataError, FileError
 
@@ -156,6 +157,69 @@ def endless_list() -> bytes:
     return file.bytes()
 
 
+def levels_of(*runs: tuple[int, int]) -> bytes:
+    """So many times the same level, each below 256."""
+    body = b"".join(varint(n << 1) + bytes([level]) for n, level in runs)
+    return struct.pack("<I", len(body)) + body
+
+
+def items_without_end(table: pa.Table, items: int, level: int) -> bytes:
+    """The items of the first row are as many as said, and null at a level."""
+    rows = table.num_rows
+    file = Parquet(written(table, use_dictionary=False))
+    body = levels_of((rows, 0), (items - rows, 1)) + levels_of((items, level))
+    for chunk in file.chunks():
+        header = page(body, PLAIN)
+        header[5][1][1] = (INT, items)
+        chunk[5] = (6, items)
+        name = b".".join(chunk[3][1][1]).decode()
+        file.replace(name, header, pa.compress(body, "zstd", asbytes=True), PLAIN)
+    return file.bytes()
+
+
+def structs_without_end() -> bytes:
+    return items_without_end(pa.table({"s": [[{f"f{i}": 1 for i in range(20)}]] * 3}), 60_000_000, 2)
+
+
+def lists_within_lists() -> bytes:
+    """Each level has an offset of its own for every item."""
+    depth, value, kind = 30, 1, pa.int32()
+    for _ in range(depth):
+        value, kind = [value], pa.list_(kind)  # type: ignore[assignment]
+    return items_without_end(pa.table({"s": pa.array([value] * 3, kind)}), 40_000_000, 2 * depth)
+
+
+def many_texts_in_one() -> bytes:
+    """A struct of forty texts that repeat, each less than a column may."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 32_768, pa.int32()), ["x" * 8000])
+    return written(pa.table({"s": pa.StructArray.from_arrays([text] * 40, [f"f{i}" for i in range(40)])}))
+
+
+def many_widths_in_one() -> bytes:
+    wide = pa.nulls(32_768, pa.binary(32_000))
+    return written(pa.table({"s": pa.StructArray.from_arrays([wide] * 12, [f"f{i}" for i in range(12)])}))
+
+
+def values_beyond_the_rows() -> bytes:
+    """Keys of two thousand million values, in a row group of one: nobody reads them, and they were added up."""
+    file = Parquet(written(pa.table({"user_id": ["u"], "query": ["q"], "doc_id": ["d"], "clicked": [False]})))
+    body = levels_of((MOST, 1)) + b"\1" + varint(MOST << 1) + b"\0"
+    empty = pa.compress(struct.pack("<I", 0), "zstd", asbytes=True)
+    packed_body = pa.compress(body, "zstd", asbytes=True)
+    header = page(body, 8)
+    header[5][1][1] = (INT, MOST)
+    dictionary = {1: (INT, 2), 2: (INT, 4), 3: (INT, len(empty)), 7: (STRUCT, {1: (INT, 1), 2: (INT, PLAIN)})}
+    (chunk,) = file.chunks("user_id")
+    first, at = packed(dictionary) + empty, len(file.body)
+    pages = first + packed({3: (INT, len(packed_body)), **header}) + packed_body
+    chunk |= {
+        2: (LIST, (INT, [3, 8, DELTA_BYTE_ARRAY])), 6: (6, len(pages)), 7: (6, len(pages)), 9: (6, at + len(first)),
+        11: (6, at),
+    }  # fmt: skip
+    file.body += pages
+    return file.bytes()
+
+
 def rows_beyond() -> bytes:
     """Row groups that have more rows together than 64 bits can say."""
     file = Parquet(log(30, row_group_size=10))
@@ -219,6 +283,9 @@ try:
             hn.mine("s3://bucket/log.parquet", privacy=hn.Privacy.none(), config=hn.Config(threads=2))
         case "audit":
             hn.audit(sys.argv[2])
+        case "beside":
+            from hardneg_fast.writers.given import given_table
+            given_table(sys.argv[2], "documents", (), ("s", "doc_id", "text"))
         case "mine":
             hn.mine(sys.argv[2], privacy=hn.Privacy.none(), config=hn.Config(threads=2))
         case "anonymize":
@@ -244,6 +311,49 @@ def test_a_named_error_and_nothing_else(how: str, make: Callable[[], bytes], tmp
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(("DataError log.parquet: ", "FileError log.parquet: "))
     assert "bug" not in done.stdout
+
+
+WHOLE = {"structs": structs_without_end, "lists in lists": lists_within_lists, "texts": many_texts_in_one,
+         "widths": many_widths_in_one}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize("how", ["audit", "beside"])
+def test_columns_with_very_many_values_in_one(how: str, make: Callable[[], bytes], tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(make())
+    (tmp_path / "log.parquet").write_bytes(log(30))
+    ask = [sys.executable, "-c", CHILD, how, tmp_path / "t.parquet", tmp_path / "log.parquet"]
+    done = subprocess.run(ask, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    # An audit reads leaf by leaf, and then these are no more than they may be.
+    fits = how == "audit" and make in (many_texts_in_one, many_widths_in_one)
+    assert done.stdout.startswith(("DataError ", "FileError ")) != fits
+
+
+def test_values_beyond_the_rows_of_their_group(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    path.write_bytes(values_beyond_the_rows())
+    with pytest.raises(DataError, match=r"log\.parquet: .*not what its header says"):
+        hn.mine(path, privacy=hn.Privacy.none())
+
+
+def test_texts_that_repeat_in_a_table_beside_the_log(tmp_path: Path) -> None:
+    """Read whole, it would be seven gigabytes."""
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * N, pa.int32()), ["x" * 100_000])
+    (tmp_path / "t.parquet").write_bytes(written(pa.table({"doc_id": [f"d{i}" for i in range(N)], "text": text})))
+    (tmp_path / "log.parquet").write_bytes(log(30))
+    ask = [sys.executable, "-c", CHILD, "beside", tmp_path / "t.parquet", tmp_path / "log.parquet"]
+    done = subprocess.run(ask, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "without end" in done.stdout
+
+
+def test_long_texts_are_no_such_thing(tmp_path: Path) -> None:
+    """Documents of 20 KB each, which are what they are."""
+    texts = [f"{i} " + "x" * 20_000 for i in range(30_000)]
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": texts}), path, compression="zstd", use_dictionary=False)
+    assert sum(len(values) for _, _, values in columns(path)) == 30_000
 
 
 @pytest.mark.parametrize("make", PAGES.values(), ids=PAGES)

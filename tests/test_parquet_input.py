@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hardneg_fast import Config, _hardneg
 from hardneg_fast.config import ReadConfig
 from hardneg_fast.exceptions import DataError, UsageError
+from hardneg_fast.parquet import ParquetFile
 from hardneg_fast.pipeline.count import count
 from hardneg_fast.read import open_log
 
@@ -78,7 +79,8 @@ def plain(array: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def ours(paths: list[Path], columns: list[str], batch_rows: int = 1000) -> pa.Table | None:
-    log = _hardneg.parquet_log([str(p) for p in paths], columns=[(c, c) for c in columns], batch_rows=batch_rows)
+    files = _hardneg.parquet_files([str(p) for p in paths])
+    log = files and files.columns([(c, c) for c in columns], batch_rows=batch_rows)
     return None if log is None else pa.RecordBatchReader.from_stream(log).read_all()
 
 
@@ -218,7 +220,8 @@ def test_encrypted_files(tmp_path: Path, plaintext_footer: bool) -> None:
 def test_a_log_is_read_once(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pq.write_table(pa.table({"x": [1]}), path)
-    log = _hardneg.parquet_log([str(path)], columns=[("x", "x")], batch_rows=10)
+    files = _hardneg.parquet_files([str(path)])
+    log = files and files.columns([("x", "x")], batch_rows=10)
     assert log is not None
     assert pa.table(log).num_rows == 1
     with pytest.raises(UsageError, match="read already"):
@@ -261,3 +264,21 @@ def test_a_damaged_file_is_a_named_error(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"log\.parquet"):
         count(path, config=Config(read=ReadConfig(position_base="1")))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array(["a", None, "b"], pa.string_view()),
+        pa.array([b"a", None, b"b"], pa.binary_view()),
+        pa.array([b"ab", None, b"cd"], pa.binary(2)).dictionary_encode(),
+        pa.array([decimal.Decimal("1.5"), None, decimal.Decimal("1.5")]).dictionary_encode(),
+        pa.array([[None], None, []], pa.list_(pa.null())),
+        pa.array([{"x": ["a", None]}, None, {"x": []}]),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_tables_in_types_that_the_library_lacks(tmp_path: Path, values: pa.Array) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"x": values}), path)
+    assert ParquetFile(path).read()["x"].to_pylist() == values.to_pylist()

@@ -21,6 +21,7 @@ __all__ = [
     "Counts",
     "Evidence",
     "Keys",
+    "ParquetFiles",
     "ParquetFooter",
     "ParquetLog",
     "Related",
@@ -48,8 +49,8 @@ __all__ = [
     "merge",
     "normalize",
     "orphan",
+    "parquet_files",
     "parquet_footer",
-    "parquet_log",
     "pseudonymize",
     "refuse_if_orphaned",
     "related_clicks",
@@ -192,6 +193,21 @@ class ParquetLog:
         """Batches, and DataError with the name of the file where one is not what it should be."""
 
     def __next__(self) -> pa.RecordBatch: ...
+
+@final
+class ParquetFiles:
+    """Parquet files whose footers were read."""
+
+    def tops(self) -> list[int]:
+        """Of each leaf of the first file, in order: the number of the field of the top level that it is in."""
+
+    def columns(self, columns: Sequence[tuple[str, str | int]], /, *, batch_rows: int) -> ParquetLog | None:
+        """Opens them as one log; None where they are none (types that differ), or use what cannot be read here.
+
+        Args:
+            columns: the name that it gets, and its path in the files, or the number of a leaf.
+            batch_rows: upper bound of rows per batch; a batch lies within one row group.
+        """
 
 @final
 class ParquetFooter:
@@ -521,20 +537,12 @@ def orphan() -> None:
 def refuse_if_orphaned() -> None:
     """Raises UsageError after `orphan`."""
 
-def parquet_log(
-    files: Sequence[str | PathLike[str] | tuple[str, int, _Fetch]],
-    /,
-    *,
-    columns: Sequence[tuple[str, str | int]],
-    batch_rows: int,
-) -> ParquetLog | None:
-    """Opens Parquet files; None where they are no one log (types that differ), or cannot be read here (encryption).
+def parquet_files(files: Sequence[str | PathLike[str] | tuple[str, int, _Fetch]], /) -> ParquetFiles | None:
+    """Reads the footers of Parquet files; None where one cannot be used here (encryption).
 
     Args:
         files: those of one log: a path, or of one on another file system its base name, its bytes, and a function from
             parts (where each begins, and its bytes) and those that are probably wanted next to the bytes of the former.
-        columns: the name that it gets, and its path in the files, or the number of its field of the top level.
-        batch_rows: upper bound of rows per batch; a batch lies within one row group.
     """
 
 def parquet_footer(footer: bytes, /, *, name: str) -> ParquetFooter:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections
+import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -15,6 +17,7 @@ from .exceptions import FileError, HardnegError
 
 Part = tuple[int, int]
 """Where it begins, and its bytes."""
+T = TypeVar("T")
 AHEAD = 4
 """Row groups that may lie ready: one for each thread that reads, on most machines."""
 
@@ -30,6 +33,7 @@ class Elsewhere:
         self._filesystem = filesystem
         self._path = path
         self._size = size
+        self._modified = self._written()
         self._ahead: dict[tuple[Part, ...], list[Future[bytes]]] = {}
         self._lock = threading.Lock()
         self._free: collections.deque[pa.NativeFile] = collections.deque()
@@ -40,46 +44,62 @@ class Elsewhere:
         Raises:
             FileError: they cannot be had.
         """
-        following: list[Future[bytes]] = []
         with self._lock:
-            ready = self._ahead.pop(tuple(parts), None)
+            ready = self._ahead.pop(tuple(parts), None) or self._begin_all(parts)
             if ahead and tuple(ahead) not in self._ahead:
                 # What nobody asked for was guessed wrong.
                 while len(self._ahead) >= AHEAD:
                     del self._ahead[next(iter(self._ahead))]
-                following = [Future() for _ in ahead]
-                self._ahead[tuple(ahead)] = following
-        if ready is None:
-            ready = [Future() for _ in parts]
-            self._start(ready, parts)
-        self._start(following, ahead)
-        return [future.result() for future in ready]
+                self._ahead[tuple(ahead)] = self._begin_all(ahead)
+            written = self._begin(self._written)
+        found = [future.result() for future in ready]
+        if None not in (now := written.result(), self._modified) and now != self._modified:
+            raise self._changed()
+        return found
 
-    def _start(self, futures: Sequence[Future[bytes]], parts: Sequence[Part]) -> None:
-        for future, part in zip(futures, parts, strict=False):
-            try:
-                threading.Thread(target=self._read, args=(future, *part), daemon=True).start()
-            except RuntimeError:  # no more threads can be had
-                self._read(future, *part)
+    def _begin_all(self, parts: Sequence[Part]) -> list[Future[bytes]]:
+        return [self._begin(functools.partial(self._read, *part)) for part in parts]
 
-    def _read(self, future: Future[bytes], start: int, length: int) -> None:
+    def _begin(self, call: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
         try:
-            # One by itself for each that reads: some file systems read a stream for one at a time.
-            try:
-                stream = self._free.pop()
-            except IndexError:
-                stream = self._open()
-            future.set_result(stream.read_at(length, start))
-            self._free.append(stream)
+            # The process waits for it at its end: threads that come back from a file system after that would abort it.
+            threading.Thread(target=self._settle, args=(future, call), daemon=False).start()
+        except (RuntimeError, MemoryError):  # no more threads can be had
+            self._settle(future, call)
+        return future
+
+    def _settle(self, future: Future[T], call: Callable[[], T]) -> None:
+        # File systems raise what they like, with addresses in it, and whoever waits must hear of it.
+        error = FileError(f"{self.name}: cannot be read from where it lies")
+        try:
+            future.set_result(call())
         except FileNotFoundError:
             future.set_exception(FileError(f"{self.name}: no such file, or it vanished while the log was read"))
-        except HardnegError as error:
+        except HardnegError as named:
+            future.set_exception(named)
+        except BaseException:
             future.set_exception(error)
-        except Exception as error:
-            future.set_exception(FileError(f"{self.name}: cannot be read from where it lies ({type(error).__name__})"))
 
-    def _open(self) -> pa.NativeFile:
-        stream = self._filesystem.open_input_file(self._path)
-        if stream.size() != self._size:
-            raise FileError(f"{self.name}: the file was changed while it was read; run again when nothing writes to it")
-        return stream
+    def _read(self, start: int, length: int) -> bytes:
+        try:
+            # One by itself for each that reads: some file systems read a stream for one at a time.
+            stream = self._free.pop()
+        except IndexError:
+            stream = self._filesystem.open_input_file(self._path)
+            if stream.size() != self._size:
+                raise self._changed() from None
+        found: bytes = stream.read_at(length, start)
+        self._free.append(stream)
+        return found
+
+    def _written(self) -> int | None:
+        """When the file was last written, where the file system says so: another can be as long."""
+        try:
+            found: int | None = self._filesystem.get_file_info(self._path).mtime_ns
+        except Exception:
+            return None
+        return found
+
+    def _changed(self) -> FileError:
+        return FileError(f"{self.name}: the file was changed while it was read; run again when nothing writes to it")

@@ -97,7 +97,7 @@ def read(log: object, *, config: Config | None = None) -> pa.RecordBatchReader:
         DataError: the log cannot be read.
     """
     raw = open_log(log, options.checked(config or Config()).read)
-    return pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.reader(), position_base=raw.position_base))
+    return pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.direct(), position_base=raw.position_base))
 
 
 def open_log(log: object, config: ReadConfig, keep: tuple[str, ...] = (), *, named: bool = False) -> RawLog:
@@ -313,7 +313,7 @@ def _rows(
                 base = positions.detect(source, found.columns["position"][0], config.batch_rows)
         report.position_bases[""] = base
     has_pages = "search_id" in found
-    wanted = {name: paths[0] for name, paths in found.columns.items()}
+    wanted = {name: paths[0] for name, paths in found.columns.items()} | {name: name for name in keep}
 
     def direct() -> _hardneg.ParquetLog | None:
         if found.constants or not isinstance(source, ParquetSource):

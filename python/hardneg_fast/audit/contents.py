@@ -24,7 +24,7 @@ from .pages import pages
 pc: Any = pyarrow.compute
 
 PIECE = 32 << 20
-ROWS = 1 << 15
+ROWS = 4096
 """Rows of a batch, of whatever they are."""
 FEW = 1 << 18
 """Values that are held before those that are the same are looked for."""
@@ -134,9 +134,10 @@ def columns(path: Path) -> Iterator[tuple[str, bool, Any]]:
     """
     try:
         file = ParquetFile(path)
-        for number, name in enumerate(file.schema.names):
+        # Leaf by leaf: where the fields of a struct disagree on whether it is there, readers show what others do not.
+        for number, name in enumerate(file.leaves):
             leaves: list[_Distinct] = []
-            for batch in file.batches([number], ROWS):
+            for batch in file.leaf(number, ROWS):
                 for at, (values, is_text) in enumerate(_leaves(batch.column(0))):
                     if at == len(leaves):
                         leaves.append(_Distinct(is_text, values.type))
@@ -179,9 +180,8 @@ def _leaves(column: Any) -> Iterator[tuple[Any, bool]]:
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         yield from _leaves(pc.list_flatten(column))
     elif pa.types.is_map(kind):
-        for chunk in column.chunks:
-            yield from _leaves(pa.chunked_array([chunk.keys]))
-            yield from _leaves(pa.chunked_array([chunk.items]))
+        yield from _leaves(column.keys)
+        yield from _leaves(column.items)
     elif not pa.types.is_null(kind):
         values = pc.drop_null(pc.unique(column))
         if pa.types.is_dictionary(values.type):

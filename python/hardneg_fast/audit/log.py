@@ -72,7 +72,7 @@ def read_log(log: object, *, read: ReadConfig, scrub: ScrubConfig, key: Key | No
     raw = open_log(log, read)
     if "user_id" not in raw.schema.names:
         raise PrivacyError("the log has no users to audit with: map a column to user_id (--columns user_id=NAME)")
-    reader = pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.reader(), position_base=raw.position_base))
+    reader = pa.RecordBatchReader.from_stream(_hardneg.canonicalize(raw.direct(), position_base=raw.position_base))
     code = Key.ephemeral()
     named = [name for name in IDENTIFIERS if name in reader.schema.names]
 

@@ -10,14 +10,13 @@ import pyarrow.parquet as pq
 import pyarrow.types as pat
 
 from .. import _hardneg
-from ..exceptions import FileError
 from ..footer import read_metadata
-from ..parquet import Place, place
+from ..parquet import Place, place, unreadable
 from .columnar import ColumnarSource
 from .files import DataFile, naming
 from .report import ReadReport
 
-NESTED_ROWS = 8192
+NESTED_ROWS = 2048
 """Rows of a batch with lists in it: each has as many items as a page has results, or more."""
 
 
@@ -61,6 +60,18 @@ class ParquetSource(ColumnarSource):
             for file, (_, _, size) in zip(self.files, self._footers, strict=True)
         ]
 
+    @cached_property
+    def _opened(self) -> _hardneg.ParquetFiles:
+        """All files, their footers read once."""
+        return self._open(self._places, self.files)
+
+    def _open(self, places: list[Place], files: list[DataFile]) -> _hardneg.ParquetFiles:
+        opened = _hardneg.parquet_files(places)
+        if opened is None:
+            alone = (file for at, file in zip(places, files, strict=True) if _hardneg.parquet_files([at]) is None)
+            raise unreadable(next(alone, files[0]).name)
+        return opened
+
     def log(self, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog | None:
         """The columns as the core reads them, several threads at once and dictionaries as the files have them.
 
@@ -74,19 +85,17 @@ class ParquetSource(ColumnarSource):
         types = self.types(wanted.values())
         if any(pat.is_nested(kind) for kind in types.values()):
             batch_rows = min(batch_rows, NESTED_ROWS)
-        log = _hardneg.parquet_log(self._places, columns=list(wanted.items()), batch_rows=batch_rows)
+        log = self._opened.columns(list(wanted.items()), batch_rows=batch_rows)
         if log is None:
-            for at, file in zip(self._places, self.files, strict=True):
-                self._one(at, file, wanted, batch_rows)
+            for number in range(len(self.files)):
+                self._one(number, wanted, batch_rows)
         return log
 
-    def _one(self, at: Place, file: DataFile, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog:
-        log = _hardneg.parquet_log([at], columns=list(wanted.items()), batch_rows=batch_rows)
+    def _one(self, number: int, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog:
+        files, places = self.files[number : number + 1], self._places[number : number + 1]
+        log = self._open(places, files).columns(list(wanted.items()), batch_rows=batch_rows)
         if log is None:
-            raise FileError(
-                f"{file.name}: damaged, or it uses what cannot be read here (a codec, a type, more than 32,767 row "
-                "groups); write it again, with larger row groups if they are so many"
-            )
+            raise unreadable(files[0].name)
         return log
 
     def scan(  # noqa: D102 - as in Source
@@ -104,8 +113,8 @@ class ParquetSource(ColumnarSource):
         schema = pa.schema([(name, _coded(kinds[path])) for name, path in wanted.items()])
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for at, file in zip(self._places, self.files, strict=True):
-                for batch in self._one(at, file, wanted, batch_rows):
+            for number, file in enumerate(self.files):
+                for batch in self._one(number, wanted, batch_rows):
                     with naming(file.name):
                         converted = batch.cast(schema)
                     yield converted

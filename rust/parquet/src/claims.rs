@@ -84,11 +84,19 @@ impl Depths {
         }
     }
 
+    /// Bytes that Arrow takes for a value beside itself, or for its place: offsets of all lists that it is in, and whether each
+    /// of them and of the structs is there.
+    pub(crate) fn beside(self) -> u64 {
+        4 * u64::from(self.repetition) + u64::from(self.definition).div_ceil(8)
+    }
+
     /// Rows that begin in a data page of a column of lists, as far as it says.
     pub(crate) fn rows(self, page: &Page) -> usize {
         let Some((Some(levels), _)) = self.levels(page) else { return 0 };
-        Hybrid::new(levels, width(self.repetition))
-            .map_or(0, |levels| levels.zeros(page.num_values() as usize))
+        let Ok(levels) = Hybrid::new(levels, width(self.repetition)) else { return 0 };
+        let mut rows = 0;
+        levels.runs(page.num_values() as usize, |level, n| rows += if level == 0 { n } else { 0 });
+        rows
     }
 }
 
@@ -118,12 +126,14 @@ pub(crate) fn texts(page: &Page, depths: Depths, entries: &[u32]) -> Option<u64>
         }
         Encoding::PLAIN | Encoding::BYTE_STREAM_SPLIT => Some(data.len() as u64),
         Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY if !entries.is_empty() => {
-            let mut keys = Hybrid::keys(&buf.slice(start..)).ok()?;
-            let mut key = [0_i32];
-            // Where there are fewer, some are null.
-            let of =
-                |_| keys.fill(&mut key, entries.len()).ok().map(|()| u64::from(entries[key[0] as usize]));
-            Some((0..values).map_while(of).sum())
+            let keys = Hybrid::keys(&buf.slice(start..)).ok()?;
+            let mut sum = 0_u64;
+            // Where there are fewer, some are null; what is beyond the dictionary is an error to whoever reads it.
+            keys.runs(values, |key, n| {
+                let length = entries.get(key as usize).copied().unwrap_or(0);
+                sum = sum.saturating_add(u64::from(length).saturating_mul(n as u64));
+            });
+            Some(sum)
         }
         _ => Some(0),
     }

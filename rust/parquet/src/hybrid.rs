@@ -114,28 +114,27 @@ impl Hybrid {
         Err("a run is longer than a page can be")
     }
 
-    /// How many of the next `n` values are 0, as far as there are any.
-    pub(crate) fn zeros(mut self, n: usize) -> usize {
-        let (mut left, mut zeros, width) = (n, 0, self.width);
+    /// Calls `each` with the next `n` values, as far as there are any: a value, and how often it comes in a row.
+    pub(crate) fn runs(mut self, n: usize, mut each: impl FnMut(u32, usize)) {
+        let (mut left, width) = (n, self.width);
         let mut scratch = [0; 512];
         while left > 0 {
             match self.piece(left) {
                 Ok(Piece::Same(value, n)) => {
-                    zeros += if value == 0 { n } else { 0 };
+                    each(value, n);
                     left -= n;
                 }
                 Ok(Piece::Packed { data, first, n }) => {
                     for start in (0..n).step_by(scratch.len()) {
                         let values = &mut scratch[..512.min(n - start)];
                         unpack(data, first + start, width, values);
-                        zeros += values.iter().filter(|value| **value == 0).count();
+                        values.iter().for_each(|value| each(*value as u32, 1));
                     }
                     left -= n;
                 }
                 Err(_) => break,
             }
         }
-        zeros
     }
 
     /// Fills `out`; all values must be below `bound`.

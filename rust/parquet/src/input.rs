@@ -20,7 +20,7 @@ mod other;
 mod stream;
 mod text;
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -34,7 +34,7 @@ use group::OpenGroup;
 use kind::Kind;
 use node::Node;
 pub use node::Of;
-pub use open::open;
+pub use open::{Files, open};
 pub use stream::ParquetStream;
 
 /// Rows of a batch where nothing else is asked for.
@@ -42,7 +42,7 @@ pub const BATCH_ROWS: usize = 65_536;
 
 /// The wanted columns of a log's Parquet files.
 pub struct ParquetInput {
-    files: Vec<LogFile>,
+    files: Vec<Arc<LogFile>>,
     /// Files and their row groups that have rows.
     groups: Vec<(usize, usize)>,
     columns: Vec<(String, Kind)>,

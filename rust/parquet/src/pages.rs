@@ -19,16 +19,15 @@ const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
 pub(crate) const CHECKSUM: &str = "CRC checksum mismatch";
 
 /// What is said where lists take more than [`LISTS`].
-pub(crate) const LONG_LISTS: &str =
-    "lists of one column take more than 1 GiB in one batch: use smaller batches";
+pub(crate) const LONG_LISTS: &str = "lists of one column take more than 256 MiB in one batch; where they are as long as that, use smaller batches (read.batch_rows)";
 
 /// Texts that a chunk may have, written out: so many bytes at all …
 const TEXTS: u64 = 256 << 20;
 /// … and so many more for each value. Of 65,536 they are as many again.
 const TEXT: u64 = 4 << 10;
 
-/// What lists may take in one batch.
-const LISTS: u64 = 1 << 30;
+/// What the lists of a column may take in one batch, and what is left over of the batch before it.
+const LISTS: u64 = 256 << 20;
 /// Arrow's offset of a text, at least, and the two levels that the library keeps of every item.
 const ITEM: u64 = 4;
 const LEVELS: u64 = 4;
@@ -36,6 +35,7 @@ const LEVELS: u64 = 4;
 /// What the items of lists may take until the rows of a batch are full.
 struct Lists {
     left: u64,
+    most: u64,
     /// Bytes for each row.
     row: u64,
 }
@@ -50,8 +50,10 @@ pub(crate) struct Pages<R> {
     depths: Depths,
     /// Of the body that begins at `at`.
     header: Option<Header>,
-    /// Bytes of texts that may come yet, where they are counted.
-    texts: Option<u64>,
+    /// Values that may come yet, where rows have one each.
+    values: Option<u64>,
+    /// Bytes of texts that may come yet, where they are counted, and for each value.
+    texts: Option<(u64, u64)>,
     only_repeated: bool,
     /// Where they are counted: what is repeated then is not.
     lists: Option<Lists>,
@@ -62,15 +64,17 @@ pub(crate) struct Pages<R> {
 }
 
 impl<R: ChunkReader> Pages<R> {
-    /// Where the footer says that the chunk is.
+    /// Where the footer says that the chunk is, of a row group of so many rows.
     ///
     /// # Errors
     /// Where it says nowhere, or beyond the file.
-    pub(crate) fn of(file: R, chunk: &ColumnChunkMetaData) -> Result<Self> {
+    pub(crate) fn of(file: R, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Self> {
         let len = file.len();
         let inside = |(at, size): &(u64, u64)| at.checked_add(*size).is_some_and(|end| end <= len);
         let place = place(chunk).filter(inside).ok_or_else(no_sense)?;
-        Ok(Self::at(file, place, chunk))
+        let pages = Self::at(file, place, chunk);
+        // More are for nobody, and looking through them takes time.
+        Ok(Self { values: Some(rows as u64).filter(|_| pages.depths.repetition == 0), ..pages })
     }
 
     /// From a place on, so many bytes.
@@ -86,26 +90,39 @@ impl<R: ChunkReader> Pages<R> {
             Type::FIXED_LEN_BYTE_ARRAY => usize::try_from(chunk.column_descr().type_length()).unwrap_or(0),
         };
         let (entries, is_text) = (Entries::new(), kind == Type::BYTE_ARRAY);
-        let (header, texts, only_repeated, lists) = (None, None, false, None);
-        Self { file, at, end, unpacker, depths, header, texts, only_repeated, lists, entries, least, is_text }
+        let (header, values, texts, only_repeated, lists) = (None, None, None, false, None);
+        Self {
+            file,
+            at,
+            end,
+            unpacker,
+            depths,
+            header,
+            values,
+            texts,
+            only_repeated,
+            lists,
+            entries,
+            least,
+            is_text,
+        }
     }
 
     /// With an error for texts that take more, written out, than texts of a log do: whoever reads them takes memory for all
     /// of a batch.
     pub(crate) fn measured(self) -> Self {
-        Self { texts: Some(TEXTS), ..self }
+        Self { texts: Some((TEXTS, TEXT)), ..self }
     }
 
-    /// The same for what they take beyond the bytes of their pages, which are not held on to.
-    pub(crate) fn repeating(self) -> Self {
-        Self { only_repeated: true, ..self.measured() }
-    }
-
-    /// The same, and where rows have lists for what their items take in a batch of so many rows, whatever they are: one
-    /// row can have any number, in a few bytes.
-    pub(crate) fn in_batches(self, rows: usize) -> Self {
-        let lists = Lists { left: LISTS, row: LISTS / rows.max(1) as u64 };
-        Self { lists: Some(lists).filter(|_| self.depths.repetition > 0), ..self.repeating() }
+    /// The same for what they take beyond the bytes of their pages, which are not held on to, and where rows have lists for
+    /// what the items take in a batch of so many rows, whatever they are: one row can have any number, in a few bytes. Of a
+    /// column with several leaves each has its share.
+    pub(crate) fn in_batches(self, rows: usize, leaves: usize) -> Self {
+        let leaves = leaves.max(1) as u64;
+        let most = LISTS / leaves;
+        let lists = Lists { left: most, most, row: most / rows.max(1) as u64 };
+        let lists = Some(lists).filter(|_| self.depths.repetition > 0);
+        Self { lists, only_repeated: true, texts: Some((TEXTS / leaves, TEXT / leaves)), ..self }
     }
 
     /// The header that comes next; the same until its page is read. None at the end.
@@ -163,21 +180,32 @@ impl<R: ChunkReader> Pages<R> {
             }
             return if claims::has(page, self.least) { Ok(()) } else { Err(no_sense()) };
         }
-        let mut texts = claims::texts(page, self.depths, &self.entries).ok_or_else(no_sense)?;
         let values = u64::from(page.num_values());
-        if let Some(lists) = &mut self.lists {
-            let rows = self.depths.rows(page) as u64;
-            let items = values.saturating_mul(LEVELS + ITEM.max(self.least as u64)).saturating_add(texts);
-            let left = lists.left.saturating_add(rows * lists.row).min(LISTS).checked_sub(items);
-            lists.left = left.ok_or_else(|| ParquetError::General(LONG_LISTS.into()))?;
-            return Ok(());
+        if let Some(left) = &mut self.values {
+            *left = left.checked_sub(values).ok_or_else(no_sense)?;
+        }
+        let item = LEVELS + self.depths.beside() + ITEM.max(self.least as u64);
+        let rows = if self.lists.is_some() { self.depths.rows(page) as u64 } else { 0 };
+        self.list(rows, values.saturating_mul(item))?;
+        let mut texts = claims::texts(page, self.depths, &self.entries).ok_or_else(no_sense)?;
+        if self.lists.is_some() {
+            return self.list(0, texts);
         }
         if self.only_repeated {
             texts = texts.saturating_sub(page.buffer().len() as u64);
         }
-        if let Some(left) = self.texts.as_mut().filter(|_| self.is_text) {
-            *left = left.saturating_add(TEXT * values).checked_sub(texts).ok_or_else(no_sense)?;
+        if let Some((left, each)) = self.texts.as_mut().filter(|_| self.is_text) {
+            *left = left.saturating_add(*each * values).checked_sub(texts).ok_or_else(no_sense)?;
         }
+        Ok(())
+    }
+
+    /// Takes so many bytes of what lists may have, which each row that begins adds to.
+    fn list(&mut self, rows: u64, bytes: u64) -> Result<()> {
+        let Some(lists) = &mut self.lists else { return Ok(()) };
+        let left =
+            lists.left.saturating_add(rows.saturating_mul(lists.row)).min(lists.most).checked_sub(bytes);
+        lists.left = left.ok_or_else(|| ParquetError::General(LONG_LISTS.into()))?;
         Ok(())
     }
 }

@@ -221,7 +221,7 @@ fn what_another_reader_must_do_is_known_at_opening() {
     for path in ["list", "s", "s.x"] {
         assert!(opened(path.into()).is_some(), "{path}");
     }
-    assert!(opened(Of::Top(2)).is_some() && opened(Of::Top(3)).is_none());
+    assert!(opened(Of::Leaf(2)).is_some() && opened(Of::Leaf(3)).is_none());
     let other = TempFile::new();
     write(other.path(), &files::text_log(10, 3), &Layout::default());
     let both = [Place::from(file.path()), Place::from(other.path())];

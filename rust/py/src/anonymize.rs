@@ -11,9 +11,9 @@ use hardneg_core::rewrite::{
 use hardneg_parquet::rewrite::{Column, Outcome, copy};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
-use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::error::to_py;
+use crate::input::Log;
 use crate::scrub::{Scrub, scrubber};
 use crate::table::Stream;
 use crate::watch::{detached, interruptible};
@@ -63,8 +63,8 @@ pub(crate) fn scrub(
 
 #[pyfunction]
 #[pyo3(signature = (log, /, *, position_base))]
-pub(crate) fn canonicalize(log: AnyRecordBatch, position_base: i64) -> PyResult<Stream> {
-    let (stream, seen) = Canonical::new(log.into_reader()?, position_base, None).map_err(to_py)?;
+pub(crate) fn canonicalize(log: Log<'_>, position_base: i64) -> PyResult<Stream> {
+    let (stream, seen) = Canonical::new(log.reader()?, position_base, None).map_err(to_py)?;
     Ok(Stream::new(Box::new(stream), seen))
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn canonicalize(log: AnyRecordBatch, position_base: i64) -> PyResult<
 #[allow(clippy::too_many_arguments, reason = "keyword-only in Python")]
 pub(crate) fn rewrite(
     py: Python<'_>,
-    log: AnyRecordBatch,
+    log: Log<'_>,
     position_base: i64,
     key: &[u8],
     epoch: &str,
@@ -89,7 +89,7 @@ pub(crate) fn rewrite(
     let (user, session, search) = (of("user_id")?, of("session_id")?, of("search_id")?);
     let scrubber = scrubber(py, scrub, Some(&key), epoch, dataset)?;
     let rewrite = Rewrite { user, session, search, day, normalise, scrubber, keep, plain };
-    let (stream, seen) = Canonical::new(log.into_reader()?, position_base, Some(rewrite)).map_err(to_py)?;
+    let (stream, seen) = Canonical::new(log.reader()?, position_base, Some(rewrite)).map_err(to_py)?;
     Ok(Stream::new(Box::new(stream), seen))
 }
 

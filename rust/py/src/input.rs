@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow_array::RecordBatchReader;
 use arrow_schema::Schema;
 use bytes::Bytes;
 use hardneg_core::batches::{Batches, Shared};
 use hardneg_core::error::{Error, Result};
-use hardneg_parquet::input::{Elsewhere, Of, ParquetInput, ParquetStream, Part, Place, open};
+use hardneg_parquet::input::{Elsewhere, Files, Of, ParquetInput, ParquetStream, Part, Place};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -25,8 +26,8 @@ use crate::watch::detached;
 #[pyclass(frozen, module = "hardneg_fast._hardneg")]
 pub(crate) struct ParquetLog {
     input: Mutex<Option<ParquetInput>>,
-    /// Of one that is read batch by batch.
-    stream: Mutex<Option<ParquetStream>>,
+    /// Of one that is read batch by batch; at its end the error that it ended in.
+    stream: Mutex<Option<Result<ParquetStream>>>,
     schema: Arc<Schema>,
 }
 
@@ -60,9 +61,18 @@ impl ParquetLog {
         let next = || {
             let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
             if stream.is_none() {
-                *stream = Some(ParquetStream::new(self.take()?));
+                *stream = Some(Ok(ParquetStream::new(self.take()?)));
             }
-            stream.as_mut().and_then(Iterator::next).transpose().map_err(Error::from)
+            let open = stream.as_mut().and_then(|stream| stream.as_mut().ok());
+            let found = open.and_then(Iterator::next).transpose().map_err(Error::from);
+            // Whoever asks again is not told that it is at its end.
+            if let Err(e) = &found {
+                *stream = Some(Err(e.clone()));
+            }
+            match stream.as_ref() {
+                Some(Err(e)) => Err(e.clone()),
+                _ => found,
+            }
         };
         detached(py, next)?.map(|batch| PyRecordBatch::new(batch).into_pyarrow(py)).transpose()
     }
@@ -75,11 +85,11 @@ pub(crate) enum File {
     Elsewhere((String, u64, Py<PyAny>)),
 }
 
-/// A column: its path, or the number of its field.
+/// A column: its path, or the number of a leaf.
 #[derive(FromPyObject)]
 pub(crate) enum Which {
     Path(String),
-    Top(usize),
+    Leaf(usize),
 }
 
 struct Remote {
@@ -113,29 +123,46 @@ impl Elsewhere for Remote {
     }
 }
 
+/// Parquet files whose footers were read.
+#[pyclass(frozen, module = "hardneg_fast._hardneg")]
+pub(crate) struct ParquetFiles(Files);
+
+#[pymethods]
+impl ParquetFiles {
+    fn tops(&self) -> Vec<usize> {
+        self.0.tops()
+    }
+
+    #[pyo3(signature = (columns, /, *, batch_rows))]
+    fn columns(
+        &self,
+        py: Python<'_>,
+        columns: Vec<(String, Which)>,
+        batch_rows: usize,
+    ) -> PyResult<Option<ParquetLog>> {
+        let columns = columns.into_iter().map(|(name, which)| match which {
+            Which::Path(path) => (name, Of::Path(path)),
+            Which::Leaf(at) => (name, Of::Leaf(at)),
+        });
+        let columns: Vec<_> = columns.collect();
+        let opened = detached(py, || self.0.columns(&columns, batch_rows))?;
+        Ok(opened.map(|input| ParquetLog {
+            schema: input.schema(),
+            input: Mutex::new(Some(input)),
+            stream: Mutex::new(None),
+        }))
+    }
+}
+
 #[pyfunction]
-#[pyo3(signature = (files, /, *, columns, batch_rows))]
-pub(crate) fn parquet_log(
-    py: Python<'_>,
-    files: Vec<File>,
-    columns: Vec<(String, Which)>,
-    batch_rows: usize,
-) -> PyResult<Option<ParquetLog>> {
+#[pyo3(signature = (files, /))]
+pub(crate) fn parquet_files(py: Python<'_>, files: Vec<File>) -> PyResult<Option<ParquetFiles>> {
     let places = files.into_iter().map(|file| match file {
         File::Path(path) => Place::Path(path),
         File::Elsewhere((name, size, fetch)) => Place::Elsewhere(Arc::new(Remote { name, size, fetch })),
     });
-    let columns = columns.into_iter().map(|(name, which)| match which {
-        Which::Path(path) => (name, Of::Path(path)),
-        Which::Top(at) => (name, Of::Top(at)),
-    });
-    let (places, columns): (Vec<_>, Vec<_>) = (places.collect(), columns.collect());
-    let opened = detached(py, || open(&places, &columns, batch_rows))?;
-    Ok(opened.map(|input| ParquetLog {
-        schema: input.schema(),
-        input: Mutex::new(Some(input)),
-        stream: Mutex::new(None),
-    }))
+    let places: Vec<_> = places.collect();
+    Ok(detached(py, || Files::open(&places))?.map(ParquetFiles))
 }
 
 /// A log as Python hands it over: files are read by all threads, streams by one at a time.
@@ -151,5 +178,13 @@ impl Log<'_> {
             Self::Parquet(log) => Box::new(log.take().map_err(to_py)?),
             Self::Stream(log) => Box::new(Shared::new(log.into_reader()?)),
         })
+    }
+
+    /// For one who reads it batch by batch. What goes wrong in files keeps its name, which a C interface does not hand on.
+    pub(crate) fn reader(self) -> PyResult<Box<dyn RecordBatchReader + Send>> {
+        match self {
+            Self::Parquet(log) => Ok(Box::new(ParquetStream::new(log.take().map_err(to_py)?))),
+            Self::Stream(log) => Ok(log.into_reader()?),
+        }
     }
 }

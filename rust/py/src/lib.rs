@@ -47,7 +47,7 @@ mod _hardneg {
     #[pymodule_export]
     use super::fork::{orphan, refuse_if_orphaned};
     #[pymodule_export]
-    use super::input::{ParquetLog, parquet_log};
+    use super::input::{ParquetFiles, ParquetLog, parquet_files};
     #[pymodule_export]
     use super::related::{Related, related_clicks, related_released};
     #[pymodule_export]

@@ -17,6 +17,8 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::metadata::{END, Nonsense, decode, decoded, footer, footer_len, place};
 use crate::pages;
 
+use super::text::TOO_LONG;
+
 /// Last bytes of a file whose footer is encrypted.
 const ENCRYPTED: &[u8; 4] = b"PARE";
 
@@ -119,14 +121,25 @@ impl LogFile {
                 }
                 Ok(bytes)
             }
-            Place::Elsewhere(file) => self.bytes.with(file.as_ref(), parts, ahead),
+            Place::Elsewhere(file) => {
+                // Chunks that overlap would be fetched for each column.
+                if parts.iter().map(|(_, len)| *len).fold(0, u64::saturating_add) > self.bytes.len() {
+                    return Err(broken(self.name(), "columns lie within each other"));
+                }
+                self.bytes.with(file.as_ref(), parts, ahead)
+            }
         }
     }
 
     /// Where the chunks of some columns of a row group lie: nowhere for those of damaged footers.
     pub(super) fn parts(&self, group: usize, leaves: impl Iterator<Item = usize>) -> Vec<Part> {
         let chunks = leaves.filter_map(|leaf| place(self.metadata.row_group(group).column(leaf)));
-        chunks.filter(|(at, len)| at.checked_add(*len).is_some_and(|end| end <= self.bytes.len())).collect()
+        let inside = |(at, len): &Part| at.checked_add(*len).is_some_and(|end| end <= self.bytes.len());
+        let mut parts: Vec<Part> = chunks.filter(inside).collect();
+        // A column can be wanted for two.
+        parts.sort_unstable();
+        parts.dedup();
+        parts
     }
 }
 
@@ -174,6 +187,9 @@ pub(super) fn said(e: &impl std::fmt::Display) -> &'static str {
 
 /// The named error for a damaged file.
 pub(super) fn broken(name: &str, what: &str) -> Error {
+    if [pages::LONG_LISTS, TOO_LONG].contains(&what) {
+        return Error::data(format!("{name}: {what}"));
+    }
     Error::data(format!(
         "{name}: the Parquet file is damaged or its columns are encrypted: {what}; write or copy it again, or leave it out"
     ))

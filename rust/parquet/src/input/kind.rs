@@ -28,8 +28,8 @@ pub(super) enum Kind {
     Number(DataType),
     /// BOOLEAN.
     Flag,
-    /// All else, as this Arrow type.
-    Other(DataType),
+    /// All else, as this Arrow type; `told`: as the Arrow schema in the file has it.
+    Other { t: DataType, told: bool },
 }
 
 impl Kind {
@@ -41,7 +41,7 @@ impl Kind {
         // What the Arrow schema in the file adds: durations that Parquet holds as integers, time zones, list layouts.
         let told = arrow_type(schema, node, file.key_value_metadata())?;
         if !node.is_flat {
-            return Some(Self::Other(told));
+            return Some(Self::Other { t: told, told: true });
         }
         let value = match &told {
             DataType::Dictionary(_, value) => value,
@@ -55,7 +55,9 @@ impl Kind {
             DataType::Utf8 | DataType::Binary if text(value) => Self::Text { utf8: plain == DataType::Utf8 },
             DataType::Boolean if same => Self::Flag,
             t if same && number(&t, schema.column(node.leaves.start).physical_type()) => Self::Number(t),
-            _ => Self::Other(told),
+            // Of dictionaries the library makes those of text alone.
+            _ if matches!(&told, DataType::Dictionary(..)) => Self::Other { t: plain, told: false },
+            _ => Self::Other { t: told, told: true },
         })
     }
 
@@ -65,7 +67,7 @@ impl Kind {
         match self {
             Self::Text { utf8: true } => dictionary(DataType::Utf8),
             Self::Text { utf8: false } => dictionary(DataType::Binary),
-            Self::Number(t) | Self::Other(t) => t.clone(),
+            Self::Number(t) | Self::Other { t, .. } => t.clone(),
             Self::Flag => DataType::Boolean,
         }
     }
@@ -82,12 +84,13 @@ impl Kind {
         let rows = row_group.num_rows().unsigned_abs() as usize;
         let other = |text| {
             // The library takes memory for values that are null, too.
-            let widths = node.leaves.clone().map(|leaf| row_group.column(leaf).column_descr().type_length());
-            let width = usize::try_from(widths.max().unwrap_or(0)).unwrap_or(0);
+            let of = |leaf| usize::try_from(row_group.column(leaf).column_descr().type_length()).unwrap_or(0);
+            let width: usize = node.leaves.clone().map(of).sum();
             if width.saturating_mul(rows.min(batch_rows)) > WIDEST {
                 return Err(broken(file.name(), "values of a fixed length that no log has"));
             }
-            let column = Other::new(file, bytes, (group, node), text, batch_rows);
+            let told = !matches!(self, Self::Other { told: false, .. });
+            let column = Other::new(file, bytes, (group, node), (text, told), batch_rows);
             column.map(|c| Box::new(c) as Box<dyn Column>)
         };
         if !node.is_flat {
@@ -99,7 +102,7 @@ impl Kind {
         }
         macro_rules! leaf {
             ($values:expr) => {
-                Ok(Box::new(Leaf::new(file.name(), bytes.clone(), chunk, $values)?))
+                Ok(Box::new(Leaf::new(file.name(), bytes.clone(), (chunk, rows), $values)?))
             };
         }
         macro_rules! number {
@@ -113,7 +116,7 @@ impl Kind {
         match self {
             Self::Text { utf8 } => leaf!(Text::new(*utf8)),
             Self::Flag => leaf!(Flags::new()),
-            Self::Other(_) => other(None),
+            Self::Other { .. } => other(None),
             Self::Number(t) => number!(t,
                 DataType::Int8 => Int8Type, DataType::Int16 => Int16Type,
                 DataType::Int32 => Int32Type, DataType::Int64 => Int64Type,

@@ -58,9 +58,14 @@ pub(super) fn decodes(encoding: Encoding) -> bool {
 }
 
 impl<V: Values> Leaf<V> {
-    /// Over a column chunk.
-    pub(super) fn new(name: &str, bytes: FileBytes, chunk: &ColumnChunkMetaData, values: V) -> Result<Self> {
-        let pages = Pages::of(bytes, chunk).map_err(|e| damaged(name, &e))?;
+    /// Over a column chunk of a row group of so many rows.
+    pub(super) fn new(
+        name: &str,
+        bytes: FileBytes,
+        (chunk, rows): (&ColumnChunkMetaData, usize),
+        values: V,
+    ) -> Result<Self> {
+        let pages = Pages::of(bytes, chunk, rows).map_err(|e| damaged(name, &e))?;
         Ok(Self {
             name: name.into(),
             pages,

@@ -16,6 +16,8 @@ pub(super) struct OneGroup {
     pub(super) metadata: Arc<ParquetMetaData>,
     pub(super) group: usize,
     pub(super) batch_rows: usize,
+    /// Leaves of the column that is read.
+    pub(super) leaves: usize,
 }
 
 impl OneGroup {
@@ -31,7 +33,9 @@ impl RowGroups for OneGroup {
 
     fn column_chunks(&self, i: usize) -> Result<Box<dyn PageIterator>> {
         let chunk = self.of().column(i);
-        Ok(Box::new(Once(Some(Pages::of(self.bytes.clone(), chunk)?.in_batches(self.batch_rows)))))
+        Ok(Box::new(Once(Some(
+            Pages::of(self.bytes.clone(), chunk, self.num_rows())?.in_batches(self.batch_rows, self.leaves),
+        ))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {

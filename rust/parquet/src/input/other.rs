@@ -30,12 +30,13 @@ pub(super) struct Other {
 }
 
 impl Other {
-    /// A column of row group `group`; `text` says whether it is text, and then whether of UTF-8.
+    /// A column of row group `group`; `text` says whether it is text, and then whether of UTF-8, and `told` whether the Arrow
+    /// schema in the file counts.
     pub(super) fn new(
         file: &LogFile,
         bytes: &FileBytes,
         (group, node): (usize, &Node),
-        text: Option<bool>,
+        (text, told): (Option<bool>, bool),
         batch_rows: usize,
     ) -> Result<Self> {
         let open = || -> parquet::errors::Result<ParquetRecordBatchReader> {
@@ -47,13 +48,14 @@ impl Other {
                         || Ok(Arc::new(SchemaDescriptor::new(Arc::new(unannotated(said.schema())?))));
                     (file.unannotated(bytes, schema)?, None)
                 }
-                None => (file.metadata.clone(), said.key_value_metadata()),
+                None => (file.metadata.clone(), said.key_value_metadata().filter(|_| told)),
             };
             let schema = metadata.file_metadata().schema_descr();
             let fields = parquet_to_arrow_schema(schema, told)?.fields;
             let mask = ProjectionMask::leaves(schema, node.leaves.clone());
             let levels = parquet_to_arrow_field_levels(schema, mask, Some(&fields))?;
-            let one = OneGroup { bytes: bytes.clone(), metadata, group, batch_rows };
+            let leaves = node.leaves.len();
+            let one = OneGroup { bytes: bytes.clone(), metadata, group, batch_rows, leaves };
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &one, batch_rows, None)
         };
         let reader = open().map_err(|e| damaged(file.name(), &e))?;

@@ -14,7 +14,7 @@ use crate::hybrid::{Decoded, ENDS_EARLY, Hybrid};
 
 /// Bytes of the texts of one batch, written out.
 const MOST: usize = 512 << 20;
-const TOO_LONG: &str = "texts of one column take more than 512 MiB in one batch: use smaller batches";
+pub(super) const TOO_LONG: &str = "texts of one column take more than 512 MiB in one batch; where they are as long as that, use smaller batches (read.batch_rows)";
 
 /// Values of a BYTE_ARRAY column.
 pub(super) struct Text {
