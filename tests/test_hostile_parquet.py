@@ -348,6 +348,16 @@ def test_texts_that_repeat_in_a_table_beside_the_log(tmp_path: Path) -> None:
     assert "without end" in done.stdout
 
 
+def test_lists_of_a_row_group_in_one_page_are_no_such_thing(tmp_path: Path) -> None:
+    """As DuckDB writes them."""
+    path = tmp_path / "log.parquet"
+    results = "list_transform(range(50), lambda j: md5((i * 50 + j)::VARCHAR)) AS documents"
+    clicks = "list_transform(range(50), lambda j: j = 3) AS clicks"
+    rows = f"SELECT 'u' || i AS user_id, 'q' AS query, {results}, {clicks} FROM range(122880) t(i)"  # noqa: S608
+    duckdb.sql(f"COPY ({rows}) TO '{path}' (FORMAT parquet)")
+    assert sum(batch.num_rows for batch in hn.read(path)) == 50 * 122_880
+
+
 def test_long_texts_are_no_such_thing(tmp_path: Path) -> None:
     """Documents of 20 KB each, which are what they are."""
     texts = [f"{i} " + "x" * 20_000 for i in range(30_000)]

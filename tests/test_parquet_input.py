@@ -273,6 +273,7 @@ def test_a_damaged_file_is_a_named_error(tmp_path: Path) -> None:
         pa.array([b"a", None, b"b"], pa.binary_view()),
         pa.array([b"ab", None, b"cd"], pa.binary(2)).dictionary_encode(),
         pa.array([decimal.Decimal("1.5"), None, decimal.Decimal("1.5")]).dictionary_encode(),
+        pa.ListArray.from_arrays([0, 1, 1], pa.array([decimal.Decimal("1.5")]).dictionary_encode()),
         pa.array([[None], None, []], pa.list_(pa.null())),
         pa.array([{"x": ["a", None]}, None, {"x": []}]),
     ],

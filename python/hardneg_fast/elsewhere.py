@@ -51,9 +51,9 @@ class Elsewhere:
                 while len(self._ahead) >= AHEAD:
                     del self._ahead[next(iter(self._ahead))]
                 self._ahead[tuple(ahead)] = self._begin_all(ahead)
-            written = self._begin(self._written)
         found = [future.result() for future in ready]
-        if None not in (now := written.result(), self._modified) and now != self._modified:
+        # Behind the last byte: what was read was there before.
+        if None not in (now := self._written(), self._modified) and now != self._modified:
             raise self._changed()
         return found
 

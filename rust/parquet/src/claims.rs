@@ -90,13 +90,20 @@ impl Depths {
         4 * u64::from(self.repetition) + u64::from(self.definition).div_ceil(8)
     }
 
-    /// Rows that begin in a data page of a column of lists, as far as it says.
-    pub(crate) fn rows(self, page: &Page) -> usize {
-        let Some((Some(levels), _)) = self.levels(page) else { return 0 };
-        let Ok(levels) = Hybrid::new(levels, width(self.repetition)) else { return 0 };
-        let mut rows = 0;
-        levels.runs(page.num_values() as usize, |level, n| rows += if level == 0 { n } else { 0 });
-        rows
+    /// Calls `each` with whether rows begin, and with how many items one after the other: of a data page of a column of lists, as
+    /// far as it says.
+    pub(crate) fn items(self, page: &Page, mut each: impl FnMut(bool, usize)) {
+        let Some((Some(levels), _)) = self.levels(page) else {
+            return each(false, page.num_values() as usize);
+        };
+        let (mut left, width) = (page.num_values() as usize, width(self.repetition));
+        if let Ok(levels) = Hybrid::new(levels, width) {
+            levels.runs(left, |level, n| {
+                left -= n;
+                each(level == 0, n);
+            });
+        }
+        each(false, left);
     }
 }
 

@@ -5,9 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::{
-    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
-};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::ChunkReader;
 
 use crate::header::sound;
@@ -25,7 +23,7 @@ pub(crate) fn decoded(footer: &[u8]) -> std::result::Result<Option<ParquetMetaDa
     if !sound(footer) {
         return Err(Nonsense);
     }
-    let decoded = caught(|| decode(footer, None).ok()).ok_or(Nonsense)?;
+    let decoded = caught(|| decode(footer).ok()).ok_or(Nonsense)?;
     match decoded {
         Some(metadata) if !consistent(&metadata) => Err(Nonsense),
         decoded => Ok(decoded),
@@ -36,8 +34,8 @@ pub(crate) fn decoded(footer: &[u8]) -> std::result::Result<Option<ParquetMetaDa
 ///
 /// # Errors
 /// What the library reports.
-pub(crate) fn decode(footer: &[u8], options: Option<&ParquetMetaDataOptions>) -> Result<ParquetMetaData> {
-    let decode = |footer: &[u8]| ParquetMetaDataReader::decode_metadata_with_options(footer, options);
+fn decode(footer: &[u8]) -> Result<ParquetMetaData> {
+    let decode = ParquetMetaDataReader::decode_metadata;
     decode(footer).or_else(|e| bare(footer).map_or(Err(e), |bare| decode(&bare)))
 }
 

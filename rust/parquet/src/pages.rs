@@ -21,6 +21,9 @@ pub(crate) const CHECKSUM: &str = "CRC checksum mismatch";
 /// What is said where lists take more than [`LISTS`].
 pub(crate) const LONG_LISTS: &str = "lists of one column take more than 256 MiB in one batch; where they are as long as that, use smaller batches (read.batch_rows)";
 
+/// What is said of texts that take more than these.
+pub(crate) const LONG_TEXTS: &str = "texts of one column repeat without end, or are too long for a row group";
+
 /// Texts that a chunk may have, written out: so many bytes at all …
 const TEXTS: u64 = 256 << 20;
 /// … and so many more for each value. Of 65,536 they are as many again.
@@ -28,6 +31,8 @@ const TEXT: u64 = 4 << 10;
 
 /// What the lists of a column may take in one batch, and what is left over of the batch before it.
 const LISTS: u64 = 256 << 20;
+/// What they may take in one page, in which a batch can lie in any way: levels, and texts.
+const PAGE: u64 = 512 << 20;
 /// Arrow's offset of a text, at least, and the two levels that the library keeps of every item.
 const ITEM: u64 = 4;
 const LEVELS: u64 = 4;
@@ -38,6 +43,8 @@ struct Lists {
     most: u64,
     /// Bytes for each row.
     row: u64,
+    /// Leaves that share what a column may take.
+    leaves: u64,
 }
 
 /// The pages of a chunk, one after the other.
@@ -120,7 +127,7 @@ impl<R: ChunkReader> Pages<R> {
     pub(crate) fn in_batches(self, rows: usize, leaves: usize) -> Self {
         let leaves = leaves.max(1) as u64;
         let most = LISTS / leaves;
-        let lists = Lists { left: most, most, row: most / rows.max(1) as u64 };
+        let lists = Lists { left: most, most, row: most / rows.max(1) as u64, leaves };
         let lists = Some(lists).filter(|_| self.depths.repetition > 0);
         Self { lists, only_repeated: true, texts: Some((TEXTS / leaves, TEXT / leaves)), ..self }
     }
@@ -184,30 +191,53 @@ impl<R: ChunkReader> Pages<R> {
         if let Some(left) = &mut self.values {
             *left = left.checked_sub(values).ok_or_else(no_sense)?;
         }
-        let item = LEVELS + self.depths.beside() + ITEM.max(self.least as u64);
-        let rows = if self.lists.is_some() { self.depths.rows(page) as u64 } else { 0 };
-        self.list(rows, values.saturating_mul(item))?;
+        if let Some(lists) = &self.lists {
+            // Before texts are added up, which takes as long as there are items.
+            let items = values.saturating_mul(LEVELS + self.depths.beside());
+            if items > PAGE / lists.leaves {
+                return Err(long_lists());
+            }
+        }
         let mut texts = claims::texts(page, self.depths, &self.entries).ok_or_else(no_sense)?;
-        if self.lists.is_some() {
-            return self.list(0, texts);
+        if let Some(lists) = &mut self.lists {
+            let item = LEVELS + self.depths.beside() + ITEM.max(self.least as u64);
+            return lists.take(page, self.depths, item, texts);
         }
         if self.only_repeated {
             texts = texts.saturating_sub(page.buffer().len() as u64);
         }
         if let Some((left, each)) = self.texts.as_mut().filter(|_| self.is_text) {
-            *left = left.saturating_add(*each * values).checked_sub(texts).ok_or_else(no_sense)?;
+            *left = left.saturating_add(*each * values).checked_sub(texts).ok_or_else(long_texts)?;
         }
         Ok(())
     }
+}
 
-    /// Takes so many bytes of what lists may have, which each row that begins adds to.
-    fn list(&mut self, rows: u64, bytes: u64) -> Result<()> {
-        let Some(lists) = &mut self.lists else { return Ok(()) };
-        let left =
-            lists.left.saturating_add(rows.saturating_mul(lists.row)).min(lists.most).checked_sub(bytes);
-        lists.left = left.ok_or_else(|| ParquetError::General(LONG_LISTS.into()))?;
+impl Lists {
+    /// Takes what the items of a page take in memory, `item` bytes each besides their texts, row by row.
+    fn take(&mut self, page: &Page, depths: Depths, item: u64, texts: u64) -> Result<()> {
+        if texts > PAGE / self.leaves {
+            return Err(long_lists());
+        }
+        let item = item + texts.div_ceil(u64::from(page.num_values()).max(1));
+        let mut left = Some(self.left);
+        depths.items(page, |begins, n| {
+            let (n, row) = (n as u64, if begins { self.row } else { 0 });
+            let more =
+                |left: u64| left.saturating_add(n.saturating_mul(row)).checked_sub(n.saturating_mul(item));
+            left = left.and_then(more).map(|left| left.min(self.most));
+        });
+        self.left = left.ok_or_else(long_lists)?;
         Ok(())
     }
+}
+
+fn long_texts() -> ParquetError {
+    ParquetError::General(LONG_TEXTS.into())
+}
+
+fn long_lists() -> ParquetError {
+    ParquetError::General(LONG_LISTS.into())
 }
 
 fn no_sense() -> ParquetError {

@@ -154,15 +154,15 @@ fn seen<'a>(cells: &'a [Cell], curve: &'a Curve) -> impl Iterator<Item = Seen> +
 struct Weighed {
     kinds: [[f64; 2]; 2],
     prior: f64,
-    /// Its likelihood over the greatest of the parts that go into it, and the logarithm of these.
+    /// Its likelihood over the greatest of the parts that go into it, and the logarithms of these.
     sum: f64,
-    most: f64,
+    most: [f64; 2],
 }
 
 impl Weighed {
     /// Logarithm of the likelihood.
     fn likelihood(&self) -> f64 {
-        self.sum.ln() + self.most
+        self.sum.ln() + self.most[0] + self.most[1]
     }
 }
 
@@ -237,7 +237,7 @@ impl Relevance {
         // Far from both kinds everything can round to nothing; then the prior is what is left.
         let sum = if sum > 0.0 { sum } else { f64::MIN_POSITIVE };
         kinds.as_flattened_mut().iter_mut().for_each(|k| *k /= sum);
-        Weighed { kinds, prior, sum, most: top + longest }
+        Weighed { kinds, prior, sum, most: [top, longest] }
     }
 
     /// Mean prior: of a pair of which nothing was counted at a position.

@@ -3,18 +3,17 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use hardneg_core::error::{Error, Result};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataOptions};
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::schema::types::SchemaDescriptor;
 
-use crate::metadata::{END, Nonsense, decode, decoded, footer, footer_len, place};
+use crate::metadata::{END, Nonsense, decoded, footer, footer_len, place};
 use crate::pages;
 
 use super::text::TOO_LONG;
@@ -58,11 +57,9 @@ pub type Part = (u64, u64);
 /// A file of a log as it was when it was opened.
 pub(super) struct LogFile {
     place: Place,
-    /// Of one that lies elsewhere its end, of one on this machine nothing.
-    bytes: FileBytes,
+    len: u64,
     modified: Option<SystemTime>,
     pub(super) metadata: Arc<ParquetMetaData>,
-    unannotated: OnceLock<Arc<ParquetMetaData>>,
 }
 
 impl LogFile {
@@ -84,23 +81,7 @@ impl LogFile {
             ))
         })?;
         let Some(metadata) = metadata.map(Arc::new) else { return Ok(None) };
-        // Opened once more for each row group: logs have more files than a process may hold open.
-        let bytes = if let FileBytes::Disk { len, .. } = bytes { FileBytes::none(len) } else { bytes };
-        Ok(Some(Self { place: place.clone(), bytes, modified, metadata, unannotated: OnceLock::new() }))
-    }
-
-    /// The footer with all text said to be binary, as `schema` has it; made once a file.
-    pub(super) fn unannotated(
-        &self,
-        bytes: &FileBytes,
-        schema: impl FnOnce() -> parquet::errors::Result<Arc<SchemaDescriptor>>,
-    ) -> parquet::errors::Result<Arc<ParquetMetaData>> {
-        if let Some(made) = self.unannotated.get() {
-            return Ok(made.clone());
-        }
-        let options = ParquetMetaDataOptions::new().with_schema(schema()?);
-        let made = decode(&footer(bytes)?, Some(&options))?;
-        Ok(self.unannotated.get_or_init(|| Arc::new(made)).clone())
+        Ok(Some(Self { place: place.clone(), len, modified, metadata }))
     }
 
     /// The base name, which is what messages show.
@@ -113,7 +94,7 @@ impl LogFile {
         match &self.place {
             Place::Path(path) => {
                 let (bytes, modified) = FileBytes::open(path)?;
-                if (bytes.len(), modified) != (self.bytes.len(), self.modified) {
+                if (bytes.len(), modified) != (self.len, self.modified) {
                     return Err(Error::data(format!(
                         "{}: the file was changed while it was read; run again when nothing writes to it",
                         self.name()
@@ -123,10 +104,10 @@ impl LogFile {
             }
             Place::Elsewhere(file) => {
                 // Chunks that overlap would be fetched for each column.
-                if parts.iter().map(|(_, len)| *len).fold(0, u64::saturating_add) > self.bytes.len() {
+                if parts.iter().map(|(_, len)| *len).fold(0, u64::saturating_add) > self.len {
                     return Err(broken(self.name(), "columns lie within each other"));
                 }
-                self.bytes.with(file.as_ref(), parts, ahead)
+                FileBytes::none(self.len).with(file.as_ref(), parts, ahead)
             }
         }
     }
@@ -134,7 +115,7 @@ impl LogFile {
     /// Where the chunks of some columns of a row group lie: nowhere for those of damaged footers.
     pub(super) fn parts(&self, group: usize, leaves: impl Iterator<Item = usize>) -> Vec<Part> {
         let chunks = leaves.filter_map(|leaf| place(self.metadata.row_group(group).column(leaf)));
-        let inside = |(at, len): &Part| at.checked_add(*len).is_some_and(|end| end <= self.bytes.len());
+        let inside = |(at, len): &Part| at.checked_add(*len).is_some_and(|end| end <= self.len);
         let mut parts: Vec<Part> = chunks.filter(inside).collect();
         // A column can be wanted for two.
         parts.sort_unstable();
@@ -181,13 +162,14 @@ pub(super) fn said(e: &impl std::fmt::Display) -> &'static str {
     match e {
         e if e.contains(pages::CHECKSUM) => "a page is not what its checksum says",
         e if e.contains(pages::LONG_LISTS) => pages::LONG_LISTS,
+        e if e.contains(pages::LONG_TEXTS) => pages::LONG_TEXTS,
         _ => "a page is not what its header says",
     }
 }
 
 /// The named error for a damaged file.
 pub(super) fn broken(name: &str, what: &str) -> Error {
-    if [pages::LONG_LISTS, TOO_LONG].contains(&what) {
+    if [pages::LONG_LISTS, pages::LONG_TEXTS, TOO_LONG].contains(&what) {
         return Error::data(format!("{name}: {what}"));
     }
     Error::data(format!(

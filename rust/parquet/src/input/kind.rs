@@ -1,5 +1,7 @@
 //! Which of the decoders reads a column, and the Arrow type it comes in.
 
+use std::ops::Range;
+
 use arrow_array::types::*;
 use arrow_schema::{DataType, TimeUnit};
 use hardneg_core::error::Result;
@@ -36,12 +38,18 @@ impl Kind {
     /// Of a column; None where the Parquet library has no Arrow type for it.
     pub(super) fn of(metadata: &ParquetMetaData, node: &Node) -> Option<Self> {
         let file = metadata.file_metadata();
-        let schema = file.schema_descr();
-        let plain = arrow_type(schema, node, None)?;
+        let (schema, first) = node.schema(&file.schema_descr_ptr(), false).ok()?;
+        let leaves = node.leaves.start - first..node.leaves.end - first;
+        let plain = arrow_type(&schema, &leaves, node.depth, None)?;
         // What the Arrow schema in the file adds: durations that Parquet holds as integers, time zones, list layouts.
-        let told = arrow_type(schema, node, file.key_value_metadata())?;
+        let told = match node.alone {
+            None => arrow_type(&schema, &leaves, node.depth, file.key_value_metadata())?,
+            Some(_) => plain.clone(),
+        };
+        // Of dictionaries the library makes those of text alone.
+        let told = if has_other_dictionaries(&told) { plain.clone() } else { told };
         if !node.is_flat {
-            return Some(Self::Other { t: told, told: true });
+            return Some(Self::Other { told: told != plain, t: told });
         }
         let value = match &told {
             DataType::Dictionary(_, value) => value,
@@ -54,10 +62,8 @@ impl Kind {
         Some(match plain {
             DataType::Utf8 | DataType::Binary if text(value) => Self::Text { utf8: plain == DataType::Utf8 },
             DataType::Boolean if same => Self::Flag,
-            t if same && number(&t, schema.column(node.leaves.start).physical_type()) => Self::Number(t),
-            // Of dictionaries the library makes those of text alone.
-            _ if matches!(&told, DataType::Dictionary(..)) => Self::Other { t: plain, told: false },
-            _ => Self::Other { t: told, told: true },
+            t if same && number(&t, schema.column(leaves.start).physical_type()) => Self::Number(t),
+            plain => Self::Other { told: told != plain, t: told },
         })
     }
 
@@ -149,14 +155,36 @@ fn number(t: &DataType, physical: Physical) -> bool {
     }
 }
 
-/// The Arrow type of a column.
-fn arrow_type(schema: &SchemaDescriptor, node: &Node, told: Option<&Vec<KeyValue>>) -> Option<DataType> {
-    let mask = ProjectionMask::leaves(schema, node.leaves.clone());
+/// The Arrow type of the leaves of a column that is `depth` structs down.
+fn arrow_type(
+    schema: &SchemaDescriptor,
+    leaves: &Range<usize>,
+    depth: usize,
+    told: Option<&Vec<KeyValue>>,
+) -> Option<DataType> {
+    let mask = ProjectionMask::leaves(schema, leaves.clone());
     let schema = parquet_to_arrow_schema_by_columns(schema, mask, told).ok()?;
     let mut t = schema.fields().first()?.data_type().clone();
-    for _ in 0..node.depth {
+    for _ in 0..depth {
         let DataType::Struct(fields) = &t else { return None };
         t = fields.first()?.data_type().clone();
     }
     Some(t)
+}
+
+/// Whether there are dictionaries of anything but text or binary of any length in a type.
+fn has_other_dictionaries(t: &DataType) -> bool {
+    match t {
+        DataType::Dictionary(_, value) => {
+            !(value.is_string() || value.is_binary()) || matches!(**value, DataType::FixedSizeBinary(_))
+        }
+        DataType::Struct(fields) => fields.iter().any(|f| has_other_dictionaries(f.data_type())),
+        DataType::List(f)
+        | DataType::LargeList(f)
+        | DataType::ListView(f)
+        | DataType::LargeListView(f)
+        | DataType::FixedSizeList(f, _)
+        | DataType::Map(f, _) => has_other_dictionaries(f.data_type()),
+        _ => false,
+    }
 }

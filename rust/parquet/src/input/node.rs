@@ -1,7 +1,10 @@
 //! Where a column is in the tree of a file's schema.
 
+use std::sync::Arc;
+
 use parquet::basic::{ConvertedType, LogicalType, Repetition};
-use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
+use parquet::errors::Result;
+use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 
 /// Which column of a file is meant.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub(super) struct Node {
     pub(super) depth: usize,
     /// Whether it is a leaf with one value a row.
     pub(super) is_flat: bool,
+    /// Of a leaf that is read by itself: the field of the top level that it is in, and the leaves before that.
+    pub(super) alone: Option<(usize, usize)>,
 }
 
 impl Node {
@@ -40,27 +45,28 @@ impl Node {
 
     fn leaf(schema: &SchemaDescriptor, at: usize) -> Option<Self> {
         let column = schema.columns().get(at)?;
-        if column.max_rep_level() == 0 {
-            return Some(Self { leaves: at..at + 1, depth: column.path().parts().len() - 1, is_flat: true });
-        }
-        // The library has no maps without keys or without values: of one all leaves are read.
-        let (mut fields, mut first) = (schema.root_schema().get_fields(), 0);
-        loop {
-            let (mut below, mut begun) = (None, first);
-            for field in fields {
-                let next = begun + leaves(std::slice::from_ref(field));
-                if (begun..next).contains(&at) {
-                    below = Some((field, begun..next));
-                    break;
-                }
-                begun = next;
-            }
-            let (field, range) = below?;
-            if is_map(field) || field.is_primitive() {
-                return Some(Self { leaves: range, depth: 0, is_flat: false });
-            }
-            (fields, first) = (field.get_fields(), range.start);
-        }
+        let is_flat = column.max_rep_level() == 0;
+        let depth = if is_flat { column.path().parts().len() - 1 } else { 0 };
+        let top = schema.get_column_root_idx(at);
+        let first = leaves(&schema.root_schema().get_fields()[..top]);
+        Some(Self { leaves: at..at + 1, depth, is_flat, alone: Some((top, first)) })
+    }
+
+    /// The schema that it is read by, and how many leaves of the file's stand before that one's.
+    ///
+    /// A leaf by itself is read by that of its field alone, in which maps are lists of structs: the library has none without
+    /// keys or without values. `as_binary`: text is said to be binary.
+    pub(super) fn schema(&self, file: &SchemaDescPtr, as_binary: bool) -> Result<(SchemaDescPtr, usize)> {
+        let fields = file.root_schema().get_fields();
+        let (fields, first) = match self.alone {
+            Some((top, first)) => (&fields[top..=top], first),
+            None if as_binary => (fields, 0),
+            None => return Ok((file.clone(), 0)),
+        };
+        let fields = fields.iter().map(|f| said(f, self.alone.is_none(), !as_binary).map(Arc::new));
+        let fields = fields.collect::<Result<Vec<_>>>()?;
+        let root = Type::group_type_builder(file.root_schema().name()).with_fields(fields).build()?;
+        Ok((Arc::new(SchemaDescriptor::new(Arc::new(root))), first))
     }
 
     fn at(schema: &SchemaDescriptor, path: &str) -> Option<Self> {
@@ -82,7 +88,7 @@ impl Node {
         first += leaves(&fields[..at]);
         let leaves = first..first + leaves(std::slice::from_ref(found));
         let is_flat = found.is_primitive() && schema.column(first).max_rep_level() == 0;
-        (!leaves.is_empty()).then_some(Self { leaves, depth, is_flat })
+        (!leaves.is_empty()).then_some(Self { leaves, depth, is_flat, alone: None })
     }
 }
 
@@ -105,6 +111,34 @@ fn is_struct(t: &Type) -> bool {
         info.converted_type() == ConvertedType::LIST || info.logical_type_ref() == Some(&LogicalType::List);
     let repeats = info.has_repetition() && info.repetition() == Repetition::REPEATED;
     t.is_group() && !is_map(t) && !is_list && !repeats
+}
+
+/// The type with `maps` and `texts` said to be such, or not.
+fn said(t: &Type, maps: bool, texts: bool) -> Result<Type> {
+    let info = t.get_basic_info();
+    match t {
+        Type::PrimitiveType { physical_type, .. } => {
+            let is_text = matches!(info.logical_type_ref(), Some(LogicalType::String | LogicalType::Json))
+                || matches!(info.converted_type(), ConvertedType::UTF8 | ConvertedType::JSON);
+            if texts || !is_text {
+                return Ok(t.clone());
+            }
+            Type::primitive_type_builder(t.name(), *physical_type).with_repetition(info.repetition()).build()
+        }
+        Type::GroupType { fields, .. } => {
+            let fields = fields.iter().map(|f| said(f, maps, texts).map(Arc::new)).collect::<Result<_>>()?;
+            let mut builder = Type::group_type_builder(t.name()).with_fields(fields);
+            if info.has_repetition() {
+                builder = builder.with_repetition(info.repetition());
+            }
+            if maps || !is_map(t) {
+                builder = builder
+                    .with_converted_type(info.converted_type())
+                    .with_logical_type(info.logical_type_ref().cloned());
+            }
+            builder.build()
+        }
+    }
 }
 
 fn leaves(fields: &[TypePtr]) -> usize {

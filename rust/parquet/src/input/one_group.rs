@@ -18,6 +18,8 @@ pub(super) struct OneGroup {
     pub(super) batch_rows: usize,
     /// Leaves of the column that is read.
     pub(super) leaves: usize,
+    /// Leaves of the file before those of the schema that it is read by.
+    pub(super) first: usize,
 }
 
 impl OneGroup {
@@ -32,7 +34,7 @@ impl RowGroups for OneGroup {
     }
 
     fn column_chunks(&self, i: usize) -> Result<Box<dyn PageIterator>> {
-        let chunk = self.of().column(i);
+        let chunk = self.of().column(i + self.first);
         Ok(Box::new(Once(Some(
             Pages::of(self.bytes.clone(), chunk, self.num_rows())?.in_batches(self.batch_rows, self.leaves),
         ))))

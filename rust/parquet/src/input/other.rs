@@ -10,8 +10,6 @@ use arrow_schema::DataType;
 use hardneg_core::error::{Error, Result};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels, parquet_to_arrow_schema};
-use parquet::basic::{ConvertedType, LogicalType};
-use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::file::{FileBytes, LogFile, broken, damaged, said};
 use super::leaf::Column;
@@ -40,22 +38,16 @@ impl Other {
         batch_rows: usize,
     ) -> Result<Self> {
         let open = || -> parquet::errors::Result<ParquetRecordBatchReader> {
-            let said = file.metadata.file_metadata();
-            let (metadata, told) = match text {
-                // The library fails on text that is not UTF-8; binary it takes as it is.
-                Some(_) => {
-                    let schema =
-                        || Ok(Arc::new(SchemaDescriptor::new(Arc::new(unannotated(said.schema())?))));
-                    (file.unannotated(bytes, schema)?, None)
-                }
-                None => (file.metadata.clone(), said.key_value_metadata().filter(|_| told)),
-            };
-            let schema = metadata.file_metadata().schema_descr();
-            let fields = parquet_to_arrow_schema(schema, told)?.fields;
-            let mask = ProjectionMask::leaves(schema, node.leaves.clone());
-            let levels = parquet_to_arrow_field_levels(schema, mask, Some(&fields))?;
+            let metadata = file.metadata.clone();
+            let said = metadata.file_metadata();
+            // The library fails on text that is not UTF-8; binary it takes as it is.
+            let (schema, first) = node.schema(&said.schema_descr_ptr(), text.is_some())?;
+            let told = said.key_value_metadata().filter(|_| told && text.is_none() && node.alone.is_none());
+            let fields = parquet_to_arrow_schema(&schema, told)?.fields;
+            let mask = ProjectionMask::leaves(&schema, node.leaves.clone().map(|leaf| leaf - first));
+            let levels = parquet_to_arrow_field_levels(&schema, mask, Some(&fields))?;
             let leaves = node.leaves.len();
-            let one = OneGroup { bytes: bytes.clone(), metadata, group, batch_rows, leaves };
+            let one = OneGroup { bytes: bytes.clone(), metadata, group, batch_rows, leaves, first };
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &one, batch_rows, None)
         };
         let reader = open().map_err(|e| damaged(file.name(), &e))?;
@@ -127,34 +119,4 @@ fn within(batch: &RecordBatch, depth: usize) -> Result<ArrayRef> {
     }
     let nulls = NullBuffer::union(nulls.as_ref(), array.nulls());
     Ok(make_array(array.to_data().into_builder().nulls(nulls).build()?))
-}
-
-/// The schema with text said to be binary.
-fn unannotated(t: &Type) -> parquet::errors::Result<Type> {
-    let info = t.get_basic_info();
-    match t {
-        Type::PrimitiveType { physical_type, .. } => {
-            let text = matches!(info.logical_type_ref(), Some(LogicalType::String | LogicalType::Json))
-                || matches!(info.converted_type(), ConvertedType::UTF8 | ConvertedType::JSON);
-            if !text {
-                return Ok(t.clone());
-            }
-            Type::primitive_type_builder(t.name(), *physical_type).with_repetition(info.repetition()).build()
-        }
-        Type::GroupType { fields, .. } => {
-            let fields = fields
-                .iter()
-                .map(|f| Ok(Arc::new(unannotated(f)?)))
-                .collect::<parquet::errors::Result<_>>()?;
-            let builder = Type::group_type_builder(t.name()).with_fields(fields);
-            let builder = match info.has_repetition() {
-                true => builder.with_repetition(info.repetition()),
-                false => builder,
-            };
-            builder
-                .with_converted_type(info.converted_type())
-                .with_logical_type(info.logical_type_ref().cloned())
-                .build()
-        }
-    }
 }
