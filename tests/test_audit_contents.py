@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from compact import INT, STRUCT, Parquet, varint
 from hardneg_fast.audit import contents
-from test_hostile_parquet import written
+from hostile_parquet import written
 
 cell = st.one_of(st.none(), st.sampled_from(["a", "b", ""]), st.text(st.characters(codec="utf-8"), max_size=4))
 rows = st.lists(

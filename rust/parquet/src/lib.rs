@@ -7,6 +7,7 @@ pub mod footer;
 mod header;
 mod hybrid;
 pub mod input;
+mod lists;
 mod metadata;
 mod pages;
 pub mod rewrite;

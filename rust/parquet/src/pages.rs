@@ -10,6 +10,7 @@ use parquet::file::reader::ChunkReader;
 use crate::claims::{self, Depths, Entries};
 use crate::codec::Unpacker;
 use crate::header::{Header, Kind};
+use crate::lists::Lists;
 use crate::metadata::place;
 
 /// Bytes looked at for a header; nearly all take less than the first.
@@ -18,9 +19,6 @@ const LOOKED_AT: [u64; 3] = [512, 64 << 10, 16 << 20];
 /// What the library says of a page that was changed since it was written, and so do we.
 pub(crate) const CHECKSUM: &str = "CRC checksum mismatch";
 
-/// What is said where lists take more than [`LISTS`].
-pub(crate) const LONG_LISTS: &str = "lists of one column take more than 256 MiB in one batch; where they are as long as that, use smaller batches (read.batch_rows)";
-
 /// What is said of texts that take more than these.
 pub(crate) const LONG_TEXTS: &str = "texts of one column repeat without end, or are too long for a row group";
 
@@ -28,24 +26,6 @@ pub(crate) const LONG_TEXTS: &str = "texts of one column repeat without end, or 
 const TEXTS: u64 = 256 << 20;
 /// … and so many more for each value. Of 65,536 they are as many again.
 const TEXT: u64 = 4 << 10;
-
-/// What the lists of a column may take in one batch, and what is left over of the batch before it.
-const LISTS: u64 = 256 << 20;
-/// What they may take in one page, in which a batch can lie in any way: levels, and texts.
-const PAGE: u64 = 512 << 20;
-/// Arrow's offset of a text, at least, and the two levels that the library keeps of every item.
-const ITEM: u64 = 4;
-const LEVELS: u64 = 4;
-
-/// What the items of lists may take until the rows of a batch are full.
-struct Lists {
-    left: u64,
-    most: u64,
-    /// Bytes for each row.
-    row: u64,
-    /// Leaves that share what a column may take.
-    leaves: u64,
-}
 
 /// The pages of a chunk, one after the other.
 pub(crate) struct Pages<R> {
@@ -126,9 +106,7 @@ impl<R: ChunkReader> Pages<R> {
     /// column with several leaves each has its share.
     pub(crate) fn in_batches(self, rows: usize, leaves: usize) -> Self {
         let leaves = leaves.max(1) as u64;
-        let most = LISTS / leaves;
-        let lists = Lists { left: most, most, row: most / rows.max(1) as u64, leaves };
-        let lists = Some(lists).filter(|_| self.depths.repetition > 0);
+        let lists = Some(Lists::new(rows, leaves)).filter(|_| self.depths.repetition > 0);
         Self { lists, only_repeated: true, texts: Some((TEXTS / leaves, TEXT / leaves)), ..self }
     }
 
@@ -191,17 +169,11 @@ impl<R: ChunkReader> Pages<R> {
         if let Some(left) = &mut self.values {
             *left = left.checked_sub(values).ok_or_else(no_sense)?;
         }
-        if let Some(lists) = &self.lists {
-            // Before texts are added up, which takes as long as there are items.
-            let items = values.saturating_mul(LEVELS + self.depths.beside());
-            if items > PAGE / lists.leaves {
-                return Err(long_lists());
-            }
-        }
+        // Before texts are added up, which takes as long as there are items.
+        self.lists.as_ref().map_or(Ok(()), |lists| lists.bear(values, self.depths))?;
         let mut texts = claims::texts(page, self.depths, &self.entries).ok_or_else(no_sense)?;
         if let Some(lists) = &mut self.lists {
-            let item = LEVELS + self.depths.beside() + ITEM.max(self.least as u64);
-            return lists.take(page, self.depths, item, texts);
+            return lists.take(page, self.depths, self.least, texts);
         }
         if self.only_repeated {
             texts = texts.saturating_sub(page.buffer().len() as u64);
@@ -213,31 +185,8 @@ impl<R: ChunkReader> Pages<R> {
     }
 }
 
-impl Lists {
-    /// Takes what the items of a page take in memory, `item` bytes each besides their texts, row by row.
-    fn take(&mut self, page: &Page, depths: Depths, item: u64, texts: u64) -> Result<()> {
-        if texts > PAGE / self.leaves {
-            return Err(long_lists());
-        }
-        let item = item + texts.div_ceil(u64::from(page.num_values()).max(1));
-        let mut left = Some(self.left);
-        depths.items(page, |begins, n| {
-            let (n, row) = (n as u64, if begins { self.row } else { 0 });
-            let more =
-                |left: u64| left.saturating_add(n.saturating_mul(row)).checked_sub(n.saturating_mul(item));
-            left = left.and_then(more).map(|left| left.min(self.most));
-        });
-        self.left = left.ok_or_else(long_lists)?;
-        Ok(())
-    }
-}
-
 fn long_texts() -> ParquetError {
     ParquetError::General(LONG_TEXTS.into())
-}
-
-fn long_lists() -> ParquetError {
-    ParquetError::General(LONG_LISTS.into())
 }
 
 fn no_sense() -> ParquetError {

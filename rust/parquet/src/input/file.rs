@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::metadata::{END, Nonsense, decoded, footer, footer_len, place};
-use crate::pages;
+use crate::{lists, pages};
 
 use super::text::TOO_LONG;
 
@@ -161,7 +161,7 @@ pub(super) fn said(e: &impl std::fmt::Display) -> &'static str {
     let e = e.to_string();
     match e {
         e if e.contains(pages::CHECKSUM) => "a page is not what its checksum says",
-        e if e.contains(pages::LONG_LISTS) => pages::LONG_LISTS,
+        e if e.contains(lists::LONG_LISTS) => lists::LONG_LISTS,
         e if e.contains(pages::LONG_TEXTS) => pages::LONG_TEXTS,
         _ => "a page is not what its header says",
     }
@@ -169,7 +169,7 @@ pub(super) fn said(e: &impl std::fmt::Display) -> &'static str {
 
 /// The named error for a damaged file.
 pub(super) fn broken(name: &str, what: &str) -> Error {
-    if [pages::LONG_LISTS, pages::LONG_TEXTS, TOO_LONG].contains(&what) {
+    if [lists::LONG_LISTS, pages::LONG_TEXTS, TOO_LONG].contains(&what) {
         return Error::data(format!("{name}: {what}"));
     }
     Error::data(format!(
