@@ -1,6 +1,8 @@
 """Logs and tables on other file systems read as those that are here do, part by part."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,7 +53,7 @@ class Handler(pafs.FileSystemHandler):  # type: ignore[misc]
         return self.open_input_file(path)
 
     def nothing(self, *_: Any) -> None:
-        raise NotImplementedError
+        pytest.fail("a log is only read")
 
     normalize_path = staticmethod(lambda path: path)
     copy_file = create_dir = delete_dir = delete_dir_contents = delete_file = delete_root_dir_contents = nothing
@@ -233,3 +235,22 @@ def test_whoever_asks_again_after_an_error_hears_of_it_again(there: Handler) -> 
     for _ in range(2):
         with pytest.raises(hn.DataError, match="cannot be read from where it lies"):
             sum(batch.num_rows for batch in batches)
+
+
+FEW_HANDLES = """
+import resource, sys
+import pyarrow.fs as pafs
+from hardneg_fast import _hardneg
+from hardneg_fast.elsewhere import Elsewhere
+there = pafs.SubTreeFileSystem(sys.argv[1], pafs.LocalFileSystem())
+size = there.get_file_info("log.parquet").size
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+opened = _hardneg.parquet_files([("log.parquet", size, Elsewhere(there, "log.parquet", size)) for _ in range(200)])
+columns = [(name, name) for name in ("user_id", "query", "doc_id")]
+print(sum(batch.num_rows for batch in opened.columns(columns, batch_rows=1000)))
+"""
+
+
+def test_more_files_than_a_process_may_hold_open(log: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FEW_HANDLES, log.parent], capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "600000\n")

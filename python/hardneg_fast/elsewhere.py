@@ -52,6 +52,8 @@ class Elsewhere:
                     del self._ahead[next(iter(self._ahead))]
                 self._ahead[tuple(ahead)] = self._begin_all(ahead)
         found = [future.result() for future in ready]
+        if not ahead:
+            self._close()
         # Behind the last byte: what was read was there before.
         if None not in (now := self._written(), self._modified) and now != self._modified:
             raise self._changed()
@@ -92,6 +94,11 @@ class Elsewhere:
         found: bytes = stream.read_at(length, start)
         self._free.append(stream)
         return found
+
+    def _close(self) -> None:
+        """Lets go of streams that nobody reads, behind a footer or a last row group: logs have thousands of files."""
+        while self._free:
+            self._free.pop().close()
 
     def _written(self) -> int | None:
         """When the file was last written, where the file system says so: another can be as long."""

@@ -136,15 +136,14 @@ def columns(path: Path) -> Iterator[tuple[str, bool, Any]]:
         file = ParquetFile(path)
         # Leaf by leaf: where the fields of a struct disagree on whether it is there, readers show what others do not.
         for number, name in enumerate(file.leaves):
-            leaves: list[_Distinct] = []
+            distinct: _Distinct | None = None
             for batch in file.leaf(number, ROWS):
-                for at, (values, is_text) in enumerate(_leaves(batch.column(0))):
-                    if at == len(leaves):
-                        leaves.append(_Distinct(is_text, values.type))
-                    if leaves[at].add(values):
-                        yield name, is_text, leaves[at].take()
-            for leaf in leaves:
-                yield name, leaf.is_text, leaf.take()
+                values, is_text = _values(batch.column(0))
+                distinct = distinct or _Distinct(is_text, values.type)
+                if distinct.add(values):
+                    yield name, is_text, distinct.take()
+            if distinct:
+                yield name, distinct.is_text, distinct.take()
     except BROKEN as error:
         raise FileError(f"{path.name!r} cannot be read to its end ({told(error)}); is it damaged?") from None
 
@@ -171,25 +170,17 @@ class _Distinct:
         return values
 
 
-def _leaves(column: Any) -> Iterator[tuple[Any, bool]]:
-    """Distinct values of a column and of whatever it nests, and whether they are text."""
-    kind = column.type
-    if pa.types.is_struct(kind):
-        for i in range(kind.num_fields):
-            yield from _leaves(pc.struct_field(column, i))
-    elif pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        yield from _leaves(pc.list_flatten(column))
-    elif pa.types.is_map(kind):
-        yield from _leaves(column.keys)
-        yield from _leaves(column.items)
-    elif not pa.types.is_null(kind):
-        values = pc.drop_null(pc.unique(column))
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        of = values.type
-        binary = pa.types.is_binary(of) or pa.types.is_large_binary(of) or pa.types.is_fixed_size_binary(of)
-        is_text = pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)
-        yield values.cast(pa.large_binary() if binary else pa.large_string()), is_text
+def _values(column: Any) -> tuple[Any, bool]:
+    """Distinct values of a leaf, out of whatever lists and structs it is in, and whether they are text."""
+    while pa.types.is_nested(column.type):
+        column = pc.struct_field(column, 0) if pa.types.is_struct(column.type) else pc.list_flatten(column)
+    values = pc.drop_null(pc.unique(column))
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    of = values.type
+    binary = pa.types.is_binary(of) or pa.types.is_large_binary(of) or pa.types.is_fixed_size_binary(of)
+    is_text = pa.types.is_string(of) or pa.types.is_large_string(of) or pa.types.is_string_view(of)
+    return values.cast(pa.large_binary() if binary else pa.large_string()), is_text
 
 
 def joined(values: Any) -> bytes:

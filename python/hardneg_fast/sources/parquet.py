@@ -62,15 +62,18 @@ class ParquetSource(ColumnarSource):
 
     @cached_property
     def _opened(self) -> _hardneg.ParquetFiles:
-        """All files, their footers read once."""
-        return self._open(self._places, self.files)
-
-    def _open(self, places: list[Place], files: list[DataFile]) -> _hardneg.ParquetFiles:
-        opened = _hardneg.parquet_files(places)
+        """All files as one log, their footers read once."""
+        opened = _hardneg.parquet_files(self._places)
         if opened is None:
-            alone = (file for at, file in zip(places, files, strict=True) if _hardneg.parquet_files([at]) is None)
-            raise unreadable(next(alone, files[0]).name)
+            alone = zip(self.names, self._places, strict=True)
+            raise unreadable(next((name for name, at in alone if _hardneg.parquet_files([at]) is None), self.names[0]))
         return opened
+
+    @cached_property
+    def _apart(self) -> list[_hardneg.ParquetFiles]:
+        """Each file by itself, where `_opened` has them all."""
+        opened = [_hardneg.parquet_files([at]) for at in self._places]
+        return [files for files in opened if files is not None]
 
     def log(self, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog | None:
         """The columns as the core reads them, several threads at once and dictionaries as the files have them.
@@ -92,10 +95,9 @@ class ParquetSource(ColumnarSource):
         return log
 
     def _one(self, number: int, wanted: Mapping[str, str], batch_rows: int) -> _hardneg.ParquetLog:
-        files, places = self.files[number : number + 1], self._places[number : number + 1]
-        log = self._open(places, files).columns(list(wanted.items()), batch_rows=batch_rows)
+        log = self._apart[number].columns(list(wanted.items()), batch_rows=batch_rows)
         if log is None:
-            raise unreadable(files[0].name)
+            raise unreadable(self.files[number].name)
         return log
 
     def scan(  # noqa: D102 - as in Source

@@ -9,8 +9,7 @@ use parquet::basic::Encoding;
 
 use super::leaf::Values;
 use super::levels::Validity;
-use crate::hybrid::prefixed;
-use crate::hybrid::{Decoded, ENDS_EARLY, Hybrid, Piece};
+use crate::hybrid::{Decoded, ENDS_EARLY, Hybrid, Piece, prefixed};
 
 /// Values of a BOOLEAN column.
 pub(super) struct Flags {
